@@ -1,0 +1,15 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { parseMac } from '#protocol/mac.ts'
+
+describe('parseMac', () => {
+  it('reads every accepted spelling as the same address', () => {
+    for (const text of ['52:54:00:AB:CD:EF', '52-54-00-ab-cd-ef', '525400abcdef'])
+      assert.equal(parseMac(text), '52:54:00:ab:cd:ef')
+  })
+
+  it('refuses what is not six octets', () => {
+    for (const text of ['', '52:54:00:ab:cd', '52:54:00:ab:cd:ef:00', '52:54:00:ab:cd:eg'])
+      assert.throws(() => parseMac(text), TypeError)
+  })
+})
