@@ -1,0 +1,150 @@
+import { Type, type Static, type TSchema } from 'typebox'
+import { DiskHintsSchema } from './disk-hints.ts'
+import { NetworkSettingsSchema } from './machine.ts'
+import { ByteCount, Hostname, ImageName, MacText, Sha256Text, Timestamp } from './shapes.ts'
+
+/** One execution of a workflow on one machine. */
+
+export const WORKFLOWS = ['deploy', 'capture', 'wipe', 'inventory'] as const
+export const WorkflowSchema = Type.Enum(WORKFLOWS)
+export type Workflow = (typeof WORKFLOWS)[number]
+
+export const ACTIVE_RUN_STATES = ['queued', 'booting', 'running'] as const
+export const FINAL_RUN_STATES = ['succeeded', 'failed', 'cancelled', 'timed-out'] as const
+export const RunStateSchema = Type.Enum([...ACTIVE_RUN_STATES, ...FINAL_RUN_STATES])
+export type ActiveRunState = (typeof ACTIVE_RUN_STATES)[number]
+export type FinalRunState = (typeof FINAL_RUN_STATES)[number]
+export type RunState = ActiveRunState | FinalRunState
+
+/** The steps of the built-in workflows, in order. */
+export const STEPS_OF_WORKFLOW = {
+  deploy: [
+    'check-machine',
+    'write-image',
+    'grow-root',
+    'reset-identity',
+    'set-identity',
+    'boot-entry',
+  ],
+  capture: ['check-machine', 'read-image'],
+  wipe: ['check-machine', 'wipe-disk'],
+  inventory: ['inventory'],
+} as const satisfies Record<Workflow, readonly string[]>
+export type StepName = (typeof STEPS_OF_WORKFLOW)[Workflow][number]
+
+export const RunRequestSchema = Type.Object(
+  {
+    mac: MacText,
+    workflow: WorkflowSchema,
+    image: Type.Optional(ImageName),
+    disk: Type.Optional(DiskHintsSchema),
+    grow: Type.Optional(Type.Boolean()),
+    hostname: Type.Optional(Hostname),
+    network: Type.Optional(NetworkSettingsSchema),
+    after: Type.Optional(Type.Enum(['reboot', 'poweroff'])),
+    zeroUnused: Type.Optional(Type.Boolean()),
+    identity: Type.Optional(Type.Enum(['reset', 'keep'])),
+    /** Deploy although the image seems unable to boot on this firmware or processor. */
+    force: Type.Optional(Type.Boolean()),
+  },
+  { additionalProperties: false },
+)
+export type RunRequest = Static<typeof RunRequestSchema>
+
+/** A run's settings with every default filled in. */
+export const RunOptionsSchema = Type.Object({
+  disk: Type.Optional(DiskHintsSchema),
+  grow: Type.Boolean(),
+  hostname: Type.Optional(Hostname),
+  network: Type.Optional(NetworkSettingsSchema),
+  after: Type.Enum(['reboot', 'poweroff']),
+  zeroUnused: Type.Boolean(),
+  identity: Type.Enum(['reset', 'keep']),
+  force: Type.Boolean(),
+})
+export type RunOptions = Static<typeof RunOptionsSchema>
+
+export const STEP_STATES = ['pending', 'running', 'succeeded', 'failed', 'skipped'] as const
+export const StepSchema = Type.Object({
+  name: Type.String(),
+  state: Type.Enum(STEP_STATES),
+  bytesDone: ByteCount,
+  bytesTotal: ByteCount,
+  bytesPerSecond: Type.Number({ minimum: 0 }),
+  /** A warning, or why the step was skipped. */
+  message: Type.Optional(Type.String()),
+  error: Type.Optional(Type.String()),
+  startedAt: Type.Optional(Timestamp),
+  finishedAt: Type.Optional(Timestamp),
+})
+export type Step = Static<typeof StepSchema>
+
+/** What a finished run proves. */
+export const ReceiptSchema = Type.Object({
+  imageName: Type.Optional(Type.String()),
+  imageDigest: Type.Optional(Sha256Text),
+  disk: Type.Optional(
+    Type.Object({
+      path: Type.String(),
+      serial: Type.Optional(Type.String()),
+      wwn: Type.Optional(Type.String()),
+      model: Type.Optional(Type.String()),
+      sizeBytes: ByteCount,
+    }),
+  ),
+  /** The image went out whole, to a client that reports nothing (BOOTy). */
+  delivered: Type.Optional(Type.Boolean()),
+  /** Every byte was hashed before its write and read back from the device after it. */
+  imageVerified: Type.Boolean(),
+  bytesRead: Type.Optional(ByteCount),
+  bytesSent: Type.Optional(ByteCount),
+  bytesWritten: Type.Optional(ByteCount),
+  bytesVerified: Type.Optional(ByteCount),
+  /** Free space of a known file system, neither written nor read back. */
+  bytesUnused: Type.Optional(ByteCount),
+  /** What did not stop the run but the operator should know. */
+  warnings: Type.Array(Type.String()),
+  startedAt: Timestamp,
+  finishedAt: Timestamp,
+})
+export type Receipt = Static<typeof ReceiptSchema>
+
+function nullable<Schema extends TSchema>(schema: Schema) {
+  return Type.Union([schema, Type.Null()])
+}
+
+export const RunSchema = Type.Object({
+  id: Type.String(),
+  mac: MacText,
+  workflow: WorkflowSchema,
+  state: RunStateSchema,
+  attempts: Type.Integer({ minimum: 0 }),
+  image: nullable(ImageName),
+  /** Pinned when the run is created: a later image of that name changes nothing. */
+  imageDigest: nullable(Sha256Text),
+  options: RunOptionsSchema,
+  steps: Type.Array(StepSchema),
+  /** Who does it: our agent, or an unmodified BOOTy. */
+  claimedBy: nullable(Type.Enum(['agent', 'booty'])),
+  cancelRequested: Type.Boolean(),
+  error: nullable(Type.String()),
+  receipt: nullable(ReceiptSchema),
+  createdAt: Timestamp,
+  startedAt: nullable(Timestamp),
+  finishedAt: nullable(Timestamp),
+})
+export type Run = Static<typeof RunSchema>
+
+export const LogLineSchema = Type.Object({
+  offset: Type.Integer({ minimum: 0 }),
+  at: Timestamp,
+  text: Type.String(),
+})
+export type LogLine = Static<typeof LogLineSchema>
+
+/** `GET /api/runs/{id}`: the run and the end of its agent's log. */
+export const RunDetailSchema = Type.Object({
+  ...RunSchema.properties,
+  log: Type.Array(LogLineSchema),
+})
+export type RunDetail = Static<typeof RunDetailSchema>
