@@ -1,0 +1,39 @@
+import type { Manifest } from '#protocol/image.ts'
+import type { ImageInfo } from '#protocol/image-info.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
+
+/**
+ * The image routes as the agent uses them. Every call waits for a server that is away and tries
+ * again; what comes back has been checked against the hash that named it.
+ */
+export interface ChunkClient {
+  /** Throws ChunkMissingError if the server has no such image. */
+  manifest(digest: Sha256, signal: AbortSignal): Promise<Manifest>
+  /** The uncompressed bytes. Throws ChunkMissingError or ChunkCorruptError. */
+  read(hash: Sha256, signal: AbortSignal): Promise<Uint8Array>
+  /** Those of `hashes` (any number) that the server lacks. */
+  missing(hashes: readonly Sha256[], signal: AbortSignal): Promise<Set<Sha256>>
+  /** Sends `bytes`, one gzip member; returns how many went over the wire. */
+  put(hash: Sha256, bytes: Uint8Array, signal: AbortSignal): Promise<void>
+  /** The image appears with this call. Throws ImageIncompleteError naming missing chunks. */
+  commit(name: string, manifest: Uint8Array, signal: AbortSignal): Promise<void>
+  saveInfo(name: string, info: ImageInfo, signal: AbortSignal): Promise<void>
+}
+
+export class ChunkMissingError extends Error {
+  override name = 'ChunkMissingError'
+}
+
+export class ChunkCorruptError extends Error {
+  override name = 'ChunkCorruptError'
+}
+
+export class ImageIncompleteError extends Error {
+  override name = 'ImageIncompleteError'
+  readonly missing: Sha256[]
+
+  constructor(message: string, missing: Sha256[]) {
+    super(message)
+    this.missing = missing
+  }
+}
