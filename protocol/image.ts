@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { decodeHex, encodeHex } from './hex.ts'
 import { parseSha256, type Sha256 } from './sha256.ts'
 import { Sha256Text } from './shapes.ts'
 
@@ -54,7 +55,7 @@ export function encodeSegment(references: readonly ChunkReference[]): Uint8Array
   references.forEach((reference, index) => {
     const hash = bytes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES)
     if (reference === 'unused') hash.fill(0xff)
-    else if (reference !== 'zero') hash.set(Uint8Array.fromHex(reference))
+    else if (reference !== 'zero') hash.set(decodeHex(reference))
   })
   return bytes
 }
@@ -72,7 +73,7 @@ export function decodeSegment(bytes: Uint8Array): ChunkReference[] {
 function decodeReference(hash: Uint8Array): ChunkReference {
   if (hash.every((byte) => byte === 0)) return 'zero'
   if (hash.every((byte) => byte === 0xff)) return 'unused'
-  return parseSha256(hash.toHex())
+  return parseSha256(encodeHex(hash))
 }
 
 /** The bytes that are stored, served and hashed; whoever reads a manifest never writes it again. */
