@@ -1,0 +1,150 @@
+/** The golden images: what differs between the three systems that the lab captures and deploys. */
+export type GoldenName = 'a' | 'b' | 'c'
+
+export type GoldenRecipe = {
+  /** What it is, for people. */
+  title: string
+  hostname: string
+  sizeBytes: number
+  table: 'gpt' | 'dos'
+  fileSystem: 'ext4' | 'xfs'
+  /** UUID of the root file system. */
+  rootUuid: string
+  /** Volume group and logical volume that hold the root, if any. */
+  lvm?: { group: string; volume: string }
+  /** Debian packages on top of the common ones. */
+  packages: string[]
+  /** Files of the system, path to text. */
+  files: Record<string, string>
+  kernelArguments: string
+}
+
+/** Card of the machine on which the images were "set up by hand"; two of them match it by MAC. */
+export const GOLDEN_MAC = '52:54:00:5a:00:0a'
+
+/** Volume ID of every EFI system partition, as mkfs.vfat takes and blkid prints it. */
+export const ESP_VOLUME_ID = 'A11CE5ED'
+
+/** Of the installed systems; they exist only inside the lab. */
+export const GOLDEN_PASSWORD = 'stampede'
+
+const GIB = 1024 ** 3
+
+export const GOLDEN_RECIPES: Record<GoldenName, GoldenRecipe> = {
+  a: {
+    title: 'GPT, UEFI and BIOS, LVM, ext4, netplan',
+    hostname: 'golden-a',
+    sizeBytes: 4 * GIB,
+    table: 'gpt',
+    fileSystem: 'ext4',
+    rootUuid: '0a0a0a0a-5a5a-4a5a-8a5a-0a0a0a0a0a0a',
+    lvm: { group: 'golden', volume: 'root' },
+    packages: ['netplan.io', 'lvm2', 'cloud-guest-utils', 'e2fsprogs'],
+    files: {
+      '/etc/netplan/50-lan.yaml': `network:
+  version: 2
+  ethernets:
+    lan:
+      match:
+        macaddress: "${GOLDEN_MAC}"
+      dhcp4: true
+`,
+    },
+    kernelArguments: '',
+  },
+  b: {
+    title: 'MBR, BIOS, plain ext4, ifupdown, no growpart',
+    hostname: 'golden-b',
+    sizeBytes: 3 * GIB,
+    table: 'dos',
+    fileSystem: 'ext4',
+    rootUuid: '0b0b0b0b-5b5b-4b5b-8b5b-0b0b0b0b0b0b',
+    packages: ['ifupdown', 'isc-dhcp-client', 'e2fsprogs'],
+    files: {
+      '/etc/network/interfaces': `auto lo
+iface lo inet loopback
+
+auto eth0
+iface eth0 inet dhcp
+`,
+    },
+    kernelArguments: 'net.ifnames=0',
+  },
+  c: {
+    title: 'GPT, UEFI and BIOS, XFS, NetworkManager',
+    hostname: 'golden-c',
+    sizeBytes: 4 * GIB,
+    table: 'gpt',
+    fileSystem: 'xfs',
+    rootUuid: '0c0c0c0c-5c5c-4c5c-8c5c-0c0c0c0c0c0c',
+    packages: ['network-manager', 'xfsprogs', 'cloud-guest-utils'],
+    files: {
+      '/etc/NetworkManager/system-connections/lan.nmconnection': `[connection]
+id=lan
+uuid=0c0c0c0c-1a1a-4a1a-8a1a-0c0c0c0c0c0c
+type=ethernet
+
+[ethernet]
+mac-address=${GOLDEN_MAC.toUpperCase()}
+
+[ipv4]
+method=auto
+
+[ipv6]
+method=link-local
+`,
+    },
+    kernelArguments: '',
+  },
+}
+
+/** The suite that every image is made of. */
+export const SUITE = 'bookworm'
+
+export const COMMON_PACKAGES = [
+  'systemd-sysv',
+  'udev',
+  'dbus',
+  'initramfs-tools',
+  'linux-image-amd64',
+  'zstd',
+  'kmod',
+  'iproute2',
+  'iputils-ping',
+  'openssh-server',
+  'fdisk',
+]
+
+/**
+ * What dpkg leaves out, so that an image stays well below 500 MB: documentation, translations, and
+ * the drivers of hardware that no virtual machine has.
+ */
+export const DPKG_EXCLUDES = [
+  '/usr/share/doc/*',
+  '/usr/share/man/*',
+  '/usr/share/info/*',
+  '/usr/share/locale/*',
+  ...['gpu', 'media', 'staging', 'infiniband', 'iio', 'isdn', 'usb/gadget', 'net/wireless'].map(
+    (folder) => `/lib/modules/*/kernel/drivers/${folder}/*`,
+  ),
+  ...['mellanox', 'chelsio', 'qlogic', 'netronome', 'cavium', 'sfc', 'broadcom'].map(
+    (vendor) => `/lib/modules/*/kernel/drivers/net/ethernet/${vendor}/*`,
+  ),
+  ...['sound', 'fs/ocfs2', 'fs/ceph', 'fs/gfs2', 'fs/smb', 'net/bluetooth', 'net/mac80211'].map(
+    (folder) => `/lib/modules/*/kernel/${folder}/*`,
+  ),
+]
+
+/** Units that a lab machine has no use for and that cost seconds under emulation. */
+export const MASKED_UNITS = [
+  'apt-daily.timer',
+  'apt-daily-upgrade.timer',
+  'dpkg-db-backup.timer',
+  'e2scrub_all.timer',
+  'e2scrub_reap.service',
+  'fstrim.timer',
+  'getty@tty1.service',
+  'NetworkManager-wait-online.service',
+  'systemd-networkd-wait-online.service',
+  'systemd-pstore.service',
+]
