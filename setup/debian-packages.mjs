@@ -1,0 +1,76 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+
+/**
+ * What each goal needs from Debian. Kept together so that one look tells what a set-up installs;
+ * the initramfs's own content is downloaded by its build, not installed here.
+ */
+const PACKAGES = {
+  server: ['ipxe', 'qemu-utils', 'xz-utils', 'bzip2', 'iproute2', 'iputils-ping', 'util-linux'],
+  initramfs: ['zstd', 'cpio', 'kmod', 'binutils', 'dpkg', 'apt', 'busybox-static'],
+  lab: ['qemu-system-x86', 'ipxe-qemu', 'ovmf', 'debootstrap', 'e2fsprogs', 'xfsprogs', 'lvm2'],
+  test: [],
+}
+
+const GOALS = {
+  start: ['server', 'initramfs'],
+  initramfs: ['initramfs'],
+  demo: ['server', 'initramfs', 'lab'],
+  test: ['server', 'initramfs', 'lab', 'test'],
+  bench: ['server', 'initramfs', 'lab', 'test'],
+}
+
+/** Installs what is missing of the Debian packages for `goal`; nothing is done when all are there. */
+export function installDebianPackages(goal, say) {
+  const wanted = [...new Set(GOALS[goal].flatMap((part) => PACKAGES[part]))]
+  const missing = wanted.filter((name) => !isInstalled(name))
+  if (missing.length === 0) return
+  const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
+  if (spawnSync('apt-get', ['--version']).error)
+    throw new Error(`Needs the Debian packages ${missing.join(', ')}, but there is no apt-get here`)
+  if (process.getuid() !== 0)
+    throw new Error(`Needs the Debian packages ${missing.join(', ')}; run as root: ${command}`)
+  say(`Installing Debian packages: ${missing.join(' ')}`)
+  withoutStartingServices(() => {
+    if (!missing.every(isKnown)) run('apt-get', ['update', '-q'])
+    run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...missing])
+  })
+}
+
+function isInstalled(name) {
+  const { stdout } = spawnSync('dpkg-query', ['-W', '-f', '${db:Status-Status}', name], {
+    encoding: 'utf8',
+  })
+  return stdout === 'installed'
+}
+
+function isKnown(name) {
+  const { stdout } = spawnSync('apt-cache', ['policy', name], { encoding: 'utf8' })
+  return /Candidate: (?!\(none\))/.test(stdout ?? '')
+}
+
+const POLICY = '/usr/sbin/policy-rc.d'
+
+/**
+ * Runs `install` with a policy (see invoke-rc.d(8)) that forbids starting services: a test's
+ * Postgres or DHCP relay must not begin to serve on the operator's machine.
+ */
+function withoutStartingServices(install) {
+  process.env.DEBIAN_FRONTEND = 'noninteractive'
+  const isOurs = !existsSync(POLICY)
+  if (isOurs) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    install()
+  } finally {
+    if (isOurs) rmSync(POLICY, { force: true })
+  }
+}
+
+function run(command, args) {
+  // Another apt may hold the lock (unattended upgrades do): wait for it instead of failing.
+  const options = ['-o', 'DPkg::Lock::Timeout=300']
+  const { status } = spawnSync(command, [...options, ...args], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  if (status !== 0) throw new Error(`"${command} ${args.join(' ')}" failed; see its output above`)
+}

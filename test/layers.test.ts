@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { describe, it } from 'node:test'
+
+/** Which folders a folder may import from: the table of ARCHITECTURE.md, longest prefix first. */
+const LAYERS: [folder: string, mayImport: string[]][] = [
+  ['protocol', []],
+  ['server/boot', ['protocol']],
+  ['server/runs/rules.ts', ['protocol']],
+  ['server/runs', ['protocol', 'server/db']],
+  ['server/dhcp', ['protocol', 'server/boot']],
+  ['server/tftp', ['protocol', 'server/boot']],
+  ['server/db', ['protocol']],
+  ['server/images', ['protocol']],
+  [
+    'server/api',
+    ['protocol', ...'boot runs dhcp tftp db images'.split(' ').map((f) => `server/${f}`)],
+  ],
+  ['server', ['protocol']],
+  ['agent', ['protocol']],
+  ['initramfs', ['protocol', 'agent']],
+  ['web', ['protocol']],
+  ['cli', ['protocol']],
+]
+
+/** Pure folders: no I/O, no clock, no randomness, so no Node module either. */
+const PURE = /^(protocol|server\/boot)\//
+
+const IMPORT =
+  /^\s*(?:import|export)\b[^'"]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm
+
+function importsOf(file: string): string[] {
+  const source = readFileSync(file, 'utf8')
+  return [...source.matchAll(IMPORT)].map((match) => (match[1] ?? match[2])!)
+}
+
+function target(file: string, specifier: string): string | undefined {
+  if (specifier.startsWith('#')) return specifier.slice(1)
+  if (specifier.startsWith('.')) return relative('.', join(dirname(file), specifier))
+  return undefined
+}
+
+const isIn = (path: string, folder: string) => path === folder || path.startsWith(`${folder}/`)
+
+describe('layers', () => {
+  const files = globSync('{protocol,server,agent,initramfs,web,cli}/**/*.{ts,tsx}')
+
+  it('finds the source', () => assert.ok(files.length > 20, `${files.length} files`))
+
+  it('no folder imports from one above it', () => {
+    const wrong = files.flatMap((file) => {
+      const [folder, mayImport] = LAYERS.find(([folder]) => isIn(file, folder))!
+      return importsOf(file)
+        .map((specifier) => target(file, specifier))
+        .filter((path) => path !== undefined)
+        .filter((path) => ![folder, ...mayImport].some((allowed) => isIn(path, allowed)))
+        .map((path) => `${file} imports ${path}`)
+    })
+    assert.deepEqual(wrong, [])
+  })
+
+  it('pure folders use no Node module', () => {
+    const wrong = files
+      .filter((file) => PURE.test(file))
+      .flatMap((file) => importsOf(file).map((specifier) => `${file} imports ${specifier}`))
+      .filter((line) => line.includes('imports node:'))
+    assert.deepEqual(wrong, [])
+  })
+})
