@@ -1,0 +1,150 @@
+import { hash as digestOf } from 'node:crypto'
+import { promisify } from 'node:util'
+import { gunzip, zstdDecompress } from 'node:zlib'
+import pRetry, { AbortError } from 'p-retry'
+import { Value } from 'typebox/value'
+import { CHUNK_BYTES, ManifestSchema, type Manifest } from '#protocol/image.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import {
+  ChunkCorruptError,
+  ChunkMissingError,
+  ImageIncompleteError,
+  type ChunkClient,
+} from './chunk-client.ts'
+import { HttpStatusError, type HttpClient } from './http.ts'
+
+const gunzipAsync = promisify(gunzip)
+const zstdDecompressAsync = promisify(zstdDecompress)
+
+/** RFC 8878, 3.1.1: magic number of a zstd frame. */
+const ZSTD_MAGIC = 0xfd2fb528
+const MISSING_BATCH = 4096
+/** A bit may flip on the way; one that flipped in the store stays so. */
+const CORRUPT_TRIES = 3
+const CORRUPT_WAIT_MILLISECONDS = 200
+
+/** The image routes over HTTP. */
+export function createChunkClient(http: HttpClient): ChunkClient {
+  return {
+    manifest: (digest, signal) => readManifest(http, digest, signal),
+    read: (hash, signal) => readChunk(http, hash, signal),
+    missing: (hashes, signal) => askMissing(http, hashes, signal),
+    async put(hash, body, signal) {
+      await http.send({ method: 'PUT', path: `/chunks/${hash}`, body, signal })
+    },
+    commit: (name, manifest, signal) => commit(http, name, manifest, signal),
+    async saveInfo(name, info, signal) {
+      await http.send({ method: 'PUT', path: `/api/images/${name}/info`, json: info, signal })
+    },
+  }
+}
+
+export function sha256(bytes: Uint8Array): Sha256 {
+  return parseSha256(digestOf('sha256', bytes, 'hex'))
+}
+
+async function readManifest(http: HttpClient, digest: Sha256, signal: AbortSignal) {
+  return await retryCorrupt(signal, async () => {
+    const bytes = await get(http, `/images/by-digest/${digest}`, `Image ${digest}`, signal)
+    if (sha256(bytes) !== digest)
+      throw new ChunkCorruptError(`The manifest of image ${digest} has another hash than its name`)
+    return parseManifest(bytes)
+  })
+}
+
+/** Throws TypeError for anything but a manifest of our format. */
+export function parseManifest(bytes: Uint8Array): Manifest {
+  const manifest: unknown = JSON.parse(new TextDecoder().decode(bytes))
+  if (!Value.Check(ManifestSchema, manifest))
+    throw new TypeError(`The manifest is not one of our image format, version 1`)
+  return manifest
+}
+
+async function readChunk(http: HttpClient, hash: Sha256, signal: AbortSignal) {
+  return await retryCorrupt(signal, async () => {
+    const stored = await get(http, `/chunks/${hash}`, `Chunk ${hash}`, signal)
+    const bytes = await inflate(hash, stored)
+    if (sha256(bytes) !== hash)
+      throw new ChunkCorruptError(
+        `Chunk ${hash} of the server has other content than its name says`,
+      )
+    return bytes
+  })
+}
+
+async function retryCorrupt<Result>(signal: AbortSignal, read: () => Promise<Result>) {
+  return await pRetry(read, {
+    retries: CORRUPT_TRIES - 1,
+    minTimeout: CORRUPT_WAIT_MILLISECONDS,
+    shouldRetry: ({ error }) => error instanceof ChunkCorruptError,
+    signal,
+  })
+}
+
+async function get(http: HttpClient, path: string, what: string, signal: AbortSignal) {
+  try {
+    const { body } = await http.send({ method: 'GET', path, signal })
+    return body
+  } catch (err) {
+    if (err instanceof HttpStatusError && err.status === 404)
+      throw new AbortError(new ChunkMissingError(`${what} is missing on the server`))
+    throw err
+  }
+}
+
+/** One output buffer of the whole chunk: one trip to the thread pool instead of 64. */
+async function inflate(hash: Sha256, stored: Buffer): Promise<Buffer> {
+  const isZstd = stored.length >= 4 && stored.readUInt32LE() === ZSTD_MAGIC
+  const options = { chunkSize: CHUNK_BYTES + 1, maxOutputLength: CHUNK_BYTES }
+  try {
+    return isZstd ? await zstdDecompressAsync(stored, options) : await gunzipAsync(stored, options)
+  } catch (err) {
+    throw new ChunkCorruptError(`Chunk ${hash} of the server does not inflate: ${String(err)}`, {
+      cause: err,
+    })
+  }
+}
+
+async function askMissing(http: HttpClient, hashes: readonly Sha256[], signal: AbortSignal) {
+  const missing = new Set<Sha256>()
+  for (let start = 0; start < hashes.length; start += MISSING_BATCH) {
+    const sha256 = hashes.slice(start, start + MISSING_BATCH)
+    const { body } = await http.send({
+      method: 'POST',
+      path: '/chunks/missing',
+      json: { sha256 },
+      signal,
+    })
+    for (const hash of parseMissing(body)) missing.add(hash)
+  }
+  return missing
+}
+
+function parseMissing(body: Buffer): Sha256[] {
+  const answer: { missing?: unknown; error?: { details?: { missing?: unknown } } } = JSON.parse(
+    body.toString(),
+  )
+  const missing = answer.missing ?? answer.error?.details?.missing
+  if (!Array.isArray(missing)) throw new TypeError('The server did not say which chunks it lacks')
+  return missing.map((hash) => parseSha256(String(hash)))
+}
+
+async function commit(http: HttpClient, name: string, manifest: Uint8Array, signal: AbortSignal) {
+  try {
+    await http.send({
+      method: 'PUT',
+      path: `/api/images/${name}/manifest`,
+      body: manifest,
+      contentType: 'application/vnd.stampede.image.v1+json',
+      signal,
+    })
+  } catch (err) {
+    if (!(err instanceof HttpStatusError) || err.status !== 409) throw err
+    const missing = parseMissing(err.body)
+    throw new ImageIncompleteError(
+      `Image "${name}" can't be saved: the server lacks ${missing.length} of its chunks, ` +
+        `${missing[0]} first; start the capture again`,
+      missing,
+    )
+  }
+}
