@@ -60,6 +60,7 @@ CREATE TABLE "machines" (
 	"inventory" jsonb,
 	"smbios_uuid" text,
 	"smbios_serial" text,
+	"entered" boolean DEFAULT false NOT NULL,
 	"last_seen_at" timestamp with time zone,
 	"last_inventory_at" timestamp with time zone,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL
@@ -106,6 +107,7 @@ CREATE TABLE "runs" (
 	"cancel_requested" boolean DEFAULT false NOT NULL,
 	"error" text,
 	"receipt" jsonb,
+	"attempt_at" timestamp with time zone,
 	"last_sequence" integer DEFAULT -1 NOT NULL,
 	"created_at" timestamp with time zone NOT NULL,
 	"booted_at" timestamp with time zone,
@@ -127,6 +129,7 @@ ALTER TABLE "links" ADD CONSTRAINT "links_run_id_runs_id_fk" FOREIGN KEY ("run_i
 ALTER TABLE "machine_macs" ADD CONSTRAINT "machine_macs_machine_machines_mac_fk" FOREIGN KEY ("machine") REFERENCES "public"."machines"("mac") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "run_logs" ADD CONSTRAINT "run_logs_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "runs" ADD CONSTRAINT "runs_mac_machines_mac_fk" FOREIGN KEY ("mac") REFERENCES "public"."machines"("mac") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+CREATE UNIQUE INDEX "leases_one_per_machine" ON "leases" USING btree ("mac") WHERE state <> 'declined';--> statement-breakpoint
 CREATE UNIQUE INDEX "runs_one_active_per_machine" ON "runs" USING btree ("mac") WHERE state in ('queued', 'booting', 'running');--> statement-breakpoint
 CREATE INDEX "runs_by_machine" ON "runs" USING btree ("mac","created_at");--> statement-breakpoint
 CREATE INDEX "runs_by_state" ON "runs" USING btree ("state","created_at");

@@ -17,6 +17,7 @@ import {
 import type { DiskHints } from '#protocol/disk-hints.ts'
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Inventory } from '#protocol/inventory.ts'
+import type { Ipv4 } from '#protocol/ipv4.ts'
 import type { Lease } from '#protocol/lease.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { NetworkSettings } from '#protocol/machine.ts'
@@ -43,6 +44,8 @@ export const machines = pgTable('machines', {
   /** From the first inventory; a MAC that turns up with another is another machine. */
   smbiosUuid: text(),
   smbiosSerial: text(),
+  /** By an operator; others were only seen on the network. */
+  entered: boolean().notNull().default(false),
   lastSeenAt: moment(),
   lastInventoryAt: moment(),
   createdAt: moment().notNull().defaultNow(),
@@ -110,6 +113,8 @@ export const runs = pgTable(
     cancelRequested: boolean().notNull().default(false),
     error: text(),
     receipt: jsonb().$type<Receipt>(),
+    /** When the agent of the current attempt said hello. */
+    attemptAt: moment(),
     /** Of the current attempt; a report at or below it was seen before. */
     lastSequence: integer().notNull().default(-1),
     createdAt: moment().notNull(),
@@ -144,6 +149,7 @@ export const runLogs = pgTable(
 /** One-time, good for one machine and fifteen minutes; only the hash is kept. */
 export const bootTokens = pgTable('boot_tokens', {
   hash: text().$type<Sha256>().primaryKey(),
+  /** The card that the machine boots from. */
   mac: text().$type<Mac>().notNull(),
   expiresAt: moment().notNull(),
 })
@@ -168,17 +174,25 @@ export const links = pgTable('links', {
   expiresAt: moment().notNull(),
 })
 
-export const leases = pgTable('leases', {
-  address: text().primaryKey(),
-  mac: text().$type<Mac>().notNull(),
-  state: text().$type<Lease['state']>().notNull(),
-  hostname: text(),
-  expiresAt: moment().notNull(),
-})
+export const leases = pgTable(
+  'leases',
+  {
+    address: text().$type<Ipv4>().primaryKey(),
+    mac: text().$type<Mac>().notNull(),
+    state: text().$type<Lease['state']>().notNull(),
+    hostname: text(),
+    expiresAt: moment().notNull(),
+  },
+  (table) => [
+    uniqueIndex('leases_one_per_machine')
+      .on(table.mac)
+      .where(sql`state <> 'declined'`),
+  ],
+)
 
 export const reservations = pgTable('reservations', {
   mac: text().$type<Mac>().primaryKey(),
-  address: text().notNull().unique(),
+  address: text().$type<Ipv4>().notNull().unique(),
   hostname: text(),
 })
 

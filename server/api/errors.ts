@@ -1,0 +1,121 @@
+import type { FastifyBaseLogger, FastifyError, FastifyInstance } from 'fastify'
+
+/** What a caller did wrong, as a status, a stable code and a finished sentence. */
+export class RequestError extends Error {
+  override name = 'RequestError'
+  readonly status: number
+  /** Kebab-case, for programs; part of the API. */
+  readonly code: string
+  readonly details: unknown
+
+  constructor(status: number, code: string, message: string, details?: unknown) {
+    super(message)
+    this.status = status
+    this.code = code
+    this.details = details
+  }
+}
+
+export class BadRequestError extends RequestError {
+  override name = 'BadRequestError'
+  constructor(message: string, code = 'bad-request', details?: unknown) {
+    super(400, code, message, details)
+  }
+}
+
+/** No token, or one that is not, or no longer, valid. */
+export class UnauthorizedError extends RequestError {
+  override name = 'UnauthorizedError'
+  constructor(message: string, code = 'unauthorized', details?: unknown) {
+    super(401, code, message, details)
+  }
+}
+
+/** A valid token that does not allow this. */
+export class ForbiddenError extends RequestError {
+  override name = 'ForbiddenError'
+  constructor(message: string, code = 'forbidden', details?: unknown) {
+    super(403, code, message, details)
+  }
+}
+
+export class NotFoundError extends RequestError {
+  override name = 'NotFoundError'
+  constructor(message: string, code = 'not-found', details?: unknown) {
+    super(404, code, message, details)
+  }
+}
+
+export class ConflictError extends RequestError {
+  override name = 'ConflictError'
+  constructor(message: string, code = 'conflict', details?: unknown) {
+    super(409, code, message, details)
+  }
+}
+
+/** Well-formed, but it makes no sense. */
+export class UnprocessableError extends RequestError {
+  override name = 'UnprocessableError'
+  constructor(message: string, code = 'unprocessable', details?: unknown) {
+    super(422, code, message, details)
+  }
+}
+
+/** We cannot right now, and the same request may work later. */
+export class UnavailableError extends RequestError {
+  override name = 'UnavailableError'
+  constructor(message: string, code = 'unavailable', details?: unknown) {
+    super(503, code, message, details)
+  }
+}
+
+interface Answer {
+  status: number
+  body: { error: { code: string; message: string; details?: unknown } }
+}
+
+/** The only place that answers errors. */
+export function installErrorHandler(app: FastifyInstance): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const { status, body } = answerFor(error, request.log)
+    if (status === 401) void reply.header('www-authenticate', 'Bearer')
+    return reply.code(status).serializer(JSON.stringify).type('application/json').send(body)
+  })
+  app.setNotFoundHandler((request) => {
+    throw new NotFoundError(`There is no ${request.method} ${request.url.split('?', 1)[0]}`)
+  })
+}
+
+function answerFor(error: FastifyError, log: FastifyBaseLogger): Answer {
+  if (error instanceof RequestError) {
+    return answer(error.status, error.code, error.message, error.details)
+  }
+  if (error.validation) return validationAnswer(error)
+  // Fastify's own: a body that is too large, no JSON, of an unknown type, …
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
+    return answer(error.statusCode, codeOf(error), error.message)
+  }
+  log.error({ err: error }, 'Failed to answer')
+  return answer(500, 'internal', 'Something failed in the server; its log says what')
+}
+
+function validationAnswer(error: FastifyError): Answer {
+  const problems = (error.validation ?? []).map(({ instancePath, message }) =>
+    `${instancePath.slice(1).replaceAll('/', '.')} ${message ?? 'is not valid'}`.trim(),
+  )
+  const where = error.validationContext ?? 'request'
+  return answer(400, 'bad-request', `The ${where} is not valid: ${problems.join(', ')}`, problems)
+}
+
+function answer(status: number, code: string, message: string, details?: unknown): Answer {
+  return { status, body: { error: { code, message, ...(details !== undefined && { details }) } } }
+}
+
+/** `FST_ERR_CTP_BODY_TOO_LARGE` becomes `body-too-large`. */
+function codeOf(error: FastifyError): string {
+  const code = error.code ?? 'bad-request'
+  return code
+    .replace(/^FST_ERR_(CTP_)?/, '')
+    .toLowerCase()
+    .replaceAll('_', '-')
+}

@@ -1,0 +1,136 @@
+import { mkdir } from 'node:fs/promises'
+import { PGlite } from '@electric-sql/pglite'
+import { sql } from 'drizzle-orm'
+import { drizzle as drizzlePostgres } from 'drizzle-orm/node-postgres'
+import { migrate as migratePostgres } from 'drizzle-orm/node-postgres/migrator'
+import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
+import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
+import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
+import pg from 'pg'
+import { openFolderSync } from './folder-sync.ts'
+import { listenOnPostgres, type Listen } from './postgres-listener.ts'
+import * as schema from './schema.ts'
+
+/** Postgres or PGlite, whichever: queries are written against this. */
+export type Database = PgDatabase<PgQueryResultHKT, typeof schema>
+/** What a function that joins the caller's transaction takes. */
+export type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0]
+
+export type DatabaseConfig =
+  | { kind: 'embedded'; folder: string }
+  | { kind: 'postgres'; url: string }
+
+export interface OpenedDatabase extends AsyncDisposable {
+  db: Database
+  /**
+   * Waits until what was committed survives a power failure. Postgres does that by itself; PGlite
+   * never flushes, so whoever is about to act on a commit for good calls this first.
+   */
+  flush(): Promise<void>
+  /** Calls back after each commit that notified the channel, in this process or another. */
+  listen: Listen
+}
+
+export class DatabaseOpenError extends Error {
+  override name = 'DatabaseOpenError'
+}
+
+const MIGRATIONS_FOLDER = new URL('../../migrations', import.meta.url).pathname
+const CONNECT_TIMEOUT_MILLISECONDS = 10_000
+const STATEMENT_TIMEOUT_MILLISECONDS = 60_000
+const MAX_CONNECTIONS = 10
+/** Any number will do, as long as all our processes take the same one. */
+const MIGRATION_LOCK = 7_823_461
+
+/** Opens the database and brings its tables up to date. Throws DatabaseOpenError. */
+export function openDatabase(config: DatabaseConfig): Promise<OpenedDatabase> {
+  switch (config.kind) {
+    case 'embedded':
+      return openEmbedded(config.folder)
+    case 'postgres':
+      return openPostgres(config.url)
+  }
+}
+
+async function openEmbedded(folder: string): Promise<OpenedDatabase> {
+  await using opened = new AsyncDisposableStack()
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const client = opened.adopt(await createPglite(folder), (pglite) => pglite.close())
+  const db = drizzlePglite(client, { schema, casing: 'snake_case' })
+  // The data folder's lock keeps other processes out, so nobody else can be migrating.
+  await migratePglite(db, { migrationsFolder: MIGRATIONS_FOLDER })
+  const folderSync = opened.use(await openFolderSync(folder))
+  const resources = opened.move()
+  return {
+    db,
+    flush: () => folderSync.flush(),
+    async listen(channel, onNotify) {
+      const unlisten = await client.listen(channel, onNotify)
+      return { [Symbol.asyncDispose]: () => unlisten() }
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+async function createPglite(folder: string): Promise<PGlite> {
+  try {
+    return await PGlite.create(folder)
+  } catch (cause) {
+    throw new DatabaseOpenError(
+      `The embedded database in "${folder}" does not open (${String(cause)}); restore the folder from a backup or move it away to begin anew`,
+      { cause },
+    )
+  }
+}
+
+async function openPostgres(url: string): Promise<OpenedDatabase> {
+  await using opened = new AsyncDisposableStack()
+  const pool = opened.adopt(
+    new pg.Pool({
+      connectionString: url,
+      max: MAX_CONNECTIONS,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MILLISECONDS,
+      statement_timeout: STATEMENT_TIMEOUT_MILLISECONDS,
+    }),
+    (open) => open.end(),
+  )
+  // An idle connection that breaks is replaced at the next query; unheard, it would end the process.
+  pool.on('error', () => {})
+  const db = drizzlePostgres(pool, { schema, casing: 'snake_case' })
+  await migrateUnderLock(pool, url)
+  const resources = opened.move()
+  return {
+    db,
+    flush: async () => {},
+    listen: (channel, onNotify) => listenOnPostgres(url, channel, onNotify),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+/** Several servers may start at once, and drizzle's migrator takes no lock of its own. */
+async function migrateUnderLock(pool: pg.Pool, url: string): Promise<void> {
+  const client = await pool.connect().catch((cause: unknown) => {
+    throw new DatabaseOpenError(
+      `Postgres at ${withoutPassword(url)} does not answer (${String(cause)}); check DATABASE_URL and that the server runs`,
+      { cause },
+    )
+  })
+  try {
+    const db = drizzlePostgres(client, { schema, casing: 'snake_case' })
+    await db.execute(sql`select pg_advisory_lock(${MIGRATION_LOCK})`)
+    try {
+      await migratePostgres(db, { migrationsFolder: MIGRATIONS_FOLDER })
+    } finally {
+      await db.execute(sql`select pg_advisory_unlock(${MIGRATION_LOCK})`)
+    }
+  } finally {
+    client.release()
+  }
+}
+
+function withoutPassword(url: string): string {
+  if (!URL.canParse(url)) return 'DATABASE_URL'
+  const parsed = new URL(url)
+  parsed.password = ''
+  return parsed.href
+}

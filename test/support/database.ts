@@ -1,0 +1,105 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, describe } from 'node:test'
+import { openDatabase, type DatabaseConfig, type OpenedDatabase } from '#server/db/database.ts'
+import { openTestPostgres, type TestPostgres } from './postgres.ts'
+
+export const DATABASE_KINDS = ['embedded', 'postgres'] as const
+export type DatabaseKind = (typeof DATABASE_KINDS)[number]
+
+export interface TestDatabase extends OpenedDatabase {
+  config: DatabaseConfig
+}
+
+/** A database of this kind, migrated and empty, until `dispose`. */
+export interface FreshDatabase extends AsyncDisposable {
+  config: DatabaseConfig
+}
+
+const ROOT = new URL('../../', import.meta.url).pathname
+const CACHE = join(ROOT, 'node_modules/.cache/stampede-test')
+
+/** Runs the suite once on PGlite and once on a real Postgres. */
+export function describeOnEveryDatabase(
+  name: string,
+  suite: (openTestDatabase: () => Promise<TestDatabase>, kind: DatabaseKind) => void,
+): void {
+  for (const kind of DATABASE_KINDS)
+    describe(`${name} (${kind})`, () => suite(() => openTestDatabase(kind), kind))
+}
+
+export async function openTestDatabase(kind: DatabaseKind = 'embedded'): Promise<TestDatabase> {
+  await using opened = new AsyncDisposableStack()
+  const fresh = opened.use(await openFreshDatabase(kind))
+  const database = opened.use(await openDatabase(fresh.config))
+  const resources = opened.move()
+  return {
+    ...database,
+    config: fresh.config,
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+/** Migrated but not opened: for whoever opens it through a program's configuration. */
+export async function openFreshDatabase(kind: DatabaseKind): Promise<FreshDatabase> {
+  return kind === 'embedded' ? copyEmbedded() : copyPostgres()
+}
+
+async function copyEmbedded(): Promise<FreshDatabase> {
+  const folder = await mkdtemp(join(tmpdir(), 'stampede-pglite-'))
+  await cp(await embeddedTemplate(), folder, { recursive: true })
+  return {
+    config: { kind: 'embedded', folder },
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  }
+}
+
+/** Creating a PGlite takes seconds, so it is done once for each state of the migrations. */
+async function embeddedTemplate(): Promise<string> {
+  const template = join(CACHE, `pglite-${await migrationsHash()}`)
+  if (existsSync(template)) return template
+  await mkdir(CACHE, { recursive: true })
+  const unfinished = await mkdtemp(`${template}-`)
+  const database = await openDatabase({ kind: 'embedded', folder: unfinished })
+  await database[Symbol.asyncDispose]()
+  // Another test process may have been faster; its template is as good.
+  await rename(unfinished, template).catch(() => rm(unfinished, { recursive: true }))
+  return template
+}
+
+async function migrationsHash(): Promise<string> {
+  const folder = join(ROOT, 'migrations')
+  const hash = createHash('sha256')
+  for (const name of (await readdir(folder)).filter((file) => file.endsWith('.sql')).toSorted())
+    hash.update(await readFile(join(folder, name)))
+  const journal = await readFile(join(folder, 'meta/_journal.json'))
+  const version = await readFile(join(ROOT, 'node_modules/@electric-sql/pglite/package.json'))
+  return hash.update(journal).update(version).digest('hex').slice(0, 16)
+}
+
+let postgres: Promise<TestPostgres> | undefined
+// Here, not where it starts: within a test it would end with that test.
+after(async () => (await postgres)?.[Symbol.asyncDispose]())
+
+async function copyPostgres(): Promise<FreshDatabase> {
+  postgres ??= openPostgresWithTemplate()
+  const cluster = await postgres
+  const name = `test_${randomUUID().replaceAll('-', '')}`
+  await cluster.query(`create database ${name} template template_stampede`)
+  return {
+    config: { kind: 'postgres', url: cluster.url(name) },
+    [Symbol.asyncDispose]: () => cluster.query(`drop database ${name} with (force)`),
+  }
+}
+
+async function openPostgresWithTemplate(): Promise<TestPostgres> {
+  const cluster = await openTestPostgres()
+  await cluster.query('create database template_stampede')
+  const url = cluster.url('template_stampede')
+  const database = await openDatabase({ kind: 'postgres', url })
+  await database[Symbol.asyncDispose]()
+  return cluster
+}

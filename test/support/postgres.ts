@@ -1,0 +1,115 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { chmod, chown, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import pg from 'pg'
+
+const run = promisify(execFile)
+
+const START_TIMEOUT_MILLISECONDS = 30_000
+const STOP_TIMEOUT_MILLISECONDS = 10_000
+
+export interface TestPostgres extends AsyncDisposable {
+  url(database: string): string
+  /** Runs a statement in the cluster's own database. */
+  query(statement: string): Promise<void>
+}
+
+/** Debian keeps the server's programs outside PATH, one folder for each version. */
+async function findPostgresPrograms(): Promise<string> {
+  const root = '/usr/lib/postgresql'
+  const versions = existsSync(root) ? await readdir(root) : []
+  const newest = versions.toSorted((a, b) => Number(b) - Number(a))[0]
+  if (!newest) throw new Error('These tests need a Postgres: apt-get install postgresql')
+  return join(root, newest, 'bin')
+}
+
+/** Postgres refuses to run as root, so root lends it another user. */
+async function unprivilegedUser(): Promise<{ uid: number; gid: number } | undefined> {
+  if (process.getuid?.() !== 0) return undefined
+  const uid = Number((await run('id', ['-u', 'postgres'])).stdout)
+  const gid = Number((await run('id', ['-g', 'postgres'])).stdout)
+  return { uid, gid }
+}
+
+/** A cluster of its own in a temporary folder, heard on a Unix socket there. */
+export async function openTestPostgres(): Promise<TestPostgres> {
+  await using opened = new AsyncDisposableStack()
+  const programs = await findPostgresPrograms()
+  const user = await unprivilegedUser()
+  const folder = await mkdtemp(join(tmpdir(), 'stampede-postgres-'))
+  opened.defer(() => rm(folder, { recursive: true, force: true }))
+  await chmod(folder, 0o755)
+  const data = join(folder, 'data')
+  await mkdir(data)
+  if (user) {
+    await chown(folder, user.uid, user.gid)
+    await chown(data, user.uid, user.gid)
+  }
+
+  await run(
+    join(programs, 'initdb'),
+    ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale=C'],
+    { ...user, cwd: folder },
+  )
+  const server = opened.adopt(startServer(programs, data, folder, user), stopServer)
+  const url = (database: string) => `postgresql://postgres@localhost/${database}?host=${folder}`
+  await waitForServer(url('postgres'), server)
+
+  const resources = opened.move()
+  return {
+    url,
+    query: (statement) => query(url('postgres'), statement),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+function startServer(
+  programs: string,
+  data: string,
+  folder: string,
+  user: { uid: number; gid: number } | undefined,
+): ChildProcess {
+  const settings = ['fsync=off', 'listen_addresses=', `unix_socket_directories=${folder}`]
+  const command = [
+    // SIGINT: a fast shutdown, also when this process dies without one.
+    ...['--pdeathsig', 'INT'],
+    ...(user ? [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups'] : []),
+    ...[join(programs, 'postgres'), '-D', data],
+    ...settings.flatMap((setting) => ['-c', setting]),
+  ]
+  return spawn('setpriv', command, { stdio: 'ignore', cwd: folder })
+}
+
+async function stopServer(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null) return
+  const ended = once(server, 'exit', { signal: AbortSignal.timeout(STOP_TIMEOUT_MILLISECONDS) })
+  server.kill('SIGQUIT') // at once: the folder is thrown away
+  await ended
+}
+
+async function waitForServer(url: string, server: ChildProcess): Promise<void> {
+  const deadline = Date.now() + START_TIMEOUT_MILLISECONDS
+  for (;;) {
+    try {
+      return await query(url, 'select 1')
+    } catch (err) {
+      if (server.exitCode !== null || Date.now() > deadline) throw err
+      await sleep(50)
+    }
+  }
+}
+
+async function query(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
