@@ -60,7 +60,7 @@ function runsWithKvm(): Promise<boolean> {
     qemu.once('exit', () => settle(false))
     qemu.stdout.on('data', (bytes: Buffer) => {
       output += bytes.toString('latin1')
-      if (output.includes('Booting from')) settle(true)
+      if (output.includes('No bootable device')) settle(true)
     })
   })
 }

@@ -23,6 +23,8 @@ export async function packBaseTree(tarball: string, folder: string, mirror: stri
   await run('debootstrap', args, { timeoutMs: DEBOOTSTRAP_TIMEOUT_MS })
   await writeFiles(tree, commonFiles(mirror))
   await install(tree, COMMON_PACKAGES)
+  // debootstrap unpacked its packages before dpkg knew what to leave out.
+  await inTree(tree, 'rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/locale/*')
   await run('tar', ['-C', tree, '--numeric-owner', '-I', 'zstd -3 -T0', '-cf', tarball, '.'])
   await rm(tree, { recursive: true })
 }
@@ -35,7 +37,7 @@ export async function makeTree(tarball: string, tree: string, recipe: GoldenReci
   await install(tree, recipe.packages)
   // After the packages, which bring examples of their own.
   await writeFiles(tree, recipe.files)
-  await inTree(tree, FINISH, PACKAGES_TIMEOUT_MS)
+  await inTree(tree, FINISH)
 }
 
 function commonFiles(mirror: string): Record<string, string> {
@@ -97,7 +99,7 @@ apt-get update -q
 apt-get install -qy --no-install-recommends -o Dpkg::Options::=--force-confold ${packages.join(' ')}
 `
   await writeFiles(tree, { '/etc/resolv.conf': await hostResolver() })
-  await inTree(tree, script, PACKAGES_TIMEOUT_MS)
+  await inTree(tree, script)
 }
 
 function hostResolver(): Promise<string> {
@@ -105,7 +107,11 @@ function hostResolver(): Promise<string> {
 }
 
 /** Runs a shell script in the tree, whose mounts and processes end with it. */
-async function inTree(tree: string, script: string, timeoutMs: number): Promise<void> {
+async function inTree(
+  tree: string,
+  script: string,
+  timeoutMs = PACKAGES_TIMEOUT_MS,
+): Promise<void> {
   const enter = `mount -t proc proc "$0/proc" && exec chroot "$0" sh -ec "$1"`
   const args = ['--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', enter, tree, script]
   await run('unshare', args, { timeoutMs, env: { ...process.env, LC_ALL: 'C', HOME: '/root' } })
