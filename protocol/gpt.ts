@@ -1,4 +1,4 @@
-import { crc32 } from 'node:zlib'
+import { crc32 } from './crc32.ts'
 import { encodeHex } from './hex.ts'
 
 /** GUID partition tables, UEFI specification 2.10 chapter 5, as far as imaging needs them. */
