@@ -1,0 +1,120 @@
+import {
+  CHUNK_BYTES,
+  HASH_BYTES,
+  SEGMENT_CHUNKS,
+  chunkCount,
+  chunkLength,
+  encodeManifest,
+} from '#protocol/image.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
+import type { ChunkClient } from '../chunk-client.ts'
+import { withChunkBuffer } from '../disk/buffer-pool.ts'
+import type { Device } from '../disk/device.ts'
+import { sha256 } from '../http-chunk-client.ts'
+import { createChunkSender, type ChunkSender } from './send-chunks.ts'
+import { isZero } from './verify-pieces.ts'
+import { forEachConcurrently } from './workers.ts'
+
+/** Asked for at once, and in memory: 3 × 16 MiB of disk content together. */
+const BATCH_CHUNKS = 16
+const BATCHES_AT_ONCE = 3
+
+export interface ReadDiskOptions {
+  device: Device
+  sectorBytes: 512 | 4096
+  chunks: ChunkClient
+  signal: AbortSignal
+  onProgress(bytesDone: number, bytesTotal: number): void
+}
+
+export interface DiskImage {
+  manifest: Uint8Array
+  bytesSent: number
+}
+
+/** Reads a whole disk, brings what is new of it to the server, and returns its manifest. */
+export async function readDisk(options: ReadDiskOptions): Promise<DiskImage> {
+  const { device, chunks, signal } = options
+  const { sizeBytes } = device
+  // 32 bytes for each MiB, zero from the start as zero chunks are: 32 MiB for a disk of 1 TiB.
+  const hashes = new Uint8Array(chunkCount(sizeBytes) * HASH_BYTES)
+  const sender = createChunkSender(chunks)
+  let bytesDone = 0
+  const batching = { concurrency: BATCHES_AT_ONCE, signal }
+  await forEachConcurrently(batches(sizeBytes), batching, async (batch, batchSignal) => {
+    await readBatch(batch, { device, hashes, sender, signal: batchSignal })
+    bytesDone += Math.min(batch.end * CHUNK_BYTES, sizeBytes) - batch.start * CHUNK_BYTES
+    options.onProgress(bytesDone, sizeBytes)
+  })
+  const segments = await sendSegments(hashes, sender, signal)
+  const manifest = encodeManifest({ sizeBytes, sectorBytes: options.sectorBytes, segments })
+  return { manifest, bytesSent: sender.bytesSent() }
+}
+
+interface Batch {
+  start: number
+  end: number
+}
+
+async function* batches(sizeBytes: number): AsyncGenerator<Batch> {
+  const count = chunkCount(sizeBytes)
+  for (let start = 0; start < count; start += BATCH_CHUNKS)
+    yield { start, end: Math.min(start + BATCH_CHUNKS, count) }
+}
+
+interface BatchContext {
+  device: Device
+  hashes: Uint8Array
+  sender: ChunkSender
+  signal: AbortSignal
+}
+
+async function readBatch(batch: Batch, context: BatchContext): Promise<void> {
+  const found = new Map<Sha256, Buffer>()
+  await withBuffers(batch.end - batch.start, async (buffers) => {
+    const reads = buffers.map((buffer, offset) => readChunk(batch.start + offset, buffer, context))
+    for (const read of await Promise.allSettled(reads)) {
+      if (read.status === 'rejected') throw read.reason
+      if (read.value) found.set(read.value.hash, read.value.bytes)
+    }
+    context.signal.throwIfAborted()
+    await context.sender.send(found, context.signal)
+  })
+}
+
+/** The chunk with its hash, noted at its place; undefined for zeros. */
+async function readChunk(index: number, buffer: Buffer, { device, hashes }: BatchContext) {
+  const bytes = buffer.subarray(0, chunkLength(device.sizeBytes, index))
+  await device.read(bytes, index * CHUNK_BYTES)
+  if (isZero(bytes)) return undefined
+  const hash = sha256(bytes)
+  hashes.set(Uint8Array.fromHex(hash), index * HASH_BYTES)
+  return { hash, bytes }
+}
+
+async function withBuffers<Result>(
+  count: number,
+  use: (buffers: Buffer[]) => Promise<Result>,
+): Promise<Result> {
+  const take = (buffers: Buffer[]): Promise<Result> =>
+    buffers.length === count
+      ? use(buffers)
+      : withChunkBuffer((buffer) => take([...buffers, buffer]))
+  return await take([])
+}
+
+/** Segments are chunks themselves; one that lists only zeros is `null`. */
+async function sendSegments(hashes: Uint8Array, sender: ChunkSender, signal: AbortSignal) {
+  const segments: (Sha256 | null)[] = []
+  for (let at = 0; at < hashes.length; at += SEGMENT_CHUNKS * HASH_BYTES) {
+    const segment = Buffer.from(hashes.subarray(at, at + SEGMENT_CHUNKS * HASH_BYTES))
+    if (isZero(segment)) {
+      segments.push(null)
+      continue
+    }
+    const hash = sha256(segment)
+    await sender.send(new Map([[hash, segment]]), signal)
+    segments.push(hash)
+  }
+  return segments
+}

@@ -1,0 +1,52 @@
+import { promisify } from 'node:util'
+import { constants, gzip } from 'node:zlib'
+import { CHUNK_BYTES } from '#protocol/image.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
+import type { ChunkClient } from '../chunk-client.ts'
+
+const gzipAsync = promisify(gzip)
+
+/** zlib's worst case is 5 bytes per 16 kB more than it was given (zlib.net/zlib_tech.html). */
+const COMPRESSED_BYTES = CHUNK_BYTES + 4096
+
+export interface ChunkSender {
+  /** Brings those that the server lacks there; buffers may be reused afterwards. */
+  send(chunks: ReadonlyMap<Sha256, Buffer>, signal: AbortSignal): Promise<void>
+  bytesSent(): number
+}
+
+export function createChunkSender(client: ChunkClient): ChunkSender {
+  // Two places of a disk may hold the same chunk, and both be under way at once.
+  const underWay = new Map<Sha256, Promise<void>>()
+  let bytesSent = 0
+
+  async function sendOne(hash: Sha256, bytes: Buffer, signal: AbortSignal): Promise<void> {
+    const member = await gzipAsync(bytes, {
+      level: constants.Z_BEST_SPEED,
+      chunkSize: COMPRESSED_BYTES,
+    })
+    await client.put(hash, member, signal)
+    bytesSent += member.length
+  }
+
+  function sendOnce(hash: Sha256, bytes: Buffer, signal: AbortSignal): Promise<void> {
+    const sending = underWay.get(hash)
+    if (sending) return sending
+    const sent = sendOne(hash, bytes, signal).finally(() => underWay.delete(hash))
+    underWay.set(hash, sent)
+    return sent
+  }
+
+  return {
+    async send(chunks, signal) {
+      if (chunks.size === 0) return
+      const missing = await client.missing([...chunks.keys()], signal)
+      // All must have ended before the buffers are somebody else's.
+      const outcomes = await Promise.allSettled(
+        [...missing].map((hash) => sendOnce(hash, chunks.get(hash)!, signal)),
+      )
+      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+    },
+    bytesSent: () => bytesSent,
+  }
+}

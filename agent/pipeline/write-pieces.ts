@@ -1,0 +1,64 @@
+import { ChunkCorruptError, type ChunkClient } from '../chunk-client.ts'
+import { withChunkBuffer } from '../disk/buffer-pool.ts'
+import type { Device } from '../disk/device.ts'
+import type { Piece } from './image-plan.ts'
+import { forEachConcurrently } from './workers.ts'
+
+/** Each holds a chunk twice, compressed and not: together less than 64 MiB. */
+const WRITERS = 16
+
+export interface WriteTarget {
+  device: Device
+  chunks: ChunkClient
+  /** Free space of file systems is made zero as well. */
+  zeroUnused: boolean
+  signal: AbortSignal
+  /** Told after each piece is written. */
+  onWritten(piece: Piece): void
+}
+
+/** Brings pieces of an image to the disk; each chunk was hashed before its write. */
+export async function writePieces(
+  pieces: AsyncIterable<Piece>,
+  target: WriteTarget,
+): Promise<void> {
+  const options = { concurrency: WRITERS, signal: target.signal }
+  await forEachConcurrently(pieces, options, async (piece, signal) => {
+    await writePiece(piece, target, signal)
+    target.onWritten(piece)
+  })
+}
+
+async function writePiece(
+  piece: Piece,
+  { device, chunks, zeroUnused }: WriteTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  switch (piece.kind) {
+    case 'zero':
+      return await device.zero(piece)
+    case 'unused':
+      return zeroUnused ? await device.zero(piece) : await device.discard(piece)
+    case 'data':
+      return await writeChunk(piece, device, chunks, signal)
+  }
+}
+
+async function writeChunk(
+  piece: Piece & { kind: 'data' },
+  device: Device,
+  chunks: ChunkClient,
+  signal: AbortSignal,
+): Promise<void> {
+  const bytes = await chunks.read(piece.hash, signal)
+  const length = piece.end - piece.start
+  if (bytes.length !== length)
+    throw new ChunkCorruptError(
+      `Chunk ${piece.hash} holds ${bytes.length} bytes where the image has ${length}`,
+    )
+  signal.throwIfAborted()
+  await withChunkBuffer(async (buffer) => {
+    buffer.set(bytes)
+    await device.write(buffer.subarray(0, length), piece.start)
+  })
+}

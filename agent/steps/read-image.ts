@@ -1,0 +1,84 @@
+import { CHUNK_BYTES } from '#protocol/image.ts'
+import type { ImageInfo, ImagePartition } from '#protocol/image-info.ts'
+import { formatBytes } from '#protocol/disk-choice.ts'
+import { GptDecodeError } from '#protocol/gpt.ts'
+import type { Disk, Partition } from '#protocol/inventory.ts'
+import { bootModes, parsePartitionTable } from '#protocol/partition-table.ts'
+import { withChunkBuffer } from '../disk/buffer-pool.ts'
+import { openDevice, type Device } from '../disk/device.ts'
+import { sha256 } from '../http-chunk-client.ts'
+import { readDisk } from '../pipeline/read-disk.ts'
+import type { StepContext, StepOutcome } from './step.ts'
+
+/** Makes the disk an image on the server, where it appears only when it is complete. */
+export async function readImage(context: StepContext): Promise<StepOutcome> {
+  const { run, disk, chunks, signal } = context
+  if (!run.image) throw new Error('The run names no image to save the disk as')
+  const { sectorBytes } = disk
+  if (sectorBytes !== 512 && sectorBytes !== 4096)
+    throw new Error(`Disk ${disk.path} has sectors of ${sectorBytes} bytes, not 512 or 4096`)
+
+  await using device = await openDevice(disk.path, 'read')
+  const release = device.holdReadOnly()
+  try {
+    const info = {
+      ...(await describeContent(device, disk)),
+      source: `capture of ${run.machine.mac}`,
+    }
+    const { manifest, bytesSent } = await readDisk({
+      device,
+      sectorBytes,
+      chunks,
+      signal,
+      onProgress: (done, total) => context.progress(done, total),
+    })
+    await chunks.commit(run.image.name, manifest, signal)
+    await chunks.saveInfo(run.image.name, info, signal)
+    context.log(`Image "${run.image.name}" is complete: ${formatBytes(bytesSent)} were sent`)
+    context.receipt({
+      imageName: run.image.name,
+      imageDigest: sha256(manifest),
+      bytesRead: device.sizeBytes,
+      bytesSent,
+    })
+  } finally {
+    release()
+  }
+  return { state: 'succeeded' }
+}
+
+/** What the partition table and blkid tell of a disk, for whoever deploys its image. */
+async function describeContent(device: Device, disk: Disk): Promise<ImageInfo> {
+  return {
+    partitionTable: disk.partitionTable.type,
+    partitions: disk.partitions.map(imagePartition),
+    bootModes: await findBootModes(device, disk.sectorBytes),
+  }
+}
+
+function imagePartition(partition: Partition): ImagePartition {
+  const { number, startBytes, sizeBytes, type, uuid, name, fileSystem } = partition
+  return {
+    number,
+    startBytes,
+    sizeBytes,
+    type: type ?? '',
+    ...(uuid !== undefined && { uuid }),
+    ...(name !== undefined && { name }),
+    ...(fileSystem && { fileSystem: fileSystem.type }),
+    ...(fileSystem?.label !== undefined && { label: fileSystem.label }),
+  }
+}
+
+async function findBootModes(device: Device, sectorBytes: number) {
+  return await withChunkBuffer(async (buffer) => {
+    const head = buffer.subarray(0, Math.min(CHUNK_BYTES, device.sizeBytes))
+    await device.read(head, 0)
+    try {
+      return bootModes(parsePartitionTable(head, sectorBytes))
+    } catch (err) {
+      if (err instanceof GptDecodeError) return []
+      throw err
+    }
+  })
+}
