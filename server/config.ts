@@ -1,0 +1,322 @@
+import assert from 'node:assert'
+import { networkInterfaces } from 'node:os'
+import { resolve } from 'node:path'
+import { CHUNK_BYTES, SEGMENT_CHUNKS } from '#protocol/image.ts'
+import {
+  formatIpv4Cidr,
+  networkRange,
+  parseIpv4,
+  parseIpv4Range,
+  rangeContains,
+  type Ipv4,
+  type Ipv4Cidr,
+  type Ipv4Range,
+} from '#protocol/ipv4.ts'
+import type { DatabaseConfig } from './db/database.ts'
+
+/** All that an operator can choose; read once, checked whole. */
+export interface Config {
+  /** Absolute; everything local lies here. */
+  dataFolder: string
+  database: DatabaseConfig
+  /** Where the directory store keeps its chunks. */
+  storeFolder: string
+  http: { host: string; port: number }
+  /** How machines reach us: without a slash at its end; the port is the one that was opened. */
+  serverUrl(openedPort: number): string
+  /** Where DHCP and TFTP answer; only with DHCP off may there be none. */
+  network: NetworkConfig | undefined
+  dhcp: DhcpConfig
+  /** What happens to machines that we don't know; `ignore`: no DHCP answer. */
+  unknown: UnknownPolicy
+  booty: boolean
+  maxImageBytes: number
+  /** Absent: the one in the data folder, made at the first start. */
+  adminToken: string | undefined
+  /** Trust the MAC that an asker from beyond the link names. */
+  trustRelayed: boolean
+  /** What works, but is probably not what was meant. */
+  warnings: string[]
+}
+
+export interface NetworkConfig {
+  interface: string
+  cidr: Ipv4Cidr
+}
+
+export type DhcpConfig = { mode: 'off' } | { mode: 'proxy' } | DhcpServerConfig
+
+export interface DhcpServerConfig {
+  mode: 'server'
+  range: Ipv4Range
+  router: Ipv4 | undefined
+  dns: Ipv4[]
+  leaseSeconds: number
+  /** Start although another DHCP server answers. */
+  force: boolean
+}
+
+export const UNKNOWN_POLICIES = ['inventory', 'local', 'ignore'] as const
+export type UnknownPolicy = (typeof UNKNOWN_POLICIES)[number]
+
+type Env = Readonly<Record<string, string | undefined>>
+type Interfaces = ReturnType<typeof networkInterfaces>
+
+/** Its message is one sentence for the operator. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+const NAMES = [
+  'DATA STORE HTTP URL INTERFACE DHCP DHCP_RANGE DHCP_ROUTER DHCP_DNS DHCP_LEASE_SECONDS',
+  'DHCP_FORCE UNKNOWN BOOTY MAX_IMAGE_BYTES ADMIN_TOKEN TRUST_RELAYED',
+].flatMap((line) => line.split(' ').map((name) => `STAMPEDE_${name}`))
+
+/** As many segments as a manifest may list: 64 TiB. */
+const MOST_IMAGE_BYTES = 2048 * SEGMENT_CHUNKS * CHUNK_BYTES
+const DEFAULT_LEASE_SECONDS = 3600
+const SHORTEST_LEASE_SECONDS = 10
+/** RFC 2131 §3.3: all ones would mean for ever. */
+const LONGEST_LEASE_SECONDS = 2 ** 31
+const WEAK_TOKEN_CHARACTERS = 16
+
+/** Throws ConfigError. An empty variable counts as absent, as in a compose file. */
+export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces()): Config {
+  const dataFolder = resolve(read(env, 'STAMPEDE_DATA') ?? './data')
+  const http = readHttp(env)
+  const mode = readChoice(env, 'STAMPEDE_DHCP', ['server', 'proxy', 'off'] as const, 'proxy')
+  const network = readNetwork(env, interfaces, mode !== 'off')
+  return {
+    dataFolder,
+    database: readDatabase(env, dataFolder),
+    storeFolder: readStore(env, dataFolder),
+    http,
+    serverUrl: readUrl(env, http, network, mode !== 'off'),
+    network,
+    dhcp: readDhcp(env, mode, network),
+    unknown: readChoice(env, 'STAMPEDE_UNKNOWN', UNKNOWN_POLICIES, 'inventory'),
+    booty: readChoice(env, 'STAMPEDE_BOOTY', ['on', 'off'] as const, 'on') === 'on',
+    maxImageBytes: readInteger(env, 'STAMPEDE_MAX_IMAGE_BYTES', {
+      least: 512,
+      most: MOST_IMAGE_BYTES,
+      absent: MOST_IMAGE_BYTES,
+    }),
+    adminToken: readAdminToken(env),
+    trustRelayed: readSwitch(env, 'STAMPEDE_TRUST_RELAYED'),
+    warnings: findWarnings(env),
+  }
+}
+
+function read(env: Env, name: string): string | undefined {
+  return env[name]?.trim() || undefined
+}
+
+function readChoice<Choice extends string>(
+  env: Env,
+  name: string,
+  choices: readonly Choice[],
+  absent: Choice,
+): Choice {
+  const text = read(env, name) ?? absent
+  const choice = choices.find((candidate) => candidate === text)
+  if (!choice)
+    throw new ConfigError(`${name} is "${text}" but must be one of ${choices.join(', ')}`)
+  return choice
+}
+
+function readSwitch(env: Env, name: string): boolean {
+  return readChoice(env, name, ['0', '1'] as const, '0') === '1'
+}
+
+function readInteger(
+  env: Env,
+  name: string,
+  { least, most, absent }: { least: number; most: number; absent: number },
+): number {
+  const text = read(env, name)
+  if (text === undefined) return absent
+  const value = /^\d+$/.test(text) ? Number(text) : NaN
+  if (!(value >= least && value <= most))
+    throw new ConfigError(
+      `${name} is "${text}" but must be a whole number from ${least} to ${most}`,
+    )
+  return value
+}
+
+/** Turns the TypeError of a parser into a sentence that names the variable. */
+function readWith<Value>(name: string, text: string, parse: (text: string) => Value): Value {
+  try {
+    return parse(text)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ConfigError(`${name} is "${text}": ${reason}`, { cause })
+  }
+}
+
+function readDatabase(env: Env, dataFolder: string): DatabaseConfig {
+  const url = read(env, 'DATABASE_URL')
+  if (url === undefined) return { kind: 'embedded', folder: resolve(dataFolder, 'database') }
+  // Not repeated in the message: it usually holds a password.
+  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url))
+    throw new ConfigError(
+      'DATABASE_URL is not an address of a Postgres such as postgresql://user:password@host:5432/stampede',
+    )
+  return { kind: 'postgres', url }
+}
+
+function readStore(env: Env, dataFolder: string): string {
+  const text = read(env, 'STAMPEDE_STORE')
+  if (text === undefined) return resolve(dataFolder, 'store')
+  if (text.startsWith('s3://'))
+    throw new ConfigError(
+      `STAMPEDE_STORE is "${text}" but S3 is not supported yet; use a folder such as file:/srv/stampede`,
+    )
+  const path = /^file:(?:\/\/(?=\/))?(.+)$/.exec(text)?.[1]
+  if (path === undefined)
+    throw new ConfigError(
+      `STAMPEDE_STORE is "${text}" but must be a folder such as file:/srv/stampede`,
+    )
+  return resolve(path)
+}
+
+function readHttp(env: Env): Config['http'] {
+  const text = read(env, 'STAMPEDE_HTTP') ?? '0.0.0.0:8080'
+  const [, bracketed, plain, port] =
+    /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text) ?? []
+  const host = bracketed ?? plain
+  if (host === undefined || Number(port) > 65_535)
+    throw new ConfigError(
+      `STAMPEDE_HTTP is "${text}" but must be address:port such as 0.0.0.0:8080`,
+    )
+  return { host, port: Number(port) }
+}
+
+/** The interface that was named, or the only one with an address. */
+function readNetwork(env: Env, interfaces: Interfaces, needed: boolean): NetworkConfig | undefined {
+  const networks = Object.entries(interfaces).flatMap(([name, addresses = []]) => {
+    const found = addresses.find(({ family, cidr }) => family === 'IPv4' && cidr)
+    if (!found) return []
+    const [address = '', prefixLength] = found.cidr!.split('/')
+    const cidr = { address: parseIpv4(address), prefixLength: Number(prefixLength) }
+    return [{ interface: name, cidr, internal: found.internal }]
+  })
+  const name = read(env, 'STAMPEDE_INTERFACE')
+  if (name !== undefined) {
+    const named = networks.find((network) => network.interface === name)
+    if (named) return { interface: name, cidr: named.cidr }
+    const state = name in interfaces ? 'has no IPv4 address' : 'does not exist or is down'
+    throw new ConfigError(
+      `STAMPEDE_INTERFACE is "${name}" which ${state}; ${listNetworks(networks)}`,
+    )
+  }
+  const [only, ...others] = networks.filter(({ internal }) => !internal)
+  if (only && others.length === 0) return { interface: only.interface, cidr: only.cidr }
+  if (!needed) return undefined
+  throw new ConfigError(
+    `STAMPEDE_INTERFACE must name where DHCP answers; ${listNetworks(networks)}`,
+  )
+}
+
+function listNetworks(networks: NetworkConfig[]): string {
+  const list = networks.map((network) => `${network.interface} (${formatIpv4Cidr(network.cidr)})`)
+  return list.length ? `with an address there are ${list.join(', ')}` : 'none has an IPv4 address'
+}
+
+function readUrl(
+  env: Env,
+  http: Config['http'],
+  network: NetworkConfig | undefined,
+  dhcpOn: boolean,
+): Config['serverUrl'] {
+  const text = read(env, 'STAMPEDE_URL')
+  if (text !== undefined) {
+    const url = URL.canParse(text) ? new URL(text) : undefined
+    if (!url || !/^https?:$/.test(url.protocol) || url.pathname + url.search + url.hash !== '/')
+      throw new ConfigError(
+        `STAMPEDE_URL is "${text}" but must be like http://192.0.2.1:8080, without a path`,
+      )
+    return () => url.origin
+  }
+  const everywhere = ['0.0.0.0', '::'].includes(http.host)
+  if (!everywhere && dhcpOn && http.host !== network?.cidr.address)
+    throw new ConfigError(
+      `STAMPEDE_HTTP listens on ${http.host} only, but machines on ${network?.interface} would be sent to ${network?.cidr.address}; set STAMPEDE_URL to where they reach it`,
+    )
+  const host = everywhere ? network?.cidr.address : http.host
+  if (host === undefined)
+    throw new ConfigError(
+      'STAMPEDE_URL must say how machines reach this server, such as http://192.0.2.1:8080',
+    )
+  return (openedPort) =>
+    new URL(`http://${host.includes(':') ? `[${host}]` : host}:${openedPort}`).origin
+}
+
+function readDhcp(
+  env: Env,
+  mode: DhcpConfig['mode'],
+  network: NetworkConfig | undefined,
+): DhcpConfig {
+  if (mode !== 'server') {
+    const stray = NAMES.find((name) => name.startsWith('STAMPEDE_DHCP_') && read(env, name))
+    if (stray)
+      throw new ConfigError(`${stray} is set, which is for STAMPEDE_DHCP=server only, not ${mode}`)
+    return { mode }
+  }
+  assert(network, 'a network is there whenever DHCP is on')
+  return {
+    mode,
+    range: readRange(env, network),
+    router: readAddresses(env, 'STAMPEDE_DHCP_ROUTER', 1)[0],
+    dns: readAddresses(env, 'STAMPEDE_DHCP_DNS', 16),
+    leaseSeconds: readInteger(env, 'STAMPEDE_DHCP_LEASE_SECONDS', {
+      least: SHORTEST_LEASE_SECONDS,
+      most: LONGEST_LEASE_SECONDS,
+      absent: DEFAULT_LEASE_SECONDS,
+    }),
+    force: readSwitch(env, 'STAMPEDE_DHCP_FORCE'),
+  }
+}
+
+function readRange(env: Env, { cidr, interface: name }: NetworkConfig): Ipv4Range {
+  const text = read(env, 'STAMPEDE_DHCP_RANGE')
+  if (text === undefined)
+    throw new ConfigError('STAMPEDE_DHCP_RANGE must say which addresses to lease, as first-last')
+  const range = readWith('STAMPEDE_DHCP_RANGE', text, parseIpv4Range)
+  const all = networkRange(cidr)
+  if (range.start < all.start || range.end > all.end)
+    throw new ConfigError(
+      `STAMPEDE_DHCP_RANGE is "${text}" which is not within ${formatIpv4Cidr(cidr)}, the network of ${name}`,
+    )
+  if (rangeContains(range, cidr.address))
+    throw new ConfigError(
+      `STAMPEDE_DHCP_RANGE is "${text}" which holds ${cidr.address}, our own address`,
+    )
+  return range
+}
+
+function readAddresses(env: Env, name: string, most: number): Ipv4[] {
+  const text = read(env, name)
+  if (text === undefined) return []
+  const addresses = text.split(',').map((part) => readWith(name, part.trim(), parseIpv4))
+  if (addresses.length > most)
+    throw new ConfigError(`${name} is "${text}" but may hold ${most} at most`)
+  return addresses
+}
+
+function readAdminToken(env: Env): string | undefined {
+  const token = read(env, 'STAMPEDE_ADMIN_TOKEN')
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
+    throw new ConfigError('STAMPEDE_ADMIN_TOKEN may only hold printable ASCII without spaces')
+  return token
+}
+
+function findWarnings(env: Env): string[] {
+  const unknown = Object.keys(env).filter(
+    (name) => name.startsWith('STAMPEDE_') && !NAMES.includes(name),
+  )
+  const warnings = unknown.map((name) => `${name} is not a setting of this server and is ignored`)
+  const token = readAdminToken(env)
+  if (token !== undefined && token.length < WEAK_TOKEN_CHARACTERS)
+    warnings.push(`STAMPEDE_ADMIN_TOKEN has fewer than ${WEAK_TOKEN_CHARACTERS} characters`)
+  return warnings
+}

@@ -1,0 +1,11 @@
+import { DrizzleQueryError } from 'drizzle-orm'
+
+/** Whether a query failed because a row with that key is there already (SQLSTATE 23505). */
+export function isUniqueViolation(err: unknown): boolean {
+  return sqlState(err) === '23505'
+}
+
+function sqlState(err: unknown): unknown {
+  const cause = err instanceof DrizzleQueryError ? err.cause : err
+  return cause instanceof Error && 'code' in cause ? cause.code : undefined
+}

@@ -1,0 +1,246 @@
+import { and, asc, eq, gt, inArray, isNull, sql } from 'drizzle-orm'
+import type { Inventory } from '#protocol/inventory.ts'
+import type { Mac } from '#protocol/mac.ts'
+import type { Machine, MachineState } from '#protocol/machine.ts'
+import type { Database, Transaction } from './database.ts'
+import { recordEvent } from './events.ts'
+import { isUniqueViolation } from './failures.ts'
+import { bootTokens, machineMacs, machines, runs } from './schema.ts'
+
+export type MachineRow = typeof machines.$inferSelect
+type RunRow = typeof runs.$inferSelect
+
+export interface Page {
+  /** The `next` of the page before. */
+  after: string | undefined
+  limit: number
+}
+
+/** Only what an operator may set; absent columns stay as they are. */
+export type OperatorFields = Partial<
+  Pick<MachineRow, 'name' | 'hostname' | 'image' | 'locked' | 'tags' | 'disk' | 'network'>
+>
+
+/** How old `lastSeenAt` may be before it is worth a write or an event. */
+const SEEN_INTERVAL_SECONDS = 60
+
+/** What a machine is called before somebody names it: its MAC as a host name. */
+export function defaultName(mac: Mac): string {
+  return mac.replaceAll(':', '-')
+}
+
+/** The machine that has this network card, whichever of its cards it is. */
+export async function findMachineRow(
+  db: Database | Transaction,
+  mac: Mac,
+): Promise<MachineRow | undefined> {
+  const [found] = await db
+    .select({ machine: machines })
+    .from(machineMacs)
+    .innerJoin(machines, eq(machineMacs.machine, machines.mac))
+    .where(eq(machineMacs.mac, mac))
+  return found?.machine
+}
+
+export async function findMachine(
+  db: Database | Transaction,
+  mac: Mac,
+): Promise<Machine | undefined> {
+  const row = await findMachineRow(db, mac)
+  if (!row) return undefined
+  return (await toMachines(db, [row]))[0]
+}
+
+/** In the order of their MACs. */
+export async function listMachines(
+  db: Database,
+  { after, limit }: Page,
+): Promise<{ items: Machine[]; next: string | null }> {
+  const rows = await db
+    .select()
+    .from(machines)
+    .where(after === undefined ? undefined : gt(machines.mac, after as Mac))
+    .orderBy(asc(machines.mac))
+    .limit(limit + 1)
+  const page = rows.slice(0, limit)
+  const next = rows.length > limit ? page.at(-1)!.mac : null
+  return { items: await toMachines(db, page), next }
+}
+
+/** Creates or changes a machine as an operator does. */
+export async function saveMachine(
+  db: Database,
+  mac: Mac,
+  fields: OperatorFields,
+): Promise<Machine> {
+  return db.transaction(async (tx) => {
+    const present = await findMachineRow(tx, mac)
+    const key = present?.mac ?? mac
+    if (!present) await insertMachine(tx, mac, true)
+    await tx
+      .update(machines)
+      .set({ ...fields, entered: true })
+      .where(eq(machines.mac, key))
+    return recordMachine(tx, key)
+  })
+}
+
+/** False if there is none. */
+export async function deleteMachine(db: Database, mac: Mac): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    const machine = await findMachine(tx, mac)
+    if (!machine) return false
+    const key = machine.mac as Mac
+    await tx.delete(bootTokens).where(inArray(bootTokens.mac, machine.macs as Mac[]))
+    await tx.delete(machines).where(eq(machines.mac, key))
+    await recordEvent(tx, 'machine', { ...machine, deleted: true })
+    return true
+  })
+}
+
+/** A machine was heard of at `now`; one that nobody knew appears as `discovered`. */
+export async function seeMachine(db: Database, mac: Mac, now: Date): Promise<void> {
+  const limit = new Date(now.getTime() - SEEN_INTERVAL_SECONDS * 1000)
+  const present = await findMachineRow(db, mac)
+  if (present?.lastSeenAt && present.lastSeenAt > limit) return
+  try {
+    await db.transaction(async (tx) => {
+      if (!present) await insertMachine(tx, mac, false)
+      const key = present?.mac ?? mac
+      await tx.update(machines).set({ lastSeenAt: now }).where(eq(machines.mac, key))
+      if (await findMachineRow(tx, key)) await recordMachine(tx, key)
+    })
+  } catch (err) {
+    // Two packets of one new machine came at once: the other one entered it.
+    if (!isUniqueViolation(err)) throw err
+  }
+}
+
+/** Sets `lastSeenAt` of a known machine, without an event. */
+export async function touchMachine(db: Database, key: Mac, now: Date): Promise<void> {
+  await db.update(machines).set({ lastSeenAt: now }).where(eq(machines.mac, key))
+}
+
+export async function insertMachine(tx: Transaction, mac: Mac, entered: boolean): Promise<void> {
+  await tx.insert(machines).values({ mac, name: defaultName(mac), entered })
+  await tx.insert(machineMacs).values({ mac, machine: mac })
+}
+
+export interface InventoryRecord {
+  inventory: Inventory
+  macs: Mac[]
+  /** Kept only where the record has none yet. */
+  smbiosUuid: string | undefined
+  smbiosSerial: string | undefined
+  now: Date
+}
+
+/** What an agent told of the machine that it runs on. Its other cards become the machine's. */
+export async function saveInventory(
+  tx: Transaction,
+  machine: MachineRow,
+  { inventory, macs, smbiosUuid, smbiosSerial, now }: InventoryRecord,
+): Promise<void> {
+  await tx
+    .update(machines)
+    .set({
+      inventory,
+      smbiosUuid: machine.smbiosUuid ?? smbiosUuid ?? null,
+      smbiosSerial: machine.smbiosSerial ?? smbiosSerial ?? null,
+      lastSeenAt: now,
+      lastInventoryAt: now,
+    })
+    .where(eq(machines.mac, machine.mac))
+  for (const mac of macs) await adoptMac(tx, machine.mac, mac)
+}
+
+/**
+ * A card that appeared as a machine of its own, because its DHCP came first, joins the machine that
+ * it belongs to; but nothing that an operator entered or ran is thrown away.
+ */
+async function adoptMac(tx: Transaction, machine: Mac, mac: Mac): Promise<void> {
+  await tx
+    .delete(machines)
+    .where(
+      and(
+        eq(machines.mac, mac),
+        sql`${machines.mac} <> ${machine}`,
+        eq(machines.entered, false),
+        isNull(machines.inventory),
+        sql`not exists (select from ${runs} where ${runs.mac} = ${machines.mac})`,
+      ),
+    )
+  await tx.insert(machineMacs).values({ mac, machine }).onConflictDoNothing()
+}
+
+/** Records the machine as it is now as an event. */
+export async function recordMachine(tx: Transaction, key: Mac): Promise<Machine> {
+  const [row] = await tx.select().from(machines).where(eq(machines.mac, key))
+  const [machine] = await toMachines(tx, row ? [row] : [])
+  if (!machine) throw new Error(`Machine ${key} vanished within a transaction`)
+  await recordEvent(tx, 'machine', machine)
+  return machine
+}
+
+/** Machines with all that other tables know of them, in as many queries whatever their number. */
+async function toMachines(db: Database | Transaction, rows: MachineRow[]): Promise<Machine[]> {
+  const keys = rows.map((row) => row.mac)
+  if (keys.length === 0) return []
+  const macs = await db.select().from(machineMacs).where(inArray(machineMacs.machine, keys))
+  // A cancelled run leaves the machine as it was before.
+  const latest = await db
+    .selectDistinctOn([runs.mac], { mac: runs.mac, state: runs.state, workflow: runs.workflow })
+    .from(runs)
+    .where(and(inArray(runs.mac, keys), sql`${runs.state} <> 'cancelled'`))
+    .orderBy(runs.mac, sql`${runs.id} desc`)
+  const runOf = new Map(latest.map((run) => [run.mac, run]))
+  const macsOf = Map.groupBy(macs, (row) => row.machine)
+  return rows.map((row) =>
+    toMachine(
+      row,
+      (macsOf.get(row.mac) ?? []).map(({ mac }) => mac).toSorted(),
+      runOf.get(row.mac),
+    ),
+  )
+}
+
+function toMachine(
+  row: MachineRow,
+  macs: Mac[],
+  latestRun: Pick<RunRow, 'state' | 'workflow'> | undefined,
+): Machine {
+  return {
+    mac: row.mac,
+    macs,
+    name: row.name,
+    ...(row.hostname !== null && { hostname: row.hostname }),
+    ...(row.image !== null && { image: row.image }),
+    locked: row.locked,
+    tags: row.tags,
+    ...(row.disk && { disk: row.disk }),
+    ...(row.network && { network: row.network }),
+    ...(row.inventory && { inventory: row.inventory }),
+    state: machineState(row, latestRun),
+    lastSeenAt: row.lastSeenAt?.toISOString() ?? null,
+  }
+}
+
+function machineState(
+  row: MachineRow,
+  run: Pick<RunRow, 'state' | 'workflow'> | undefined,
+): MachineState {
+  switch (run?.state) {
+    case 'queued':
+    case 'booting':
+    case 'running':
+      return run.state
+    case 'failed':
+    case 'timed-out':
+      return 'failed'
+    case 'succeeded':
+      return run.workflow === 'deploy' ? 'deployed' : 'ready'
+    case 'cancelled':
+    case undefined:
+      return row.entered || row.inventory ? 'ready' : 'discovered'
+  }
+}

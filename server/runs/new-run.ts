@@ -1,0 +1,87 @@
+import type { DiskHints } from '#protocol/disk-hints.ts'
+import type { NetworkSettings } from '#protocol/machine.ts'
+import { STEPS_OF_WORKFLOW, type RunOptions, type RunRequest, type Step } from '#protocol/run.ts'
+import { HOSTNAME_PATTERN } from '#protocol/shapes.ts'
+import { createStep } from './rules.ts'
+
+/** What of a machine goes into its runs. */
+export interface MachineSettings {
+  mac: string
+  name: string
+  hostname: string | null
+  image: string | null
+  locked: boolean
+  disk: DiskHints | null
+  network: NetworkSettings | null
+}
+
+export interface Refused {
+  status: 409 | 422
+  code: string
+  message: string
+}
+
+const MAX_LABEL_CHARACTERS = 63
+const HOSTNAME_REGEXP = new RegExp(HOSTNAME_PATTERN)
+
+/** Why no run may be made of the request, whatever images there are; undefined if one may. */
+export function refuseRun(request: RunRequest, machine: MachineSettings): Refused | undefined {
+  const { workflow } = request
+  if (machine.locked && workflow !== 'inventory')
+    return {
+      status: 409,
+      code: 'machine-locked',
+      message: `Machine "${machine.name}" (${machine.mac}) is locked; unlock it first`,
+    }
+  if (workflow === 'deploy' && !imageOf(request, machine))
+    return senseless(
+      'image-missing',
+      `Machine "${machine.name}" (${machine.mac}) has no image assigned; name one in the run or assign it`,
+    )
+  if (workflow === 'capture' && !request.image)
+    return senseless('image-missing', 'A capture needs the name that its image is to have')
+  if ((workflow === 'wipe' || workflow === 'inventory') && request.image)
+    return senseless('image-unused', `A run of workflow "${workflow}" has no use for an image`)
+  return undefined
+}
+
+function senseless(code: string, message: string): Refused {
+  return { status: 422, code, message }
+}
+
+/** The image that the run is about: of a deploy, by default the machine's. */
+export function imageOf(request: RunRequest, machine: MachineSettings): string | undefined {
+  if (request.workflow === 'deploy') return request.image ?? machine.image ?? undefined
+  return request.image
+}
+
+/** Every default filled in: from the request, else from the machine, else ours. */
+export function runOptions(request: RunRequest, machine: MachineSettings): RunOptions {
+  const disk = request.disk ?? machine.disk ?? undefined
+  const network = request.network ?? machine.network ?? undefined
+  const hostname = request.hostname ?? machine.hostname ?? hostnameFrom(machine.name)
+  return {
+    ...(disk && { disk }),
+    ...(network && { network }),
+    ...(hostname && { hostname }),
+    grow: request.grow ?? true,
+    after: request.after ?? 'reboot',
+    zeroUnused: request.zeroUnused ?? false,
+    identity: request.identity ?? 'reset',
+    force: request.force ?? false,
+  }
+}
+
+/** A machine may be called "Rack 3, node 7"; a host may not. */
+export function hostnameFrom(name: string): string | undefined {
+  if (HOSTNAME_REGEXP.test(name)) return name
+  const label = name
+    .replaceAll(/[^a-zA-Z0-9-]+/g, '-')
+    .slice(0, MAX_LABEL_CHARACTERS)
+    .replaceAll(/^-+|-+$/g, '')
+  return HOSTNAME_REGEXP.test(label) ? label : undefined
+}
+
+export function createSteps(workflow: RunRequest['workflow']): Step[] {
+  return STEPS_OF_WORKFLOW[workflow].map(createStep)
+}

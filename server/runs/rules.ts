@@ -1,0 +1,231 @@
+import { AGENT_SILENCE_SECONDS, type Report, type Result } from '#protocol/agent.ts'
+import type { Receipt, Run, RunState, Step, Workflow } from '#protocol/run.ts'
+
+/** The life of a run: queued → booting → running → succeeded, failed, cancelled or timed-out. */
+
+export const MAX_ATTEMPTS = 3
+export const BOOTING_TIMEOUT_SECONDS = 15 * 60
+export const RUNNING_TIMEOUT_SECONDS = 10 * 60
+
+/** What the rules look at. */
+export interface RunRecord {
+  workflow: Workflow
+  state: RunState
+  attempts: number
+  steps: Step[]
+  claimedBy: Run['claimedBy']
+  cancelRequested: boolean
+  error: string | null
+  receipt: Receipt | null
+  lastSequence: number
+  bootedAt: Date | null
+  startedAt: Date | null
+  attemptAt: Date | null
+  lastReportAt: Date | null
+  finishedAt: Date | null
+}
+
+export type RunChanges = Partial<RunRecord>
+
+/** What comes of something that happened: what changes, or why it is refused, or both. */
+export interface Outcome {
+  changes: RunChanges
+  refusal?: Refusal
+}
+
+export interface Refusal {
+  /** Stable and kebab-case, as in the API. */
+  code: 'run-over' | 'agent-active' | 'claimed' | 'too-many-attempts' | 'old-attempt' | 'unproven'
+  message: string
+}
+
+const UNCHANGED: Outcome = { changes: {} }
+
+export function isActive(run: Pick<RunRecord, 'state'>): boolean {
+  return run.state === 'queued' || run.state === 'booting' || run.state === 'running'
+}
+
+/** The machine got the script that boots our agent, with a token that only it can have. */
+export function boot(run: RunRecord, now: Date): Outcome {
+  if (run.state === 'queued') return { changes: { state: 'booting', bootedAt: now } }
+  if (run.state === 'running' && run.attempts >= MAX_ATTEMPTS) return tooManyAttempts(run, now)
+  return UNCHANGED
+}
+
+/** An agent wants to work on the run: the next attempt. */
+export function hello(run: RunRecord, now: Date): Outcome {
+  if (!isActive(run)) return refuse('run-over', `The run is ${run.state}`)
+  if (run.claimedBy === 'booty') return refuse('claimed', 'BOOTy works on the run already')
+  if (run.cancelRequested) return { changes: end(run, 'cancelled', now) }
+  if (run.lastReportAt && secondsBetween(run.lastReportAt, now) < AGENT_SILENCE_SECONDS)
+    return refuse(
+      'agent-active',
+      `Another agent reported less than ${AGENT_SILENCE_SECONDS} seconds ago; try again later`,
+    )
+  if (run.attempts >= MAX_ATTEMPTS) return tooManyAttempts(run, now)
+  return { changes: start(run, 'agent', now) }
+}
+
+/** BOOTy fetched its configuration: it reports nothing, so this is all that starts its run. */
+export function claimForBooty(run: RunRecord, now: Date): Outcome {
+  if (!isActive(run)) return refuse('run-over', `The run is ${run.state}`)
+  if (run.claimedBy === 'agent') return refuse('claimed', 'Our agent works on the run already')
+  if (run.cancelRequested) return { changes: end(run, 'cancelled', now) }
+  if (run.attempts >= MAX_ATTEMPTS) return tooManyAttempts(run, now)
+  return { changes: { ...start(run, 'booty', now), bootedAt: run.bootedAt ?? now } }
+}
+
+export interface ReportOutcome extends Outcome {
+  cancel: boolean
+}
+
+/** A repeated report changes nothing and gets the same answer. */
+export function report(run: RunRecord, body: Report, now: Date): ReportOutcome {
+  const refusal = checkAttempt(run, body.attempt)
+  // A cancelled agent that did not hear our answer asks again.
+  if (run.state === 'cancelled' && !refusal) return { ...UNCHANGED, cancel: true }
+  if (!isActive(run)) return { ...refuse('run-over', `The run is ${run.state}`), cancel: true }
+  if (refusal) return { changes: {}, refusal, cancel: true }
+  if (body.sequence <= run.lastSequence) return { ...UNCHANGED, cancel: run.cancelRequested }
+  const heard = {
+    steps: run.steps.map((step) => (step.name === body.step ? update(step, body, now) : step)),
+    lastSequence: body.sequence,
+    lastReportAt: now,
+  }
+  if (!run.cancelRequested) return { changes: heard, cancel: false }
+  return { changes: { ...heard, ...end({ ...run, ...heard }, 'cancelled', now) }, cancel: true }
+}
+
+/** How the agent says it ended. */
+export function result(run: RunRecord, attempt: number, body: Result, now: Date): Outcome {
+  const refusal = checkAttempt(run, attempt)
+  if (refusal) return { changes: {}, refusal }
+  if (run.state === body.state) return UNCHANGED
+  // Cancelled at its last report: how the agent ended does not change that, but what it proves does.
+  if (run.state === 'cancelled') return { changes: { receipt: body.receipt ?? run.receipt } }
+  if (!isActive(run)) return refuse('run-over', `The run is ${run.state}`)
+  if (run.workflow === 'deploy' && body.state === 'succeeded' && !body.receipt?.imageVerified)
+    return refuse('unproven', 'A deploy succeeds only with a receipt that says imageVerified')
+  const changes = end(run, body.state, now, body.error)
+  return { changes: { ...changes, receipt: body.receipt ?? null } }
+}
+
+/** What an operator's cancel does: a queued run ends at once, others when the agent hears of it. */
+export function cancel(run: RunRecord, now: Date): Outcome {
+  if (run.state === 'cancelled') return UNCHANGED
+  if (!isActive(run)) return refuse('run-over', `The run is ${run.state} already`)
+  if (run.state === 'queued') return { changes: end(run, 'cancelled', now) }
+  return { changes: { cancelRequested: true } }
+}
+
+/** What time alone does. Called every few seconds. */
+export function tick(run: RunRecord, now: Date): RunChanges | undefined {
+  if (run.state !== 'booting' && run.state !== 'running') return undefined
+  const heardAt = lastHeardOf(run)
+  if (!heardAt) return undefined
+  const silentSeconds = secondsBetween(heardAt, now)
+  if (run.cancelRequested && silentSeconds >= AGENT_SILENCE_SECONDS)
+    return end(run, 'cancelled', now)
+  if (run.state === 'booting' && silentSeconds >= BOOTING_TIMEOUT_SECONDS)
+    return end(
+      run,
+      'timed-out',
+      now,
+      `The machine fetched its boot script, but no agent said hello within ${BOOTING_TIMEOUT_SECONDS / 60} minutes; look at its console`,
+    )
+  if (run.state === 'running' && silentSeconds >= RUNNING_TIMEOUT_SECONDS)
+    return end(
+      run,
+      'timed-out',
+      now,
+      `No report for ${RUNNING_TIMEOUT_SECONDS / 60} minutes, the last one at ${heardAt.toISOString()}; look at the machine's console`,
+    )
+  return undefined
+}
+
+/** Ends the run; steps that had not ended say how far they got. */
+export function end(
+  run: RunRecord,
+  state: 'succeeded' | 'failed' | 'cancelled' | 'timed-out',
+  now: Date,
+  error?: string,
+): RunChanges {
+  return {
+    state,
+    finishedAt: now,
+    error: state === 'succeeded' ? null : (error ?? defaultError(state)),
+    steps: run.steps.map((step) => endStep(step, state === 'succeeded', now)),
+  }
+}
+
+function start(run: RunRecord, claimedBy: 'agent' | 'booty', now: Date): RunChanges {
+  return {
+    state: 'running',
+    claimedBy,
+    attempts: run.attempts + 1,
+    startedAt: run.startedAt ?? now,
+    attemptAt: now,
+    lastReportAt: null,
+    lastSequence: -1,
+    steps: run.steps.map(({ name }) => createStep(name)),
+  }
+}
+
+export function createStep(name: string): Step {
+  return { name, state: 'pending', bytesDone: 0, bytesTotal: 0, bytesPerSecond: 0 }
+}
+
+function update(step: Step, body: Report, now: Date): Step {
+  const ended = body.state !== 'pending' && body.state !== 'running'
+  return {
+    ...step,
+    state: body.state,
+    bytesDone: body.bytesDone,
+    bytesTotal: body.bytesTotal,
+    bytesPerSecond: body.bytesPerSecond,
+    ...(body.message !== undefined && { message: body.message }),
+    ...(body.error !== undefined && { error: body.error }),
+    ...(body.state !== 'pending' && { startedAt: step.startedAt ?? now.toISOString() }),
+    ...(ended && { finishedAt: now.toISOString() }),
+  }
+}
+
+function endStep(step: Step, succeeded: boolean, now: Date): Step {
+  if (step.state === 'pending') return { ...step, state: 'skipped' }
+  if (step.state !== 'running') return step
+  const state = succeeded ? 'succeeded' : 'failed'
+  return { ...step, state, finishedAt: now.toISOString() }
+}
+
+function defaultError(state: 'failed' | 'cancelled' | 'timed-out'): string | null {
+  return state === 'failed' ? 'The agent reported a failure without a reason' : null
+}
+
+function tooManyAttempts(run: RunRecord, now: Date): Outcome {
+  const message = `Booted ${MAX_ATTEMPTS} times, never finished`
+  return {
+    changes: end(run, 'failed', now, message),
+    refusal: { code: 'too-many-attempts', message },
+  }
+}
+
+function checkAttempt(run: RunRecord, attempt: number): Refusal | undefined {
+  if (attempt === run.attempts) return undefined
+  return {
+    code: 'old-attempt',
+    message: `Attempt ${attempt} is not the run's current one, which is ${run.attempts}`,
+  }
+}
+
+function lastHeardOf(run: RunRecord): Date | null {
+  if (run.state === 'booting') return run.bootedAt
+  return run.lastReportAt ?? run.attemptAt
+}
+
+function refuse(code: Refusal['code'], message: string): Outcome {
+  return { changes: {}, refusal: { code, message } }
+}
+
+function secondsBetween(from: Date, to: Date): number {
+  return (to.getTime() - from.getTime()) / 1000
+}
