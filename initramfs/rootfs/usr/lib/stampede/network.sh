@@ -1,0 +1,39 @@
+# The network card that the machine booted from, and its address.
+
+DHCP_ATTEMPTS=8
+
+list_nics() {
+  for path in /sys/class/net/*; do
+    [ -e "$path/device" ] && echo "${path##*/} $(cat "$path/address")"
+  done | tr '\n' ' '
+}
+
+# Sets nic to the card whose address is $mac. Waits, since a USB card or a slow bus takes seconds.
+find_nic() {
+  for second in $(seq "$NIC_WAIT_SECONDS"); do
+    for path in /sys/class/net/*; do
+      nic=${path##*/}
+      [ -e "$path/device" ] && [ "$(cat "$path/address")" = "$mac" ] && return 0
+    done
+    [ $((second % 10)) -ne 5 ] || say "Waiting for the network card \"$mac\""
+    sleep 1
+  done
+  return 1
+}
+
+# udhcpc stays in the background and renews the lease as long as the agent works.
+configure_network() {
+  say "Asking for an address on $nic ($mac)"
+  ip link set lo up
+  ip link set "$nic" up
+  pause=1
+  for attempt in $(seq "$DHCP_ATTEMPTS"); do
+    udhcpc -i "$nic" -n -S -t 4 -T 2 -s /usr/lib/stampede/udhcpc.sh >/run/stampede/udhcpc.log 2>&1 &&
+      return 0
+    [ "$attempt" -lt "$DHCP_ATTEMPTS" ] || return 1
+    link=$(cat "/sys/class/net/$nic/carrier" 2>/dev/null)
+    say "No answer to DHCP on $nic (attempt $attempt of $DHCP_ATTEMPTS, link $([ "$link" = 1 ] && echo up || echo down)); next try in $pause s"
+    sleep "$pause"
+    pause=$((pause < 16 ? pause * 2 : 16))
+  done
+}
