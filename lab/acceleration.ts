@@ -35,13 +35,19 @@ async function findAcceleration(): Promise<Acceleration> {
   return found
 }
 
-/** Starts a machine without a disk and waits for its BIOS to say, on its debug port, that it runs. */
+/**
+ * Starts a machine without a disk and waits for the iPXE of its network card to run. That the BIOS
+ * prints is not enough: under some nested hypervisors real mode works and the first program that
+ * goes to protected mode and back, as iPXE and GRUB do, hangs.
+ */
 function runsWithKvm(): Promise<boolean> {
   const qemu = spawn(
     'qemu-system-x86_64',
     [
-      ['-accel', 'kvm', '-machine', 'q35', '-m', '64', '-nodefaults', '-display', 'none'],
-      ['-chardev', 'stdio,id=debug', '-device', 'isa-debugcon,iobase=0x402,chardev=debug'],
+      ['-accel', 'kvm', '-cpu', 'host', '-machine', 'q35,graphics=off', '-m', '128'],
+      ['-nodefaults', '-display', 'none', '-serial', 'stdio'],
+      ['-netdev', 'hubport,hubid=0,id=n0'],
+      ['-device', 'virtio-net-pci,netdev=n0,bootindex=0'],
     ].flat(),
     { stdio: ['ignore', 'pipe', 'ignore'] },
   )
@@ -60,7 +66,7 @@ function runsWithKvm(): Promise<boolean> {
     qemu.once('exit', () => settle(false))
     qemu.stdout.on('data', (bytes: Buffer) => {
       output += bytes.toString('latin1')
-      if (output.includes('No bootable device')) settle(true)
+      if (output.includes('iPXE initialising devices')) settle(true)
     })
   })
 }

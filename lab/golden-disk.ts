@@ -49,7 +49,7 @@ async function makeTable(disk: string, recipe: GoldenRecipe, folder: string): Pr
   ]
   await partition(disk, 'gpt', lines, folder)
   await embedBiosGrub(disk, recipe, { startSector: MIB_SECTORS, sectors: MIB_SECTORS }, folder)
-  await makeEsp(disk, 2 * MIB, await makeEfiGrub(recipe, folder))
+  await makeEsp(disk, 2 * MIB, await makeEfiGrub(recipe, folder), folder)
   return { startBytes: rootMib * MIB, sizeBytes: rootSizeMib * MIB }
 }
 
@@ -64,15 +64,21 @@ async function partition(
   await shell('sfdisk --quiet "$1" < "$2"', [disk, script])
 }
 
-/** No loop device and no vfat in the kernel are needed: mkfs and mtools write into the image. */
-async function makeEsp(disk: string, startBytes: number, loader: string): Promise<void> {
-  const sector = String(startBytes / SECTOR_BYTES)
-  const blocks = String((ESP_MIB * MIB) / 1024)
-  const name = ['-i', ESP_VOLUME_ID, '-n', 'ESP']
-  await run('mkfs.vfat', ['-F', '32', ...name, '--offset', sector, disk, blocks])
-  const image = `${disk}@@${startBytes}`
+/** mkfs and mtools write into a file, so neither a loop device nor vfat in the kernel is needed. */
+async function makeEsp(
+  disk: string,
+  startBytes: number,
+  loader: string,
+  folder: string,
+): Promise<void> {
+  const image = path.join(folder, 'esp.img')
+  await writeFile(image, '')
+  await truncate(image, ESP_MIB * MIB)
+  await run('mkfs.vfat', ['-F', '32', '-i', ESP_VOLUME_ID, '-n', 'ESP', image])
   await run('mmd', ['-i', image, '::/EFI', '::/EFI/BOOT'])
   await run('mcopy', ['-i', image, loader, '::/EFI/BOOT/BOOTX64.EFI'])
+  const place = [`seek=${startBytes / MIB}`, 'bs=1M', 'conv=notrunc,sparse', 'status=none']
+  await run('dd', [`if=${image}`, `of=${disk}`, ...place])
 }
 
 /** Makes PV, VG and one LV that fills it, without device mapper. Returns where the LV lies. */
