@@ -11,9 +11,13 @@ export const AGENT_FOLDER = join(ROOT, 'build/agent')
  * package, reduced to what runs on Linux x86-64 with glibc.
  */
 const KOFFI_FILES = [
-  ...['koffi/package.json', 'koffi/index.js', 'koffi/src/koffi/index.js'],
-  ...['koffi/src/koffi/src/static.js', '@koromix/koffi-linux-x64/package.json'],
-  ...['@koromix/koffi-linux-x64/index.js', '@koromix/koffi-linux-x64/linux_x64/koffi.node'],
+  'koffi/package.json',
+  'koffi/index.js',
+  'koffi/src/koffi/index.js',
+  'koffi/src/koffi/src/static.js',
+  '@koromix/koffi-linux-x64/package.json',
+  '@koromix/koffi-linux-x64/index.js',
+  '@koromix/koffi-linux-x64/linux_x64/koffi.node',
 ]
 
 /** Some CommonJS dependencies call `require`, which an ES module does not have. */

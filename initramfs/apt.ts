@@ -47,23 +47,24 @@ export function chooseSources(indexTargets: string): string[] {
  * dependencies are resolved as if nothing were installed. Nothing of the host is changed.
  */
 export async function openPrivateApt(folder: string, extraComponents: string[]) {
-  const options = [
-    ...['-o', `Dir::State=${folder}`, '-o', `Dir::State::status=${folder}/status`],
-    ...['-o', `Dir::State::lists=${folder}/lists`, '-o', `Dir::Cache=${folder}`],
-    ...['-o', `Dir::Etc::sourcelist=${folder}/sources.list`],
-    ...['-o', `Dir::Etc::sourceparts=${folder}/empty`, '-o', 'Dir::Etc::preferences=/dev/null'],
-    ...['-o', `Dir::Etc::preferencesparts=${folder}/empty`, '-o', 'Debug::NoLocking=true'],
-    ...['-o', 'APT::Architecture=amd64', '-o', 'APT::Architectures=amd64'],
+  const settings = {
+    'Dir::State': folder,
+    'Dir::State::status': join(folder, 'status'),
+    'Dir::State::lists': join(folder, 'lists'),
+    'Dir::Cache': folder,
+    'Dir::Etc::sourcelist': join(folder, 'sources.list'),
+    'Dir::Etc::sourceparts': join(folder, 'empty'),
+    'Dir::Etc::preferences': '/dev/null',
+    'Dir::Etc::preferencesparts': join(folder, 'empty'),
+    'Debug::NoLocking': 'true',
+    'APT::Architecture': 'amd64',
+    'APT::Architectures': 'amd64',
     // Root would otherwise download as user _apt, which cannot write below a home folder.
-    ...[
-      '-o',
-      'Acquire::Languages=none',
-      '-o',
-      'APT::Sandbox::User=root',
-      '-o',
-      'Acquire::Retries=3',
-    ],
-  ]
+    'APT::Sandbox::User': 'root',
+    'Acquire::Languages': 'none',
+    'Acquire::Retries': '3',
+  }
+  const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`])
   for (const name of ['lists/partial', 'archives/partial', 'empty']) {
     await mkdir(join(folder, name), { recursive: true })
   }
