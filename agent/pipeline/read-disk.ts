@@ -88,7 +88,7 @@ async function readChunk(index: number, buffer: Buffer, { device, hashes }: Batc
   await device.read(bytes, index * CHUNK_BYTES)
   if (isZero(bytes)) return undefined
   const hash = sha256(bytes)
-  hashes.set(Uint8Array.fromHex(hash), index * HASH_BYTES)
+  hashes.set(Buffer.from(hash, 'hex'), index * HASH_BYTES)
   return { hash, bytes }
 }
 
