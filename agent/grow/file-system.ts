@@ -1,0 +1,73 @@
+import { statfs } from 'node:fs/promises'
+import { ExecError, type Exec } from '../exec.ts'
+import { runInSystemOrHere } from '../system/chroot.ts'
+import { openMount } from '../system/mount.ts'
+import type { Root } from '../system/root-choice.ts'
+import { createSystemFiles, type SystemFiles } from '../system/system-files.ts'
+
+/** e2fsck: 0 clean, 1 errors corrected. */
+const E2FSCK_CORRECTED = 1
+const OFFLINE_TIMEOUT_SECONDS = 1800
+
+type Growth = { beforeBytes: number; afterBytes: number }
+
+/**
+ * Grows a file system to the size of its partition or volume while it is mounted, with the deployed
+ * system's own tool, which knows the features that its mkfs set, or else with ours.
+ */
+export async function growFileSystem(exec: Exec, root: Root): Promise<Growth> {
+  const { path: device, fileSystem } = root
+  const beforeBytes = await measure(exec, root)
+  try {
+    await using mount = await openMount(exec, { device, fileSystem, mode: 'rw' })
+    await growMounted(exec, root, createSystemFiles(mount.path))
+  } catch (err) {
+    if (!(err instanceof ExecError) || !fileSystem.startsWith('ext')) throw err
+    await growUnmounted(exec, device)
+  }
+  return { beforeBytes, afterBytes: await measure(exec, root) }
+}
+
+async function growMounted(exec: Exec, root: Root, files: SystemFiles): Promise<void> {
+  const { path: device, fileSystem } = root
+  const common = { files, devices: [device] }
+  if (fileSystem === 'xfs') {
+    const request = { ...common, program: 'xfs_growfs', args: ['-d', '/'] }
+    await runInSystemOrHere(exec, request, ['-d', files.root])
+  } else if (fileSystem === 'btrfs') {
+    const size = `${await btrfsDeviceId(exec, files.root, device)}:max`
+    const request = { ...common, program: 'btrfs', args: ['filesystem', 'resize', size, '/'] }
+    await runInSystemOrHere(exec, request, ['filesystem', 'resize', size, files.root])
+  } else {
+    const request = { ...common, program: 'resize2fs', args: [device] }
+    await runInSystemOrHere(exec, request, [device])
+  }
+}
+
+/** For what the kernel cannot do while mounted, such as ext2 without room for descriptors. */
+async function growUnmounted(exec: Exec, device: string): Promise<void> {
+  const timeoutSeconds = OFFLINE_TIMEOUT_SECONDS
+  const allowExitCodes = [E2FSCK_CORRECTED]
+  await exec('e2fsck', ['-f', '-p', device], { timeoutSeconds, allowExitCodes })
+  await exec('resize2fs', [device], { timeoutSeconds })
+}
+
+/** Not always 1: a file system may have moved from one device to another. */
+async function btrfsDeviceId(exec: Exec, mountPath: string, device: string): Promise<number> {
+  const { stdout } = await exec('btrfs', ['filesystem', 'show', '--raw', mountPath])
+  return parseBtrfsDeviceId(stdout, device)
+}
+
+export function parseBtrfsDeviceId(text: string, device: string): number {
+  const devices = [...text.matchAll(/^\s*devid\s+(\d+)\s.*\spath (\S+)$/gm)]
+  if (devices.length !== 1 || devices[0]![2] !== device)
+    throw new Error(`The btrfs on ${device} spans ${devices.length} devices and is left alone`)
+  return Number(devices[0]![1])
+}
+
+async function measure(exec: Exec, root: Root): Promise<number> {
+  const { path: device, fileSystem } = root
+  await using mount = await openMount(exec, { device, fileSystem, mode: 'ro' })
+  const { blocks, bsize } = await statfs(mount.path)
+  return blocks * bsize
+}

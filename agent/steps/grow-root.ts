@@ -1,0 +1,76 @@
+import { growFileSystem } from '../grow/file-system.ts'
+import {
+  deviceBytes,
+  flushDevice,
+  moveBackupGpt,
+  resizePartitions,
+} from '../grow/partition-table.ts'
+import { planGrowth, type GrowthPlan } from '../grow/plan.ts'
+import { growVolume, whyNotGrowable } from '../grow/volume.ts'
+import type { SystemContext } from '../system/context.ts'
+import { nameOf, type Root } from '../system/root-choice.ts'
+import { openTarget, type Target } from '../system/target.ts'
+import type { StepOutcome } from './step.ts'
+
+/**
+ * Grows the root to the end of the disk: backup GPT, partition, physical and logical volume, file
+ * system. What can't be told for sure is left alone with a warning; what is full already is fine.
+ */
+export async function growRoot(context: SystemContext): Promise<StepOutcome> {
+  const { exec, disk, warn } = context
+  await using stack = new AsyncDisposableStack()
+  stack.defer(() => flushDevice(disk.path))
+  const target = stack.use(await openTarget(context))
+  const leaveAlone = (reason: string): StepOutcome => {
+    warn(`The root was not grown: ${reason}`)
+    return { state: 'skipped', message: reason }
+  }
+
+  const { choice } = target
+  const isGpt = target.layout.table === 'gpt'
+  const layout = isGpt ? await moveBackupGpt(exec, disk.path) : target.layout
+  if (choice.kind === 'unclear') return leaveAlone(choice.reason)
+  const { root } = choice
+  const reason = root.volume && whyNotGrowable(root.volume)
+  if (reason) return leaveAlone(reason)
+
+  const pvPath = root.volume && lastPvPath(target, root)
+  const number = partitionNumber(target, pvPath ?? root.path)
+  if (number !== undefined) {
+    const plan = planGrowth(layout, number, await deviceBytes(exec, disk.path))
+    if (plan.kind === 'blocked') return leaveAlone(plan.reason)
+    await growPartition(context, plan)
+  }
+  if (root.volume && pvPath) await growVolume(target.volumes, root.volume, pvPath)
+  const { beforeBytes, afterBytes } = await growFileSystem(exec, root)
+  const size = `${gib(beforeBytes)} to ${gib(afterBytes)} GiB`
+  const isSame = beforeBytes === afterBytes
+  const message = isSame
+    ? `${nameOf(root)} has its full size already, ${gib(afterBytes)} GiB`
+    : `${nameOf(root)} grew from ${size}`
+  context.log(message)
+  return { state: 'succeeded', message }
+}
+
+async function growPartition(context: SystemContext, plan: GrowthPlan): Promise<void> {
+  const { exec, disk, log, warn } = context
+  if (plan.kind === 'blocked') return
+  if (plan.limit) warn(plan.limit)
+  if (plan.kind === 'full') return log('The partition reaches the end of the disk already')
+  await resizePartitions(exec, disk.path, plan.changes)
+}
+
+/** Of a group on several partitions, the one nearest to the end of the disk can grow. */
+function lastPvPath({ layout, volumes }: Target, root: Root): string | undefined {
+  const group = volumes.groups.find(({ name }) => name === root.volume?.group)
+  const inOrder = layout.partitions.map(({ path }) => path)
+  return group?.pvPaths.toSorted((one, two) => inOrder.indexOf(one) - inOrder.indexOf(two)).at(-1)
+}
+
+function partitionNumber({ layout }: Target, path: string): number | undefined {
+  return layout.partitions.find((partition) => partition.path === path)?.number
+}
+
+function gib(bytes: number): string {
+  return (bytes / 2 ** 30).toFixed(2)
+}

@@ -1,0 +1,66 @@
+import type { Exec } from '../exec.ts'
+import { partitionPath } from '../steps/step.ts'
+
+/** A disk's partition table as sfdisk tells it, in sectors. */
+export type Layout = {
+  table: 'gpt' | 'mbr' | 'none'
+  sectorBytes: number
+  /** In the order of the disk. */
+  partitions: LayoutPartition[]
+  /** GPT: first sector behind the last usable one, as the table has it now. */
+  usableEnd?: number
+}
+
+export type LayoutPartition = {
+  number: number
+  path: string
+  startSector: number
+  sizeSectors: number
+  /** GPT: the type GUID in lower case; MBR: hexadecimal digits without a prefix. */
+  type: string
+}
+
+/** MBR types of partitions that hold logical ones. */
+const EXTENDED_TYPES = new Set(['5', 'f', '85'])
+const FIRST_LOGICAL_NUMBER = 5
+
+type SfdiskTable = {
+  label: string
+  sectorsize?: number
+  lastlba?: number
+  partitions?: { node: string; start: number; size: number; type: string }[]
+}
+
+export function parseSfdiskJson(text: string, diskPath: string): Layout {
+  const { partitiontable: table } = JSON.parse(text) as { partitiontable: SfdiskTable }
+  const partitions = (table.partitions ?? []).map(({ node, start, size, type }) => {
+    const number = Number(/\d+$/.exec(node)?.[0])
+    const path = partitionPath(diskPath, number)
+    return { number, path, startSector: start, sizeSectors: size, type: type.toLowerCase() }
+  })
+  return {
+    table: table.label === 'gpt' ? 'gpt' : table.label === 'dos' ? 'mbr' : 'none',
+    sectorBytes: table.sectorsize ?? 512,
+    partitions: partitions.toSorted((one, other) => one.startSector - other.startSector),
+    ...(table.lastlba !== undefined && { usableEnd: table.lastlba + 1 }),
+  }
+}
+
+/** Reads the table of a disk; a disk without one has the kind `none` and no partitions. */
+export async function readLayout(exec: Exec, diskPath: string): Promise<Layout> {
+  const { stdout, exitCode } = await exec('sfdisk', ['--json', diskPath], { allowExitCodes: [1] })
+  if (exitCode !== 0) return { table: 'none', sectorBytes: 512, partitions: [] }
+  return parseSfdiskJson(stdout, diskPath)
+}
+
+export function isExtended(layout: Layout, partition: LayoutPartition): boolean {
+  return layout.table === 'mbr' && EXTENDED_TYPES.has(partition.type)
+}
+
+export function isLogical(layout: Layout, partition: LayoutPartition): boolean {
+  return layout.table === 'mbr' && partition.number >= FIRST_LOGICAL_NUMBER
+}
+
+export function partitionEnd({ startSector, sizeSectors }: LayoutPartition): number {
+  return startSector + sizeSectors
+}

@@ -1,0 +1,62 @@
+import { mkdtemp, rmdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { exec as plainExec, type Exec } from '../exec.ts'
+
+/** File systems that a Linux root may be on and that we know how to grow. */
+export const LINUX_FILE_SYSTEMS = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'])
+
+const UNMOUNT_TRIES = 20
+const UNMOUNT_PAUSE_MILLISECONDS = 250
+const MOUNT_TIMEOUT_SECONDS = 300 // a journal may have to be replayed
+
+export interface Mount extends AsyncDisposable {
+  readonly path: string
+}
+
+export type MountRequest = {
+  device: string
+  fileSystem: string
+  mode: 'ro' | 'rw'
+  /** Such as `subvol=@`. */
+  options?: readonly string[]
+  /** Where to mount; a temporary folder unless told. */
+  at?: string
+}
+
+/**
+ * Mounts a file system by its device's path, which is the only name that an older clone on another
+ * disk cannot share. Device nodes in it stay dead: an image may hold some that lead to other disks.
+ */
+export async function openMount(exec: Exec, request: MountRequest): Promise<Mount> {
+  const { device, fileSystem, mode, at } = request
+  await using opened = new AsyncDisposableStack()
+  const path = at ?? (await mkdtemp(join(tmpdir(), 'stampede-mount-')))
+  if (at === undefined) opened.defer(() => rmdir(path))
+
+  // The kernel remembers btrfs devices by their UUID and would take a clone seen earlier for ours.
+  if (fileSystem === 'btrfs')
+    await exec('btrfs', ['device', 'scan', '--forget'], { allowExitCodes: [1] })
+  const own = fileSystem === 'xfs' ? ['nouuid'] : []
+  const options = [mode, 'nodev', 'nosuid', ...own, ...(request.options ?? [])].join(',')
+  const timeoutSeconds = MOUNT_TIMEOUT_SECONDS
+  await exec('mount', ['-t', fileSystem, '-o', options, '--', device, path], { timeoutSeconds })
+  opened.defer(() => unmount(path))
+
+  const resources = opened.move()
+  return { path, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
+
+/** Not bound to the run's signal: a cancelled run must let go of the disk, too. */
+async function unmount(path: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await plainExec('umount', [path], { timeoutSeconds: MOUNT_TIMEOUT_SECONDS })
+      return
+    } catch (err) {
+      if (tries === UNMOUNT_TRIES) throw err
+      await sleep(UNMOUNT_PAUSE_MILLISECONDS) // a program that has just ended may still hold it
+    }
+  }
+}

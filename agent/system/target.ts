@@ -1,0 +1,61 @@
+import type { SystemContext } from './context.ts'
+import { findRoots } from './find-root.ts'
+import { isExtended, readLayout, type Layout } from './layout.ts'
+import { findContent, type Content } from './probe.ts'
+import { chooseRoot, type Candidate, type RootChoice } from './root-choice.ts'
+import { openVolumes, type Volumes } from './volumes.ts'
+
+/** The target disk with its volumes active; nothing is mounted. */
+export interface Target extends AsyncDisposable {
+  readonly layout: Layout
+  readonly volumes: Volumes
+  /** All file systems of the disk. */
+  readonly candidates: readonly Candidate[]
+  readonly choice: RootChoice
+}
+
+export async function openTarget(context: SystemContext): Promise<Target> {
+  const { exec, disk, log, warn } = context
+  await using opened = new AsyncDisposableStack()
+  const layout = await readLayout(exec, disk.path)
+  const contents = await probe(context, layout)
+  const pvPaths = contents.filter(({ type }) => type === 'LVM2_member').map(({ path }) => path)
+  const volumes = opened.use(await openVolumes(exec, pvPaths, warn))
+
+  const candidates = contents.map(toCandidate)
+  for (const { group, name, path, segmentType } of volumes.volumes) {
+    const content = await findContent(exec, path)
+    const volume = { group, name, segmentType }
+    if (content) candidates.push({ ...toCandidate({ ...content, path }), volume })
+  }
+  const roots = await findRoots(exec, candidates, log)
+  const choice = chooseRoot(roots, context.run.image?.info)
+  if (choice.kind === 'unclear' && contents.some(({ type }) => type === 'crypto_LUKS'))
+    choice.reason += '; an encrypted one (LUKS) cannot be looked into'
+
+  const resources = opened.move()
+  const dispose = () => resources.disposeAsync()
+  return { layout, volumes, candidates, choice, [Symbol.asyncDispose]: dispose }
+}
+
+type Found = Content & { path: string; partition?: number }
+
+/** What the partitions hold, or the disk itself if it has no table. */
+async function probe({ exec, disk }: SystemContext, layout: Layout): Promise<Found[]> {
+  const found: Found[] = []
+  if (layout.table === 'none') {
+    const content = await findContent(exec, disk.path)
+    return content ? [{ ...content, path: disk.path }] : []
+  }
+  for (const partition of layout.partitions) {
+    if (isExtended(layout, partition)) continue
+    const content = await findContent(exec, partition.path)
+    const { path, number } = partition
+    if (content) found.push({ ...content, path, partition: number })
+  }
+  return found
+}
+
+function toCandidate({ type, ...rest }: Found): Candidate {
+  return { ...rest, fileSystem: type }
+}

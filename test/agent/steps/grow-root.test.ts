@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { open, readFile, statfs, writeFile } from 'node:fs/promises'
+import { describe, it } from 'node:test'
+import { exec } from '#agent/exec.ts'
+import { growRoot } from '#agent/steps/grow-root.ts'
+import type { SystemContext } from '#agent/system/context.ts'
+import { readLayout } from '#agent/system/layout.ts'
+import { IS_ROOT, mib, openLoopDisk, type LoopDisk } from '../system/loop-disk.ts'
+import { installProgram, writeTinySystem } from '../system/tiny-system.ts'
+
+type Recorded = SystemContext & { warnings: string[]; logs: string[] }
+
+function contextFor(disk: LoopDisk, info = {}): Recorded {
+  const warnings: string[] = []
+  const logs: string[] = []
+  const image = { name: 'tiny', info }
+  return {
+    exec,
+    disk,
+    run: { image },
+    log: (text) => void logs.push(text),
+    warn: (text) => void warnings.push(text),
+    warnings,
+    logs,
+  }
+}
+
+const CONTENT = randomBytes(mib(5))
+
+async function installTiny(disk: LoopDisk, number: number, fileSystem: string): Promise<void> {
+  await disk.inside(number, fileSystem, async (root) => {
+    await writeTinySystem(root)
+    await writeFile(`${root}/content`, CONTENT)
+  })
+}
+
+async function sizeAndContent(disk: LoopDisk, number: number, fileSystem: string) {
+  return await disk.inside(number, fileSystem, async (root) => {
+    assert.deepEqual(await readFile(`${root}/content`), CONTENT)
+    const { blocks, bsize } = await statfs(root)
+    return blocks * bsize
+  })
+}
+
+const CHECKS: Record<string, string[]> = {
+  ext2: ['e2fsck', '-f', '-n'],
+  ext3: ['e2fsck', '-f', '-n'],
+  ext4: ['e2fsck', '-f', '-n'],
+  xfs: ['xfs_repair', '-n'],
+  btrfs: ['btrfs', 'check', '--readonly'],
+}
+
+async function checkFileSystem(disk: LoopDisk, number: number, fileSystem: string): Promise<void> {
+  const [program, ...args] = CHECKS[fileSystem]!
+  await exec(program!, [...args, disk.partition(number)])
+}
+
+describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }, () => {
+  for (const fileSystem of ['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'])
+    for (const table of ['gpt', 'dos'])
+      it(`grows ${fileSystem} behind another partition in a ${table} table`, async () => {
+        await using disk = await openLoopDisk(mib(400))
+        await disk.sfdisk(`label: ${table}\nsize=20M\n,\n`)
+        await disk.format(2, fileSystem)
+        await installTiny(disk, 2, fileSystem)
+        await disk.enlarge(mib(1200))
+        const context = contextFor(disk)
+        const outcome = await growRoot(context)
+        assert.equal(outcome.state, 'succeeded')
+        assert.deepEqual(context.warnings, [])
+        await checkFileSystem(disk, 2, fileSystem)
+        const sizeBytes = await sizeAndContent(disk, 2, fileSystem)
+        assert(sizeBytes > mib(1050), `${sizeBytes}`)
+      })
+
+  it('grows a logical partition and the extended one around it', async () => {
+    await using disk = await openLoopDisk(mib(300))
+    await disk.sfdisk('label: dos\nsize=20M\ntype=5\nsize=50M\n,\n')
+    await disk.format(6, 'ext4')
+    await installTiny(disk, 6, 'ext4')
+    await disk.enlarge(mib(1000))
+    const outcome = await growRoot(contextFor(disk))
+    assert.equal(outcome.state, 'succeeded')
+    await checkFileSystem(disk, 6, 'ext4')
+    assert((await sizeAndContent(disk, 6, 'ext4')) > mib(850))
+  })
+
+  it('keeps GUIDs, names, attributes and boot code, and puts the backup GPT at the end', async () => {
+    await using disk = await openLoopDisk(mib(300))
+    await disk.sfdisk(
+      'label: gpt\nsize=20M,type=U,name=esp\nname=root,uuid=11111111-2222-4333-8444-555555555555,attrs=LegacyBIOSBootable\n',
+    )
+    const code = Buffer.alloc(440, 0xf4)
+    {
+      await using device = await open(disk.path, 'r+')
+      await device.write(code, 0, 440, 0)
+    }
+    await disk.format(2, 'ext4')
+    await installTiny(disk, 2, 'ext4')
+    const before = (await exec('sfdisk', ['--dump', disk.path])).stdout
+    await disk.enlarge(mib(800))
+    await growRoot(contextFor(disk))
+    const after = (await exec('sfdisk', ['--dump', disk.path])).stdout
+    const withoutSizes = (text: string) => text.replaceAll(/last-lba: \d+|size= *\d+/g, '')
+    assert.equal(withoutSizes(after), withoutSizes(before))
+    assert.match((await exec('sgdisk', ['--verify', disk.path])).stdout, /No problems found/)
+    const bytes = await readFile(disk.file)
+    assert.deepEqual(bytes.subarray(0, 440), code)
+    assert.equal(bytes.subarray(-512).toString('latin1', 0, 8), 'EFI PART')
+  })
+
+  it('grows on a disk with sectors of 4096 bytes', async () => {
+    await using disk = await openLoopDisk(mib(300), 4096)
+    await disk.sfdisk('label: gpt\nsize=20M\n,\n')
+    await disk.format(2, 'ext4')
+    await installTiny(disk, 2, 'ext4')
+    await disk.enlarge(mib(800))
+    assert.equal((await growRoot(contextFor(disk))).state, 'succeeded')
+    assert((await sizeAndContent(disk, 2, 'ext4')) > mib(700))
+  })
+
+  it('uses the tool of the deployed system, which sees no disk but the target', async () => {
+    await using disk = await openLoopDisk(mib(300))
+    await disk.sfdisk('label: gpt\n,\n')
+    await disk.format(1, 'ext4')
+    await disk.inside(1, 'ext4', async (root) => {
+      await writeTinySystem(root)
+      for (const name of ['busybox', 'resize2fs']) await installProgram(root, name)
+      await exec('mv', [`${root}/usr/sbin/resize2fs`, `${root}/usr/sbin/real`])
+      const script = '#!/usr/sbin/busybox sh\nb=/usr/sbin/busybox\n'
+      const look =
+        '$b ls /dev > /seen; $b ls -la /run /sys/class > /mounts; exec /usr/sbin/real "$@"\n'
+      await writeFile(`${root}/usr/sbin/resize2fs`, script + look, { mode: 0o755 })
+    })
+    await disk.enlarge(mib(800))
+    const outcome = await growRoot(contextFor(disk))
+    assert.equal(outcome.state, 'succeeded')
+    await disk.inside(1, 'ext4', async (root) => {
+      const seen = (await readFile(`${root}/seen`, 'utf8')).trim().split('\n')
+      const own = disk.partition(1).slice('/dev/'.length)
+      const harmless = ['fd', 'full', 'null', 'random', 'tty', 'urandom', 'zero']
+      assert.deepEqual(seen, [...harmless, own].toSorted())
+      const { blocks, bsize } = await statfs(root)
+      assert(blocks * bsize > mib(700))
+    })
+  })
+
+  it('leaves the layout alone, with a warning, where a partition lies behind the root', async () => {
+    await using disk = await openLoopDisk(mib(300))
+    await disk.sfdisk('label: gpt\nsize=200M\nsize=50M,type=S\n')
+    await disk.format(1, 'ext4')
+    await installTiny(disk, 1, 'ext4')
+    await disk.enlarge(mib(800))
+    const before = await readLayout(exec, disk.path)
+    const context = contextFor(disk)
+    const outcome = await growRoot(context)
+    assert.equal(outcome.state, 'skipped')
+    assert.match(context.warnings.join(), /is not the last partition/)
+    assert.deepEqual((await readLayout(exec, disk.path)).partitions, before.partitions)
+    assert((await sizeAndContent(disk, 1, 'ext4')) < mib(200))
+  })
+
+  it('finds nothing to do, and no fault, where all is full already', async () => {
+    await using disk = await openLoopDisk(mib(300))
+    await disk.sfdisk('label: gpt\n,\n')
+    await disk.format(1, 'ext4')
+    await installTiny(disk, 1, 'ext4')
+    const context = contextFor(disk)
+    await growRoot(context)
+    const again = await growRoot(context)
+    assert.equal(again.state, 'succeeded')
+    assert.match(again.message ?? '', /full size already/)
+    assert.deepEqual(context.warnings, [])
+  })
+
+  it('never guesses between two roots, but follows what the image says of its root', async () => {
+    await using disk = await openLoopDisk(mib(300))
+    await disk.sfdisk('label: gpt\nsize=100M\n,\n')
+    for (const number of [1, 2]) {
+      await disk.format(number, 'ext4')
+      await installTiny(disk, number, 'ext4')
+    }
+    await disk.enlarge(mib(800))
+    const before = await readLayout(exec, disk.path)
+    const context = contextFor(disk)
+    assert.equal((await growRoot(context)).state, 'skipped')
+    assert.match(context.warnings.join(), /2 root file systems were found/)
+    assert.deepEqual((await readLayout(exec, disk.path)).partitions, before.partitions)
+    assert.equal((await growRoot(contextFor(disk, { rootPartition: 2 }))).state, 'succeeded')
+    assert((await sizeAndContent(disk, 2, 'ext4')) > mib(600))
+  })
+
+  it('skips a disk without a Linux root and tells why', async () => {
+    await using disk = await openLoopDisk(mib(100))
+    await disk.sfdisk('label: dos\n,\n')
+    await disk.format(1, 'ext4')
+    const context = contextFor(disk)
+    assert.equal((await growRoot(context)).state, 'skipped')
+    assert.match(context.warnings.join(), /No root file system/)
+  })
+
+  it('finds the root in a btrfs subvolume', async () => {
+    await using disk = await openLoopDisk(mib(400))
+    await disk.sfdisk('label: gpt\n,\n')
+    await disk.format(1, 'btrfs')
+    await disk.inside(1, 'btrfs', async (top) => {
+      await exec('btrfs', ['subvolume', 'create', `${top}/@`])
+      await writeTinySystem(`${top}/@`)
+    })
+    await disk.enlarge(mib(900))
+    const outcome = await growRoot(contextFor(disk))
+    assert.equal(outcome.state, 'succeeded')
+    assert.match(outcome.message ?? '', /subvol=@/)
+  })
+
+  it('leaves another disk with the same UUIDs and labels as it is', async () => {
+    for (const fileSystem of ['ext4', 'xfs', 'btrfs']) {
+      await using disk = await openLoopDisk(mib(400))
+      await disk.sfdisk('label: gpt\n,\n')
+      await disk.format(1, fileSystem)
+      await installTiny(disk, 1, fileSystem)
+      await using clone = await openLoopDisk(mib(400))
+      await exec('dd', [`if=${disk.path}`, `of=${clone.path}`, 'bs=1M', 'conv=sparse,fsync'])
+      await exec('partx', ['--add', clone.path])
+      const before = await hashFile(clone.file)
+      await disk.enlarge(mib(900))
+      assert.equal((await growRoot(contextFor(disk))).state, 'succeeded')
+      await exec('blockdev', ['--flushbufs', clone.path])
+      assert.equal(await hashFile(clone.file), before)
+      assert((await sizeAndContent(disk, 1, fileSystem)) > mib(800))
+    }
+  })
+})
+
+async function hashFile(path: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex')
+}

@@ -1,0 +1,67 @@
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { exec } from '#agent/exec.ts'
+import { partitionPath } from '#agent/steps/step.ts'
+import { openMount } from '#agent/system/mount.ts'
+
+/** A disk in a file, attached to a loop device; needs root. */
+export interface LoopDisk extends AsyncDisposable {
+  readonly path: string
+  readonly file: string
+  partition(number: number): string
+  /** As if the content had been written to a larger disk. */
+  enlarge(sizeBytes: number): Promise<void>
+  sfdisk(script: string): Promise<void>
+  format(number: number, fileSystem: string, args?: string[]): Promise<void>
+  /** Lets `use` work in the mounted partition. */
+  inside<T>(number: number, fileSystem: string, use: (path: string) => Promise<T>): Promise<T>
+}
+
+const MIB = 1024 * 1024
+
+export const IS_ROOT = process.getuid?.() === 0
+
+export async function openLoopDisk(sizeBytes: number, sectorBytes = 512): Promise<LoopDisk> {
+  await using opened = new AsyncDisposableStack()
+  const folder = await mkdtemp(join(tmpdir(), 'stampede-loop-'))
+  opened.defer(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'disk')
+  await writeFile(file, '')
+  await truncate(file, sizeBytes)
+  const sector = ['--sector-size', String(sectorBytes)]
+  const attached = await exec('losetup', [...sector, '--find', '--show', file])
+  const path = attached.stdout.trim()
+  opened.defer(async () => {
+    await exec('partx', ['--delete', path], { allowExitCodes: [1] })
+    await exec('losetup', ['--detach', path])
+  })
+  const resources = opened.move()
+  const disk: LoopDisk = {
+    path,
+    file,
+    partition: (number) => partitionPath(path, number),
+    async enlarge(size) {
+      await truncate(file, size)
+      await exec('losetup', ['--set-capacity', path])
+    },
+    async sfdisk(script) {
+      await exec('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', path], { input: script })
+      await exec('partx', ['--add', path])
+    },
+    async format(number, fileSystem, args = []) {
+      await exec(`mkfs.${fileSystem}`, [...args, disk.partition(number)])
+    },
+    async inside(number, fileSystem, use) {
+      const device = disk.partition(number)
+      await using mount = await openMount(exec, { device, fileSystem, mode: 'rw' })
+      return await use(mount.path)
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+  return disk
+}
+
+export function mib(count: number): number {
+  return count * MIB
+}
