@@ -100,13 +100,26 @@ function discover({ packet, mac, state, settings, now }: Request): Decision {
 
 /** RFC 2131 4.3.2: four states of the client in one message, told apart by what it fills in. */
 function answerRequest(request: Request): Decision {
-  const { packet, settings } = request
+  const { packet } = request
   const serverId = findAddress(packet, DHCP_OPTION.serverId)
   const requested = findAddress(packet, DHCP_OPTION.requestedAddress)
   if (serverId !== undefined) return select(request, serverId, requested)
   if (requested !== undefined) return initReboot(request, requested)
   if (packet.ciaddr !== NO_ADDRESS) return renew(request)
-  return ignore(`A request for no address, in network ${settings.network.address}`)
+  return requestBlindly(request)
+}
+
+/**
+ * Names neither server nor address, against RFC 2131: npm's "dhcp" answers an offer so. It can only mean
+ * what we offered it.
+ */
+function requestBlindly(request: Request): Decision {
+  const { mac, state, settings, now } = request
+  const { lease, reservations } = state
+  if (!lease || !isHeld(lease, now)) return ignore('A request for no address')
+  if (!isUsable(lease.address, mac, reservations, settings))
+    return { kind: 'nak', reason: 'That address is not yours any more' }
+  return bind(request, lease.address)
 }
 
 /** SELECTING. */

@@ -226,7 +226,8 @@ const cases: Record<string, Case[]> = {
       { kind: 'ignore' },
     ],
     ['an INFORM without an address', ['inform'], nobody, { kind: 'ignore' }],
-    ['a REQUEST for nothing', ['request'], own, { kind: 'ignore' }],
+    ['a REQUEST for nothing after an offer', ['request'], own, ack()],
+    ['a REQUEST for nothing without an offer', ['request'], nobody, { kind: 'ignore' }],
     ['an OFFER', ['offer'], own, { kind: 'ignore' }],
   ],
 }
