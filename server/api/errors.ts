@@ -1,4 +1,5 @@
-import type { FastifyBaseLogger, FastifyError, FastifyInstance } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
+import { RunRefusedError } from '#server/runs/refused.ts'
 
 /** What a caller did wrong, as a status, a stable code and a finished sentence. */
 export class RequestError extends Error {
@@ -77,7 +78,7 @@ interface Answer {
 /** The only place that answers errors. */
 export function installErrorHandler(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const { status, body } = answerFor(error, request.log)
+    const { status, body } = answerFor(error, request)
     if (status === 401) void reply.header('www-authenticate', 'Bearer')
     return reply.code(status).serializer(JSON.stringify).type('application/json').send(body)
   })
@@ -86,7 +87,8 @@ export function installErrorHandler(app: FastifyInstance): void {
   })
 }
 
-function answerFor(error: FastifyError, log: FastifyBaseLogger): Answer {
+function answerFor(error: FastifyError, request: FastifyRequest): Answer {
+  if (error instanceof RunRefusedError) return answer(error.status, error.code, error.message)
   if (error instanceof RequestError) {
     return answer(error.status, error.code, error.message, error.details)
   }
@@ -95,7 +97,8 @@ function answerFor(error: FastifyError, log: FastifyBaseLogger): Answer {
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return answer(error.statusCode, codeOf(error), error.message)
   }
-  log.error({ err: error }, 'Failed to answer')
+  const { method, routeOptions } = request
+  request.log.error({ err: error, method, route: routeOptions.url }, 'Failed to answer')
   return answer(500, 'internal', 'Something failed in the server; its log says what')
 }
 

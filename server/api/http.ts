@@ -1,7 +1,8 @@
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { installAuth, type AuthOptions } from './auth.ts'
 import { installErrorHandler } from './errors.ts'
+import { installJsonParser } from './json-body.ts'
 
 /** Of JSON bodies; routes that take images or chunks set their own. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -25,12 +26,21 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
     forceCloseConnections: 'idle',
     return503OnClosing: true,
-    // One line a request would drown the log in chunks.
-    disableRequestLogging: true,
+    // One line a request would drown the log in chunks, and Fastify's hold tokens of links.
+    logController: new LogController({ disableRequestLogging: true }),
   })
   app.server.headersTimeout = HEADERS_TIMEOUT_MILLISECONDS
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  installJsonParser(app)
   installErrorHandler(app)
   installAuth(app, options)
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, routeOptions } = request
+    const milliseconds = Math.round(reply.elapsedTime)
+    request.log.debug(
+      { method, route: routeOptions.url, status: reply.statusCode, milliseconds },
+      'Answered',
+    )
+  })
   return app
 }

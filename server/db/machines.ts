@@ -73,16 +73,24 @@ export async function saveMachine(
   mac: Mac,
   fields: OperatorFields,
 ): Promise<Machine> {
-  return db.transaction(async (tx) => {
-    const present = await findMachineRow(tx, mac)
-    const key = present?.mac ?? mac
-    if (!present) await insertMachine(tx, mac, true)
-    await tx
-      .update(machines)
-      .set({ ...fields, entered: true })
-      .where(eq(machines.mac, key))
-    return recordMachine(tx, key)
-  })
+  try {
+    return await db.transaction((tx) => save(tx, mac, fields))
+  } catch (err) {
+    // It appeared between our look and our insert; now it is there to be changed.
+    if (!isUniqueViolation(err)) throw err
+    return db.transaction((tx) => save(tx, mac, fields))
+  }
+}
+
+async function save(tx: Transaction, mac: Mac, fields: OperatorFields): Promise<Machine> {
+  const present = await findMachineRow(tx, mac)
+  const key = present?.mac ?? mac
+  if (!present) await insertMachine(tx, mac, true)
+  await tx
+    .update(machines)
+    .set({ ...fields, entered: true })
+    .where(eq(machines.mac, key))
+  return recordMachine(tx, key)
 }
 
 /** False if there is none. */

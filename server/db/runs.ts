@@ -56,6 +56,24 @@ export async function findActiveRun(
   return row
 }
 
+/** The run that is about to make an image of that name. */
+export async function findActiveCapture(
+  db: Database | Transaction,
+  image: string,
+): Promise<RunRow | undefined> {
+  const [row] = await db
+    .select()
+    .from(runs)
+    .where(
+      and(
+        eq(runs.image, image),
+        eq(runs.workflow, 'capture'),
+        inArray(runs.state, [...ACTIVE_RUN_STATES]),
+      ),
+    )
+  return row
+}
+
 /** The newest run of a machine, active or over. */
 export async function findLatestRun(db: Database, machine: Mac): Promise<RunRow | undefined> {
   const [row] = await db

@@ -1,0 +1,131 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { IPV4_PATTERN, parseIpv4 } from '#protocol/ipv4.ts'
+import { LeaseSchema } from '#protocol/lease.ts'
+import { parseMac } from '#protocol/mac.ts'
+import { ErrorSchema, Hostname, listOf, MacText } from '#protocol/shapes.ts'
+import type { Database } from '#server/db/database.ts'
+import { isUniqueViolation } from '#server/db/failures.ts'
+import { listLeases } from '#server/db/leases.ts'
+import {
+  deleteReservation,
+  findReservation,
+  listReservations,
+  saveReservation,
+  type ReservationRow,
+} from '#server/db/reservations.ts'
+import { ConflictError, NotFoundError } from './errors.ts'
+import { pageOf, pageQuery } from './paging.ts'
+
+const Params = Type.Object({ mac: MacText })
+const Address = Type.String({ pattern: IPV4_PATTERN, examples: ['192.0.2.20'] })
+const ReservationSchema = Type.Object({
+  mac: MacText,
+  address: Address,
+  hostname: Type.Optional(Hostname),
+})
+const ReservationPutSchema = Type.Object(
+  { address: Address, hostname: Type.Optional(Hostname) },
+  { additionalProperties: false },
+)
+const tags = ['dhcp']
+
+export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.get(
+      '/leases',
+      {
+        schema: {
+          tags,
+          summary: 'List DHCP leases in the order of their addresses',
+          querystring: Type.Object(pageQuery(IPV4_PATTERN)),
+          response: { 200: listOf(LeaseSchema) },
+        },
+      },
+      async ({ query }) => {
+        const { limit, after } = pageOf(query)
+        return listLeases(db, { limit, after: after === undefined ? after : parseIpv4(after) })
+      },
+    )
+
+    app.get(
+      '/reservations',
+      {
+        schema: {
+          tags,
+          summary: 'List addresses that only one machine gets',
+          response: { 200: listOf(ReservationSchema) },
+        },
+      },
+      async () => ({ items: (await listReservations(db)).map(toReservation), next: null }),
+    )
+
+    app.get(
+      '/reservations/:mac',
+      {
+        schema: {
+          tags,
+          summary: 'Read the reservation of a network card',
+          params: Params,
+          response: { 200: ReservationSchema, 404: ErrorSchema },
+        },
+      },
+      async ({ params }) => {
+        const mac = parseMac(params.mac)
+        const found = await findReservation(db, mac)
+        if (!found) throw noReservation(mac)
+        return toReservation(found)
+      },
+    )
+
+    app.put(
+      '/reservations/:mac',
+      {
+        schema: {
+          tags,
+          summary: 'Reserve an address for a network card',
+          params: Params,
+          body: ReservationPutSchema,
+          response: { 200: ReservationSchema, 409: ErrorSchema },
+        },
+      },
+      async ({ params, body }) => {
+        const fields = { address: parseIpv4(body.address), hostname: body.hostname ?? null }
+        try {
+          return toReservation(await saveReservation(db, parseMac(params.mac), fields))
+        } catch (err) {
+          if (!isUniqueViolation(err)) throw err
+          throw new ConflictError(
+            `Address ${body.address} is reserved for another network card`,
+            'address-reserved',
+          )
+        }
+      },
+    )
+
+    app.delete(
+      '/reservations/:mac',
+      {
+        schema: {
+          tags,
+          summary: 'Give up a reservation',
+          params: Params,
+          response: { 204: Type.Null(), 404: ErrorSchema },
+        },
+      },
+      async ({ params }, reply) => {
+        const mac = parseMac(params.mac)
+        if (!(await deleteReservation(db, mac))) throw noReservation(mac)
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}
+
+function noReservation(mac: string): NotFoundError {
+  return new NotFoundError(`There is no reservation for ${mac}`)
+}
+
+function toReservation({ mac, address, hostname }: ReservationRow) {
+  return { mac, address, ...(hostname !== null && { hostname }) }
+}

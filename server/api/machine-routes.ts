@@ -1,0 +1,157 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { parseIpv4, parseIpv4Cidr } from '#protocol/ipv4.ts'
+import { MAC_PATTERN, parseMac } from '#protocol/mac.ts'
+import {
+  MachinePatchSchema,
+  MachinePutSchema,
+  MachineSchema,
+  type MachinePut,
+  type NetworkSettings,
+} from '#protocol/machine.ts'
+import { ErrorSchema, listOf, MacText } from '#protocol/shapes.ts'
+import type { Database } from '#server/db/database.ts'
+import {
+  defaultName,
+  deleteMachine,
+  findMachine,
+  findMachineRow,
+  listMachines,
+  saveMachine,
+} from '#server/db/machines.ts'
+import { findActiveRun } from '#server/db/runs.ts'
+import { ConflictError, NotFoundError, UnprocessableError } from './errors.ts'
+import { pageOf, pageQuery } from './paging.ts'
+
+const Params = Type.Object({ mac: MacText })
+const tags = ['machines']
+
+/** Machines by any spelling of any of their MACs. */
+export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.get(
+      '/machines',
+      {
+        schema: {
+          tags,
+          summary: 'List machines in the order of their MACs',
+          querystring: Type.Object(pageQuery(MAC_PATTERN)),
+          response: { 200: listOf(MachineSchema) },
+        },
+      },
+      async ({ query }) => {
+        const { limit, after } = pageOf(query)
+        return listMachines(db, { limit, after: after && parseMac(after) })
+      },
+    )
+
+    app.get(
+      '/machines/:mac',
+      {
+        schema: {
+          tags,
+          summary: 'Read a machine',
+          params: Params,
+          response: { 200: MachineSchema, 404: ErrorSchema },
+        },
+      },
+      async ({ params }) => {
+        const mac = parseMac(params.mac)
+        const machine = await findMachine(db, mac)
+        if (!machine) throw unknownMachine(mac)
+        return machine
+      },
+    )
+
+    app.put(
+      '/machines/:mac',
+      {
+        schema: {
+          tags,
+          summary: "Enter a machine, or replace all of an operator's fields",
+          params: Params,
+          body: MachinePutSchema,
+          response: { 200: MachineSchema, 422: ErrorSchema },
+        },
+      },
+      async ({ params, body }) => {
+        const mac = parseMac(params.mac)
+        checkNetwork(body.network)
+        const present = await findMachineRow(db, mac)
+        return saveMachine(db, mac, fieldsOf(body, defaultName(present?.mac ?? mac)))
+      },
+    )
+
+    app.patch(
+      '/machines/:mac',
+      {
+        schema: {
+          tags,
+          summary: "Change some of an operator's fields; null removes one",
+          params: Params,
+          body: MachinePatchSchema,
+          response: { 200: MachineSchema, 404: ErrorSchema, 422: ErrorSchema },
+        },
+      },
+      async ({ params, body }) => {
+        const mac = parseMac(params.mac)
+        checkNetwork(body.network)
+        if (!(await findMachineRow(db, mac))) throw unknownMachine(mac)
+        return saveMachine(db, mac, body)
+      },
+    )
+
+    app.delete(
+      '/machines/:mac',
+      {
+        schema: {
+          tags,
+          summary: 'Forget a machine and its runs',
+          params: Params,
+          response: { 204: Type.Null(), 404: ErrorSchema, 409: ErrorSchema },
+        },
+      },
+      async ({ params }, reply) => {
+        const mac = parseMac(params.mac)
+        const row = await findMachineRow(db, mac)
+        const active = row && (await findActiveRun(db, row.mac))
+        if (active)
+          throw new ConflictError(
+            `Machine ${mac} is ${active.state} with run ${active.id}; cancel it first`,
+            'run-active',
+          )
+        if (!(await deleteMachine(db, mac))) throw unknownMachine(mac)
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}
+
+function unknownMachine(mac: string): NotFoundError {
+  return new NotFoundError(`There is no machine with MAC ${mac}`)
+}
+
+/** What is absent gets its default. */
+function fieldsOf(body: MachinePut, name: string) {
+  return {
+    name: body.name ?? name,
+    hostname: body.hostname ?? null,
+    image: body.image ?? null,
+    locked: body.locked ?? false,
+    tags: body.tags ?? [],
+    disk: body.disk ?? null,
+    network: body.network ?? null,
+  }
+}
+
+/** The schema knows the shape of an address, not that it ends at 255. */
+export function checkNetwork(network: NetworkSettings | null | undefined): void {
+  if (!network) return
+  try {
+    parseIpv4Cidr(network.address)
+    for (const address of [network.gateway ?? [], network.nameservers ?? []].flat())
+      parseIpv4(address)
+  } catch (cause) {
+    throw new UnprocessableError(cause instanceof Error ? cause.message : String(cause))
+  }
+}

@@ -1,0 +1,81 @@
+import { randomUUIDv7 } from 'node:crypto'
+import { parseMac } from '#protocol/mac.ts'
+import type { Run, RunRequest } from '#protocol/run.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
+import type { Database, Transaction } from '#server/db/database.ts'
+import { isUniqueViolation } from '#server/db/failures.ts'
+import { findImageDigest } from '#server/db/image-digest.ts'
+import { findMachineRow } from '#server/db/machines.ts'
+import { findActiveCapture, findActiveRun, insertRun, toRun } from '#server/db/runs.ts'
+import { createSteps, imageOf, refuseRun, runOptions } from './new-run.ts'
+import { RunRefusedError } from './refused.ts'
+
+/** Queues a run. Throws RunRefusedError. */
+export async function createRun(db: Database, request: RunRequest, now: Date): Promise<Run> {
+  const mac = parseMac(request.mac)
+  try {
+    return await db.transaction((tx) => insert(tx, { ...request, mac }, now))
+  } catch (err) {
+    if (!isUniqueViolation(err)) throw err
+    const machine = await findMachineRow(db, mac)
+    const active = machine && (await findActiveRun(db, machine.mac))
+    throw new RunRefusedError(
+      409,
+      'run-active',
+      active
+        ? `Machine "${machine.name}" (${machine.mac}) is ${active.state} with run ${active.id} (${active.workflow}); wait for its end or cancel it`
+        : `Machine ${mac} had an active run; try again`,
+    )
+  }
+}
+
+async function insert(tx: Transaction, request: RunRequest, now: Date): Promise<Run> {
+  const mac = parseMac(request.mac)
+  const machine = await findMachineRow(tx, mac)
+  if (!machine)
+    throw new RunRefusedError(
+      422,
+      'machine-unknown',
+      `There is no machine with MAC ${mac}; enter it with PUT /api/machines/${mac}`,
+    )
+  const refused = refuseRun(request, machine)
+  if (refused) throw new RunRefusedError(refused.status, refused.code, refused.message)
+  const image = imageOf(request, machine)
+  const row = await insertRun(tx, {
+    id: randomUUIDv7(),
+    mac: machine.mac,
+    workflow: request.workflow,
+    state: 'queued',
+    image: image ?? null,
+    imageDigest: image === undefined ? null : await pinImage(tx, request.workflow, image),
+    options: runOptions(request, machine),
+    steps: createSteps(request.workflow),
+    createdAt: now,
+  })
+  return toRun(row)
+}
+
+/** The content that a deploy is about, whatever the name means later; a capture has none yet. */
+async function pinImage(
+  tx: Transaction,
+  workflow: RunRequest['workflow'],
+  image: string,
+): Promise<Sha256 | null> {
+  if (workflow === 'capture') {
+    const other = await findActiveCapture(tx, image)
+    if (other)
+      throw new RunRefusedError(
+        422,
+        'image-in-use',
+        `Run ${other.id} is capturing into image "${image}" already; choose another name`,
+      )
+    return null
+  }
+  const digest = await findImageDigest(tx, image)
+  if (digest) return digest
+  throw new RunRefusedError(
+    422,
+    'image-unknown',
+    `There is no image "${image}"; upload or capture it first`,
+  )
+}

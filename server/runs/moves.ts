@@ -1,0 +1,189 @@
+import type { Log, Report, ReportAnswer, Result } from '#protocol/agent.ts'
+import type { Run } from '#protocol/run.ts'
+import type { Database, Transaction } from '#server/db/database.ts'
+import { notifyProgress } from '#server/db/events.ts'
+import {
+  appendLog,
+  changeRun,
+  findRun,
+  listStartedRuns,
+  toRun,
+  type RunRow,
+} from '#server/db/runs.ts'
+import { RunRefusedError } from './refused.ts'
+import * as rules from './rules.ts'
+
+/** What moves a run: each function asks the rules under a lock, and stores what they say. */
+
+type Decide<Decided extends rules.Outcome> = (run: RunRow) => Decided
+
+/**
+ * Changes that come with a refusal (a run that ends because it was tried too often) are stored, and
+ * the refusal is thrown after that.
+ */
+async function move<Decided extends rules.Outcome>(
+  db: Database,
+  id: string,
+  decide: Decide<Decided>,
+  isQuiet?: (before: RunRow, after: RunRow) => boolean,
+): Promise<{ run: RunRow; decision: Decided }> {
+  const moved = await db.transaction((tx) => changeRun(tx, id, decide, isQuiet))
+  if (!moved) throw new RunRefusedError(404, 'not-found', `There is no run ${id}`)
+  throwRefusal(id, moved.decision.refusal)
+  return moved
+}
+
+export function throwRefusal(id: string, refusal: rules.Refusal | undefined): void {
+  if (!refusal) return
+  const status = refusal.code === 'unproven' ? 422 : 409
+  throw new RunRefusedError(status, refusal.code, `Run ${id}: ${refusal.message}`)
+}
+
+/** The machine was given the script that boots our agent for the run. */
+export async function bootRun(db: Database, id: string, now: Date): Promise<RunRow> {
+  return (await move(db, id, (run) => rules.boot(run, now))).run
+}
+
+/** The next attempt of an agent; in the caller's transaction, which keeps what goes with it. */
+export async function helloRun(
+  tx: Transaction,
+  id: string,
+  now: Date,
+): Promise<{ run: RunRow; refusal: rules.Refusal | undefined }> {
+  const moved = await changeRun(tx, id, (run) => rules.hello(run, now))
+  if (!moved) throw new RunRefusedError(404, 'not-found', `There is no run ${id}`)
+  return { run: moved.run, refusal: moved.decision.refusal }
+}
+
+/** Ends an active run whatever it does; in the caller's transaction. */
+export async function failRun(
+  tx: Transaction,
+  id: string,
+  error: string,
+  now: Date,
+): Promise<RunRow | undefined> {
+  const moved = await changeRun(tx, id, (run) => ({
+    changes: rules.isActive(run) ? rules.end(run, 'failed', now, error) : {},
+  }))
+  return moved?.run
+}
+
+/** An unmodified BOOTy works on the run from now on. Throws RunRefusedError. */
+export async function claimRunForBooty(db: Database, id: string, now: Date): Promise<RunRow> {
+  return (await move(db, id, (run) => rules.claimForBooty(run, now))).run
+}
+
+/** Bytes of a run went over the wire, of one that reports nothing itself. */
+export async function touchRun(
+  db: Database,
+  id: string,
+  progress: { step: string; bytesDone: number; bytesTotal: number; bytesPerSecond: number },
+  now: Date,
+): Promise<void> {
+  const state = 'running' as const
+  const decide = (run: RunRow) =>
+    rules.report(
+      run,
+      {
+        ...progress,
+        state,
+        attempt: run.attempts,
+        sequence: run.lastSequence + 1,
+        at: now.toISOString(),
+      },
+      now,
+    )
+  const { run } = await move(db, id, decide, isProgressOnly)
+  await notify(db, run, progress.step)
+}
+
+/** Ends a run that reports nothing itself. Throws RunRefusedError if it is over. */
+export async function endRun(db: Database, id: string, body: Result, now: Date): Promise<RunRow> {
+  const decide = (run: RunRow): rules.Outcome => {
+    if (!rules.isActive(run))
+      return { changes: {}, refusal: { code: 'run-over', message: `The run is ${run.state}` } }
+    const changes = rules.end(run, body.state, now, body.error)
+    return { changes: { ...changes, receipt: body.receipt ?? null } }
+  }
+  return (await move(db, id, decide)).run
+}
+
+export async function reportRun(
+  db: Database,
+  id: string,
+  body: Report,
+  now: Date,
+): Promise<ReportAnswer> {
+  const { run, decision } = await move(
+    db,
+    id,
+    (row) => rules.report(row, body, now),
+    isProgressOnly,
+  )
+  await notify(db, run, body.step)
+  return { cancel: decision.cancel }
+}
+
+/** A run's row for its agent's log; throws RunRefusedError for an old attempt. */
+export async function appendRunLog(
+  db: Database,
+  id: string,
+  attempt: number,
+  body: Log,
+): Promise<void> {
+  const run = await findRun(db, id)
+  if (!run) throw new RunRefusedError(404, 'not-found', `There is no run ${id}`)
+  const lines = body.lines.map(({ at, text }, index) => ({
+    lineNumber: body.offset + index,
+    at: new Date(at),
+    // Postgres stores every character but this one.
+    text: text.replaceAll('\0', '\uFFFD'),
+  }))
+  await appendLog(db, id, attempt, lines)
+}
+
+export async function resultRun(
+  db: Database,
+  id: string,
+  attempt: number,
+  body: Result,
+  now: Date,
+): Promise<RunRow> {
+  return (await move(db, id, (run) => rules.result(run, attempt, body, now))).run
+}
+
+export async function cancelRun(db: Database, id: string, now: Date): Promise<Run> {
+  return toRun((await move(db, id, (run) => rules.cancel(run, now))).run)
+}
+
+/** Ends the runs whose time is up; called every few seconds. */
+export async function tickRuns(db: Database, now: Date): Promise<RunRow[]> {
+  const ended: RunRow[] = []
+  for (const { id, ...seen } of await listStartedRuns(db)) {
+    if (!rules.tick(seen, now)) continue
+    const decide = (run: RunRow) => ({ changes: rules.tick(run, now) ?? {} })
+    const moved = await db.transaction((tx) => changeRun(tx, id, decide))
+    if (moved && !rules.isActive(moved.run)) ended.push(moved.run)
+  }
+  return ended
+}
+
+/** Bytes alone are worth no stored event; a step's beginning and end are. */
+function isProgressOnly(before: RunRow, after: RunRow): boolean {
+  if (before.state !== after.state) return false
+  return after.steps.every((step, index) => step.state === before.steps[index]?.state)
+}
+
+async function notify(db: Database, run: RunRow, stepName: string): Promise<void> {
+  const step = run.steps.find(({ name }) => name === stepName)
+  if (!step) return
+  await notifyProgress(db, {
+    run: run.id,
+    mac: run.mac,
+    step: step.name,
+    state: step.state,
+    bytesDone: step.bytesDone,
+    bytesTotal: step.bytesTotal,
+    bytesPerSecond: step.bytesPerSecond,
+  })
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import type { Machine } from '#protocol/machine.ts'
+import { describeOnEveryDatabase } from '#test/support/database.ts'
+import { openTestApp } from '#test/support/test-app.ts'
+
+const URL = '/api/machines/52:54:00:ab:cd:ef'
+
+describeOnEveryDatabase('machine routes', (_open, database) => {
+  it('a machine saved under one spelling of its MAC is found under another', async () => {
+    await using app = await openTestApp({ database })
+    const body = { name: 'rack3', locked: false }
+    const saved = await app.call('PUT', '/api/machines/52-54-00-AB-CD-EF', body)
+    assert.equal(saved.status, 200)
+    const found = await app.call('GET', '/api/machines/525400abcdef')
+    assert.deepEqual(found.body, {
+      mac: '52:54:00:ab:cd:ef',
+      macs: ['52:54:00:ab:cd:ef'],
+      ...body,
+      tags: [],
+      state: 'ready',
+      lastSeenAt: null,
+    })
+  })
+
+  it('PUT replaces what it does not name, PATCH leaves it', async () => {
+    await using app = await openTestApp({ database })
+    await app.call('PUT', URL, { name: 'rack3', tags: ['a'], hostname: 'node1', image: 'debian' })
+    const patched = await app.call<Machine>('PATCH', URL, { hostname: null, locked: true })
+    assert.equal('hostname' in patched.body, false)
+    assert.partialDeepStrictEqual(patched.body, { name: 'rack3', tags: ['a'], image: 'debian' })
+    const replaced = await app.call<Machine>('PUT', URL, {})
+    assert.deepEqual(replaced.body, {
+      mac: '52:54:00:ab:cd:ef',
+      macs: ['52:54:00:ab:cd:ef'],
+      name: '52-54-00-ab-cd-ef',
+      locked: false,
+      tags: [],
+      state: 'ready',
+      lastSeenAt: null,
+    })
+  })
+
+  it('lists all machines page by page', async () => {
+    await using app = await openTestApp({ database })
+    const macs = ['01', '02', '03', '04', '05'].map((end) => `52:54:00:00:00:${end}`)
+    for (const mac of macs.toReversed()) await app.call('PUT', `/api/machines/${mac}`, {})
+    const seen: string[] = []
+    for (let next: string | null = ''; next !== null;) {
+      type List = { items: Machine[]; next: string | null }
+      const after: string = next && `&after=${encodeURIComponent(next)}`
+      const page = await app.call<List>('GET', `/api/machines?limit=2${after}`)
+      seen.push(...page.body.items.map(({ mac }) => mac))
+      next = page.body.next
+    }
+    assert.deepEqual(seen, macs)
+  })
+
+  it('forgets a deleted machine', async () => {
+    await using app = await openTestApp({ database })
+    await app.call('PUT', URL, {})
+    assert.equal((await app.call('DELETE', URL)).status, 204)
+    assert.equal((await app.call('GET', URL)).status, 404)
+    assert.equal((await app.call('DELETE', URL)).status, 404)
+  })
+
+  it('answers both of two first saves at once', async () => {
+    await using app = await openTestApp({ database })
+    const both = await Promise.all([1, 2].map((i) => app.call('PUT', URL, { name: `n${i}` })))
+    assert.deepEqual(
+      both.map(({ status }) => status),
+      [200, 200],
+    )
+  })
+
+  const refused: [what: string, status: number, method: string, path: string, body?: unknown][] = [
+    ['a MAC that is none', 400, 'GET', '/api/machines/52:54:00:ab:cd'],
+    ['a field that we do not know', 400, 'PUT', URL, { nmae: 'rack3' }],
+    ['null where it removes nothing', 400, 'PUT', URL, { image: null }],
+    ['an address beyond 255', 422, 'PUT', URL, { network: { address: '10.0.0.256/24' } }],
+    ['a change of an unknown machine', 404, 'PATCH', URL, { locked: true }],
+    ['a list without end', 400, 'GET', '/api/machines?limit=100000'],
+  ]
+  for (const [what, status, method, path, body] of refused)
+    it(`refuses ${what} with ${status}`, async () => {
+      await using app = await openTestApp({ database })
+      const answer = await app.call<{ error: { code: string; message: string } }>(
+        method,
+        path,
+        body,
+      )
+      assert.equal(answer.status, status)
+      assert.match(answer.body.error.code, /^[a-z-]+$/)
+      assert.match(answer.body.error.message, /^[A-Z].*[^.]$/)
+    })
+})
