@@ -1,6 +1,6 @@
 /**
  * A DHCP server as a program, so that a test can run it inside a network namespace. Takes its
- * settings as JSON, prints `{ kind: 'ready' }`, then every event, and on a line of input its memory.
+ * settings as JSON, prints `{ kind: 'ready' }`, then every event, and on a line of input how much memory it uses.
  */
 import { createInterface } from 'node:readline'
 import pino from 'pino'
@@ -73,6 +73,7 @@ try {
 createInterface(process.stdin)
   .on('line', () => {
     globalThis.gc?.()
-    print({ kind: 'memory', rssBytes: process.memoryUsage.rss() })
+    const { heapUsed, external } = process.memoryUsage()
+    print({ kind: 'memory', bytes: heapUsed + external })
   })
   .on('close', () => process.exit())

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { LabHost } from '#lab/network.ts'
+import { type LabHost, openLabNetwork } from '#lab/network.ts'
 import { findMessage } from '#protocol/dhcp-options.ts'
 import { parseIpv4 } from '#protocol/ipv4.ts'
 import {
@@ -16,6 +16,7 @@ import {
 } from './dhcp-lab.ts'
 import { MACHINE, OTHER, packetFrom } from './packets.ts'
 
+const PROGRAM = fileURLToPath(new URL('dhcp-program.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const bios = packetFrom('discover', { architecture: 0 })
 
@@ -127,6 +128,30 @@ describe('DHCP on a network', { skip: NEEDS_ROOT, concurrency: 2 }, () => {
     assert.deepEqual(seen, { kind: 'seen', mac: MACHINE, stage: 'dhcp', firmware: 'efi-arm64' })
     const event = await lab.server.waitFor(({ kind }) => kind === 'no-boot-file')
     assert.partialDeepStrictEqual(event, { firmware: 'efi-arm64', architectures: [11] })
+  })
+
+  it('works on sockets that another program opened, as systemd does', async () => {
+    await using network = await openLabNetwork({ subnet: '10.77.0.0/24' })
+    const host = await network.openHost()
+    const settings = JSON.stringify({
+      mode: 'proxy',
+      interface: 'lab0',
+      address: '10.77.0.1/24',
+      inherited: { dhcp: 3, bootServer: 4 },
+    })
+    const opener = `
+      import { spawn } from 'node:child_process'
+      import { openUdpDescriptor } from '#server/dhcp/system-calls.ts'
+      const sockets = [openUdpDescriptor('lab0', 67), openUdpDescriptor('lab0', 4011)]
+      spawn(process.execPath, ['${PROGRAM}', '${settings}'], {
+        stdio: ['inherit', 'inherit', 'inherit', ...sockets],
+      })`
+    const args = ['--input-type=module', '-e', opener]
+    const child = network.spawn(process.execPath, args, { cwd: ROOT, stdio: 'pipe' })
+    await using server = follow(child)
+    await server.waitFor(({ kind }) => kind === 'ready')
+    const [answer] = await exchange(host, [bios])
+    assert.equal(answer?.packet.bootFileName, 'undionly.kpxe')
   })
 
   it('says in a sentence why it cannot start', async () => {
