@@ -1,9 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
-import { connect } from 'node:net'
-import type { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 
 const POLL_MS = 100
-const CONNECT_TIMEOUT_MS = 10_000
 /** How much of the console an error shows. */
 const TAIL_LINES = 40
 const SHELL_DEADLINE_MS = 60_000
@@ -27,7 +25,7 @@ export type Console = {
    */
   waitFor: (pattern: RegExp, options: WaitOptions) => Promise<RegExpExecArray>
   /** Types on the serial line. */
-  send: (text: string) => Promise<void>
+  send: (text: string) => void
   /** Waits for the login prompt and logs in as root. */
   login: (password: string, options?: { deadlineMs?: number }) => Promise<void>
   /** Runs a command in the shell after `login` and returns what it printed. Throws if it fails. */
@@ -35,11 +33,10 @@ export type Console = {
 }
 
 /** Where a machine's serial line goes, and whether the machine is still there. */
-type ConsoleSource = { name: string; file: string; socketPath: string; hasEnded: () => boolean }
+type ConsoleSource = { name: string; file: string; input: Writable; hasEnded: () => boolean }
 
-export function createConsole(source: ConsoleSource): Console & Disposable {
+export function createConsole(source: ConsoleSource): Console {
   const { name, file } = source
-  let socket: Socket | undefined
   let position = 0
   let commands = 0
 
@@ -80,9 +77,8 @@ export function createConsole(source: ConsoleSource): Console & Disposable {
     }
   }
 
-  async function send(input: string): Promise<void> {
-    socket ??= await connectTo(source.socketPath)
-    socket.write(input)
+  function send(typed: string): void {
+    source.input.write(typed)
   }
 
   return {
@@ -93,23 +89,22 @@ export function createConsole(source: ConsoleSource): Console & Disposable {
     send,
     async login(password, { deadlineMs = LOGIN_DEADLINE_MS } = {}) {
       await waitFor(/ login: $/, { deadlineMs, failOn: /Kernel panic|No bootable device/ })
-      await send('root\n')
+      send('root\n')
       await waitFor(/Password: $/, { deadlineMs: SHELL_DEADLINE_MS })
-      await send(`${password}\n`)
+      send(`${password}\n`)
       await waitFor(/# $/, { deadlineMs: SHELL_DEADLINE_MS })
-      await send(`stty -echo; dmesg -n 1; PS1=; echo log''ged-in\n`)
+      send(`stty -echo; dmesg -n 1; PS1=; echo log''ged-in\n`)
       await waitFor(/logged-in\r?\n/, { deadlineMs: SHELL_DEADLINE_MS })
     },
     async shell(command, { deadlineMs = SHELL_DEADLINE_MS } = {}) {
       const marker = `lab-${++commands}`
-      await send(`echo ${marker}-begin; ${command}\necho ${marker}-end $?\n`)
+      send(`echo ${marker}-begin; ${command}\necho ${marker}-end $?\n`)
       const pattern = new RegExp(`${marker}-begin\\r?\\n([^]*?)${marker}-end (\\d+)\\r?\\n`)
       const [, output = '', code] = await waitFor(pattern, { deadlineMs })
       if (code !== '0')
         throw new Error(`Command "${command}" on machine "${name}" ended with ${code}:\n${output}`)
       return output.replaceAll('\r', '')
     },
-    [Symbol.dispose]: () => void socket?.destroy(),
   }
 }
 
@@ -117,22 +112,4 @@ export function createConsole(source: ConsoleSource): Console & Disposable {
 function withoutEscapes(text: string): string {
   // eslint-disable-next-line no-control-regex
   return text.replace(/\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][0-9A-Za-z]|[=>c78])|\0/g, '')
-}
-
-async function connectTo(path: string): Promise<Socket> {
-  const socket = connect(path)
-  // QEMU stops sending to a reader that does not read; the file has it all.
-  socket.resume()
-  const timer = setTimeout(() => socket.destroy(new Error('No answer')), CONNECT_TIMEOUT_MS)
-  try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve)
-      socket.once('error', reject)
-    })
-  } finally {
-    clearTimeout(timer)
-  }
-  // The machine may end at any time; waiting for its output tells.
-  socket.on('error', () => undefined)
-  return socket
 }

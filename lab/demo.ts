@@ -12,7 +12,14 @@ import { GOLDEN_MAC, GOLDEN_PASSWORD, GOLDEN_RECIPES } from './golden-recipes.ts
 import { createLiveView } from './live-view.ts'
 import type { LiveView } from './live-view.ts'
 import type { Machine } from './machine.ts'
-import { askSystem, openLab, openLabMachine, orderRun, runToSuccess } from './scenario.ts'
+import {
+  askSystem,
+  createLabDisk,
+  openLab,
+  openLabMachine,
+  orderRun,
+  runToSuccess,
+} from './scenario.ts'
 import type { Lab } from './scenario.ts'
 
 const IMAGE = 'debian-12'
@@ -80,8 +87,9 @@ async function captureOriginal(lab: Lab, view: LiveView): Promise<Run> {
   const order = { mac: GOLDEN_MAC, workflow: 'capture', image: IMAGE } as const
   const { id } = await orderRun(lab, 'a', order)
   view.say(`Power on A, whose disk holds ${GOLDEN_RECIPES.a.title}: it is to be captured`)
-  const settings = { name: 'a', mac: GOLDEN_MAC, firmware: 'bios', bus: 'virtio' } as const
-  await using machine = await openLabMachine(lab, { ...settings, golden: 'a' })
+  const disk = await createLabDisk(lab, { machine: 'a', bus: 'virtio', content: 'a' })
+  const settings = { name: 'a', mac: GOLDEN_MAC, firmware: 'bios' as const, disks: [disk] }
+  await using machine = await openLabMachine(lab, settings)
   const run = await runToSuccess(lab, machine, id, view.follow('capture of A'))
   view.say(`Image "${IMAGE}" is complete; power off A`)
   return run
@@ -91,11 +99,11 @@ async function deployClone(lab: Lab, view: LiveView): Promise<{ run: Run; machin
   const order = { mac: CLONE_MAC, workflow: 'deploy', image: IMAGE, grow: true } as const
   const { id } = await orderRun(lab, 'b', order)
   view.say('Power on B, whose disk of 20 GB is blank: it is to run the image')
-  const settings = { name: 'b', mac: CLONE_MAC, firmware: 'bios', bus: 'virtio' } as const
+  const content = { blankBytes: CLONE_SIZE_BYTES }
+  const disk = await createLabDisk(lab, { machine: 'b', bus: 'virtio', content })
+  const settings = { name: 'b', mac: CLONE_MAC, firmware: 'bios' as const, disks: [disk] }
   await using opened = new AsyncDisposableStack()
-  const machine = opened.use(
-    await openLabMachine(lab, { ...settings, sizeBytes: CLONE_SIZE_BYTES }),
-  )
+  const machine = opened.use(await openLabMachine(lab, settings))
   const run = await runToSuccess(lab, machine, id, view.follow('deploy to B'))
   view.say('Deployed and verified')
   opened.move()

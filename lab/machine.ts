@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFile, mkdir, open, rm } from 'node:fs/promises'
+import { copyFile, mkdir, open } from 'node:fs/promises'
 import path from 'node:path'
 import { acceleration } from './acceleration.ts'
 import { createConsole } from './console.ts'
@@ -60,9 +60,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
   await mkdir(folder, { recursive: true })
   const file = (suffix: string) => path.join(folder, suffix)
   const consoleFile = file('console.log')
-  const consoleSocket = file('console.sock')
   const qmpSocket = file('qmp.sock')
-  await rm(consoleFile, { force: true })
 
   const args = [
     // No graphics: SeaBIOS and iPXE then print on the serial line (fw_cfg etc/sercon-port).
@@ -70,7 +68,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     accelerationArguments(await acceleration()),
     ['-vga', 'std', '-device', 'virtio-rng-pci'],
     ['-m', String(options.memoryMib ?? 1024), '-smp', String(options.cpus ?? 2)],
-    ['-chardev', `socket,id=c0,path=${consoleSocket},server=on,wait=off,logfile=${consoleFile}`],
+    ['-chardev', 'stdio,id=c0,signal=off'],
     ['-serial', 'chardev:c0', '-qmp', `unix:${qmpSocket},server=on,wait=off`],
     options.uuid ? ['-uuid', options.uuid] : [],
     options.serial ? ['-smbios', `type=1,serial=${options.serial}`] : [],
@@ -80,15 +78,20 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     kernelArguments(options.kernel),
   ].flat()
 
+  // A file takes whatever comes: with a socket or pipe that is full for a moment, QEMU's serial port
+  // repeats characters.
+  await using output = await open(consoleFile, 'w')
   await using log = await open(file('qemu.log'), 'w')
   const start = card ? card.network.spawn : spawn
   const qemu: ChildProcess = start('qemu-system-x86_64', args, {
-    stdio: ['ignore', log.fd, log.fd],
+    stdio: ['pipe', output.fd, log.fd],
   })
   await once(qemu, 'spawn')
   const ended = once(qemu, 'exit').then(([code]) => code as number | null)
+  // Typing to a machine that is ending is no error; waiting for its answer tells.
+  qemu.stdin!.on('error', () => undefined)
   const hasEnded = () => qemu.exitCode !== null || qemu.signalCode !== null
-  const serial = createConsole({ name, file: consoleFile, socketPath: consoleSocket, hasEnded })
+  const serial = createConsole({ name, file: consoleFile, input: qemu.stdin!, hasEnded })
 
   async function kill(): Promise<void> {
     if (hasEnded()) return
@@ -107,7 +110,6 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
       void (await qmp(qmpSocket, 'screendump', { filename: target, format: 'png' })),
     kill,
     async [Symbol.asyncDispose]() {
-      serial[Symbol.dispose]()
       await kill()
     },
   }

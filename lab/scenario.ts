@@ -20,8 +20,6 @@ import type { LabServer, LabServerOptions } from './server.ts'
 export const RUN_DEADLINE_MS = 12 * 60_000
 export const LOGIN_DEADLINE_MS = 6 * 60_000
 
-const GIB = 1024 ** 3
-
 export type Lab = AsyncDisposable & { network: LabNetwork; server: LabServer; folder: string }
 
 /** A network with our server on it, its files in `folder`. */
@@ -41,22 +39,32 @@ export type LabMachineOptions = {
   name: string
   mac: string
   firmware: 'bios' | 'uefi'
-  bus: DiskBus
-  /** Of a blank disk, unless it starts as a golden image. */
-  sizeBytes?: number
-  golden?: GoldenName
+  disks: Disk[]
   memoryMib?: number
 }
 
-/** Makes the machine's disk. */
-async function createDisk(folder: string, options: LabMachineOptions): Promise<Disk> {
-  const common = { bus: options.bus, serial: `LAB-${options.name}`.toUpperCase() }
-  if (options.golden) {
-    const base = await goldenImage(options.golden)
-    return createOverlayDisk({ ...common, base, file: path.join(folder, 'disk.qcow2') })
-  }
-  const sizeBytes = options.sizeBytes ?? 20 * GIB
-  return createBlankDisk({ ...common, sizeBytes, file: path.join(folder, 'disk.raw') })
+/** Makes a disk for a machine: blank, or a golden image that it may change. */
+export async function createLabDisk(
+  lab: Pick<Lab, 'folder'>,
+  options: {
+    machine: string
+    bus: DiskBus
+    name?: string
+    content: GoldenName | { blankBytes: number }
+  },
+): Promise<Disk> {
+  const { machine, bus, name = 'disk', content } = options
+  const folder = path.join(lab.folder, machine)
+  await mkdir(folder, { recursive: true })
+  const common = { bus, serial: `LAB-${machine}-${name}`.toUpperCase() }
+  if (typeof content === 'object')
+    return createBlankDisk({
+      ...common,
+      sizeBytes: content.blankBytes,
+      file: path.join(folder, `${name}.raw`),
+    })
+  const base = await goldenImage(content)
+  return createOverlayDisk({ ...common, base, file: path.join(folder, `${name}.qcow2`) })
 }
 
 /** Powers on a machine that boots from the network first, as its owner's server would. */
@@ -64,19 +72,17 @@ export async function openLabMachine(
   lab: Pick<Lab, 'network' | 'folder'>,
   options: LabMachineOptions,
 ): Promise<Machine> {
-  const { name, mac, firmware, memoryMib } = options
-  const folder = path.join(lab.folder, name)
-  await mkdir(folder, { recursive: true })
-  const disk = await createDisk(folder, options)
+  const { mac, ...machine } = options
   return openMachine({
-    name,
-    folder,
-    firmware,
-    disks: [disk],
+    ...machine,
+    folder: path.join(lab.folder, options.name),
     // Without an option ROM the firmware's own PXE fetches iPXE by TFTP, as on real UEFI machines.
-    card: { network: lab.network, mac, ...(firmware === 'uefi' ? { romFile: '' } : {}) },
-    serial: `SN-${name}`.toUpperCase(),
-    ...(memoryMib ? { memoryMib } : {}),
+    card: {
+      network: lab.network,
+      mac,
+      ...(options.firmware === 'uefi' ? { romFile: '' } : {}),
+    },
+    serial: `SN-${options.name}`.toUpperCase(),
   })
 }
 

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { openAsBlob } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { Run } from '#protocol/run.ts'
+import { run as runCommand } from '#lab/command.ts'
+import { goldenImage } from '#lab/golden-images.ts'
+import { GOLDEN_MAC } from '#lab/golden-recipes.ts'
+import type { GoldenName } from '#lab/golden-recipes.ts'
+import {
+  askSystem,
+  createLabDisk,
+  openLab,
+  openLabMachine,
+  orderRun,
+  runToSuccess,
+} from '#lab/scenario.ts'
+import type { Lab, SystemFacts } from '#lab/scenario.ts'
+
+const GIB = 1024 ** 3
+const TARGET_BYTES = 8 * GIB
+/** Of the target disk, what the root file system has after growth, less its own overhead. */
+const GROWN_SHARE = 0.9
+const UPLOAD_TIMEOUT_MS = 5 * 60_000
+
+describe('deployments in virtual machines', { concurrency: 2 }, () => {
+  let folder: string
+  let lab: Lab
+
+  before(async () => {
+    for (const name of ['a', 'b', 'c'] as const)
+      await goldenImage(name, (message) => process.stderr.write(`${message}\n`))
+    folder = await mkdtemp(path.join(tmpdir(), 'stampede-e2e-'))
+    lab = await openLab(folder)
+  })
+  after(async () => {
+    await lab?.[Symbol.asyncDispose]()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  it('a captured machine becomes two that share nothing but the image', async () => {
+    await captureOriginal(lab)
+    const first = await deployAndAsk(lab, {
+      name: 'sata-bios',
+      mac: '52:54:00:5a:01:01',
+      image: 'captured',
+      firmware: 'bios',
+      bus: 'sata',
+    })
+    const second = await deployBesideOlderClone(lab)
+
+    assert.notEqual(first.machineId, second.machineId)
+    assert.notEqual(first.hostKey, second.hostKey)
+    assert.notEqual(first.address, second.address)
+  })
+
+  it('an uploaded image with MBR and plain ext4 runs from a virtio disk under BIOS', async () => {
+    await upload(lab, 'b')
+    await deployAndAsk(lab, {
+      name: 'virtio-bios',
+      mac: '52:54:00:5a:01:02',
+      image: 'b',
+      firmware: 'bios',
+      bus: 'virtio',
+    })
+  })
+
+  it('an uploaded image with GPT and XFS runs from a virtio disk under UEFI', async () => {
+    await upload(lab, 'c')
+    await deployAndAsk(lab, {
+      name: 'virtio-uefi',
+      mac: '52:54:00:5a:01:03',
+      image: 'c',
+      firmware: 'uefi',
+      bus: 'virtio',
+    })
+  })
+})
+
+async function captureOriginal(lab: Lab): Promise<void> {
+  const order = { mac: GOLDEN_MAC, workflow: 'capture', image: 'captured' } as const
+  const { id } = await orderRun(lab, 'original', order)
+  const disk = await createLabDisk(lab, { machine: 'original', bus: 'virtio', content: 'a' })
+  await using machine = await openLabMachine(lab, {
+    name: 'original',
+    mac: GOLDEN_MAC,
+    firmware: 'bios',
+    disks: [disk],
+  })
+  await runToSuccess(lab, machine, id)
+}
+
+type Target = {
+  name: string
+  mac: string
+  image: string
+  firmware: 'bios' | 'uefi'
+  bus: 'virtio' | 'sata' | 'nvme'
+}
+
+/** Deploys to a blank machine with one disk, which then boots from it. */
+async function deployAndAsk(lab: Lab, target: Target): Promise<SystemFacts> {
+  const { name, mac, image, firmware, bus } = target
+  const { id } = await orderRun(lab, name, { mac, workflow: 'deploy', image })
+  const content = { blankBytes: TARGET_BYTES }
+  const disk = await createLabDisk(lab, { machine: name, bus, content })
+  await using machine = await openLabMachine(lab, { name, mac, firmware, disks: [disk] })
+  assertVerified(await runToSuccess(lab, machine, id))
+  const facts = await askSystem(machine)
+  assertInstalled(facts, name)
+  return facts
+}
+
+/**
+ * The machine's second disk is an older clone of the same image: same volume group, UUIDs and
+ * labels. The deployment must leave it alone, and it is pulled out before the new system boots.
+ */
+async function deployBesideOlderClone(lab: Lab): Promise<SystemFacts> {
+  const name = 'nvme-uefi'
+  const mac = '52:54:00:5a:01:04'
+  const content = { blankBytes: TARGET_BYTES }
+  const target = await createLabDisk(lab, { machine: name, bus: 'nvme', content })
+  const clone = await createLabDisk(lab, {
+    machine: name,
+    bus: 'virtio',
+    name: 'older',
+    content: 'a',
+  })
+  const { id } = await orderRun(lab, name, {
+    mac,
+    workflow: 'deploy',
+    image: 'captured',
+    disk: { serial: target.serial },
+    after: 'poweroff',
+  })
+  {
+    const disks = [target, clone]
+    await using machine = await openLabMachine(lab, { name, mac, firmware: 'uefi', disks })
+    assertVerified(await runToSuccess(lab, machine, id))
+    await machine.kill()
+    const golden = await goldenImage('a')
+    await runCommand('qemu-img', ['compare', '-f', 'raw', '-F', 'qcow2', golden, clone.file])
+  }
+  await using machine = await openLabMachine(lab, { name, mac, firmware: 'uefi', disks: [target] })
+  const facts = await askSystem(machine)
+  assertInstalled(facts, name)
+  return facts
+}
+
+function assertVerified({ steps, receipt }: Run): void {
+  assert.equal(receipt?.imageVerified, true)
+  assert.deepEqual(
+    steps.filter(({ state }) => state === 'failed'),
+    [],
+  )
+}
+
+function assertInstalled(facts: SystemFacts, name: string): void {
+  assert.equal(facts.hostname, name)
+  assert.match(facts.machineId, /^[0-9a-f]{32}$/)
+  assert.match(facts.address, /^10\.203\.0\.1\d\d\/24$/)
+  assert.ok(facts.rootBytes > GROWN_SHARE * TARGET_BYTES, `The root has not grown:\n${facts.df}`)
+}
+
+async function upload(lab: Lab, name: GoldenName): Promise<void> {
+  const { url, token } = lab.server.api
+  const response = await fetch(new URL(`/api/images/${name}`, url), {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/octet-stream' },
+    body: await openAsBlob(await goldenImage(name)),
+    signal: AbortSignal.timeout(UPLOAD_TIMEOUT_MS),
+  })
+  assert.equal(response.status, 201, await response.text())
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { mkdtempDisposable, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { before, describe, it } from 'node:test'
+import { buildInitramfs } from '../../initramfs/build.ts'
+import type { InitramfsManifest } from '../../initramfs/build.ts'
+import { TOOLS } from '../../initramfs/recipe.ts'
+import { openHelloServer, openInitramfsMachine } from '../support/initramfs-machine.ts'
+
+const MAC = '52:54:00:12:34:56'
+const FIXTURE_AGENT = resolve(import.meta.dirname, '../fixtures/initramfs-agent.ts')
+/** Software emulation on a busy machine: some 15 s are usual. */
+const DEADLINE_MS = 180_000
+const FAIL_ON = /Kernel panic/
+const CARD = ['-device', `virtio-net-pci,netdev=net0,mac=${MAC}`]
+const KERNEL_ARGUMENTS = ['console=tty0', 'console=ttyS0', 'rootfstype=ramfs', 'quiet', 'panic=1']
+
+describe('initramfs', () => {
+  const folders = new AsyncDisposableStack()
+  let folder: string
+  let manifest: InitramfsManifest
+
+  before(async () => {
+    folder = folders.use(await mkdtempDisposable(join(tmpdir(), 'stampede-initramfs-'))).path
+    const options = { agentEntry: FIXTURE_AGENT, firmware: false, refresh: false }
+    manifest = await buildInitramfs({ ...options, outputFolder: folder })
+    return () => folders.disposeAsync()
+  })
+
+  function boot(args: string[], options: { devices?: string[]; memoryMib?: number } = {}) {
+    const { devices = CARD, memoryMib = 768 } = options
+    const words = [...KERNEL_ARGUMENTS, `stampede.mac=${MAC}`, ...args]
+    return openInitramfsMachine({ folder, devices, memoryMib, arguments: words })
+  }
+
+  it('is at most 80 MB', () => {
+    assert.ok(manifest.initrdBytes <= 80e6, `${manifest.initrdBytes} bytes`)
+  })
+
+  it('is not built again for the same inputs', async () => {
+    const options = { agentEntry: FIXTURE_AGENT, firmware: false, refresh: false }
+    assert.deepEqual(await buildInitramfs({ ...options, outputFolder: folder }), manifest)
+  })
+
+  it('starts the agent through the card it booted from, in 512 MB, and powers off', async () => {
+    const disk = join(folder, 'usb.img')
+    await writeFile(disk, '')
+    await truncate(disk, 64 * 1024 * 1024)
+    await using server = await openHelloServer({})
+    const otherCard = ['-netdev', 'user,id=other', '-device', 'virtio-net-pci,netdev=other']
+    const ours = ['-device', `e1000,netdev=net0,mac=${MAC}`]
+    const usb = ['-device', 'qemu-xhci', '-device', 'usb-storage,drive=u0']
+    const drive = ['-drive', `if=none,id=u0,format=raw,file=${disk}`]
+    await using machine = await boot(
+      [`stampede.url=${server.url}`, 'stampede.token=secret-token', 'test.after=poweroff'],
+      { devices: [...otherCard, ...ours, ...usb, ...drive], memoryMib: 512 },
+    )
+    await machine.console.waitFor(/Asking for an address on eth\d \(52:54:00:12:34:56\)/, {
+      deadlineMs: DEADLINE_MS,
+      failOn: FAIL_ON,
+    })
+    await machine.console.waitFor(/stampede: Powering off/, {
+      deadlineMs: DEADLINE_MS,
+      failOn: /ERROR/,
+    })
+    await machine.ended
+    const { path, body } = await server.hello
+    assert.equal(path, '/agent/hello')
+    assert.partialDeepStrictEqual(body, { mac: MAC, bootToken: 'secret-token' })
+    assert.match(String(body['disks']), /sda +64M/, 'the USB disk is there when the agent starts')
+    assert.doesNotMatch(await machine.console.text(), /secret-token/)
+  })
+
+  it('leaves the error on screen, counts down and reboots when the agent fails', async () => {
+    const unreachable = 'stampede.url=http://10.0.2.2:1'
+    await using machine = await boot([unreachable, 'stampede.reboot_delay=3'])
+    const { console } = machine
+    await console.waitFor(/stampede: ERROR: The agent ended with exit code 1/, {
+      deadlineMs: DEADLINE_MS,
+      failOn: FAIL_ON,
+    })
+    for (const seconds of [3, 2, 1]) {
+      await console.waitFor(new RegExp(`Rebooting in ${seconds} s`), { deadlineMs: 30_000 })
+    }
+    await machine.ended
+  })
+
+  it('gives a shell with all the tools instead, if the command line says so', async () => {
+    await using machine = await boot(['stampede.shell=1'])
+    const { console } = machine
+    await console.waitFor(/ERROR: The kernel command line has no stampede\.url=/, {
+      deadlineMs: DEADLINE_MS,
+      failOn: FAIL_ON,
+    })
+    await console.waitFor(/stampede# $/, { deadlineMs: 30_000 })
+    // 127 from the dynamic loader: a library is missing. Some tools fail without arguments.
+    const check = `for t in ${TOOLS.join(' ')}; do $t --version </dev/null >/tmp/out 2>&1; [ $? -ne 127 ] || echo "MISSING $t"; done; echo tools-"checked"`
+    await console.send(`${check}\n`)
+    await console.waitFor(/tools-checked/, { deadlineMs: DEADLINE_MS, failOn: /MISSING [a-z]/ })
+    await console.send('modprobe loop && losetup -f && exit\n')
+    await console.waitFor(/\/dev\/loop0/, { deadlineMs: 30_000 })
+    await machine.ended
+  })
+})
