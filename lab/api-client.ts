@@ -1,5 +1,4 @@
 import type { Run, RunRequest } from '#protocol/run.ts'
-import { FINAL_RUN_STATES } from '#protocol/run.ts'
 
 /** Longest time that the server may take to answer one call. */
 const CALL_TIMEOUT_MS = 30_000
@@ -47,17 +46,23 @@ export function createApiClient(url: string, token: string): ApiClient {
       const deadline = Date.now() + deadlineMs
       for (;;) {
         signal?.throwIfAborted()
-        const run = await client.get<Run>(`/api/runs/${id}`)
-        onProgress?.(run)
-        if ((FINAL_RUN_STATES as readonly string[]).includes(run.state)) return run
+        const run = await client.get<Run>(`/api/runs/${id}`).catch(unlessUnreachable)
+        if (run) onProgress?.(run)
+        if (run?.finishedAt) return run
         if (Date.now() > deadline)
           throw new Error(
-            `Run ${id} (${run.workflow} of ${run.mac}) has not ended in ${deadlineMs / 1000} s; ` +
-              `it is ${run.state}: ${JSON.stringify(run.steps)}`,
+            `Run ${id} has not ended in ${deadlineMs / 1000} s; ` +
+              (run ? `it is ${run.state}: ${JSON.stringify(run.steps)}` : 'the server is away'),
           )
         await new Promise((resolve) => setTimeout(resolve, POLL_MS))
       }
     },
   }
   return client
+}
+
+/** A server that is being restarted answers again later: that is no end of a run. */
+function unlessUnreachable(error: unknown): undefined {
+  if (error instanceof TypeError || (error as Error).name === 'TimeoutError') return undefined
+  throw error
 }

@@ -93,7 +93,9 @@ export function createConsole(source: ConsoleSource): Console {
       await waitFor(/Password: $/, { deadlineMs: SHELL_DEADLINE_MS })
       send(`${password}\n`)
       await waitFor(/# $/, { deadlineMs: SHELL_DEADLINE_MS })
-      send(`stty -echo; dmesg -n 1; PS1=; echo log''ged-in\n`)
+      send(
+        `stty -echo; dmesg -n 1; PS1= PAGER=cat SYSTEMD_PAGER=; export PAGER SYSTEMD_PAGER; echo log''ged-in\n`,
+      )
       await waitFor(/logged-in\r?\n/, { deadlineMs: SHELL_DEADLINE_MS })
     },
     async shell(command, { deadlineMs = SHELL_DEADLINE_MS } = {}) {

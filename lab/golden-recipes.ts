@@ -145,6 +145,8 @@ export const DPKG_EXCLUDES = [
 export const MASKED_UNITS = [
   'apt-daily.timer',
   'apt-daily-upgrade.timer',
+  'dev-hugepages.mount',
+  'dev-mqueue.mount',
   'dpkg-db-backup.timer',
   'e2scrub_all.timer',
   'e2scrub_reap.service',
@@ -152,5 +154,8 @@ export const MASKED_UNITS = [
   'getty@tty1.service',
   'NetworkManager-wait-online.service',
   'systemd-networkd-wait-online.service',
+  'sys-fs-fuse-connections.mount',
+  'sys-kernel-debug.mount',
+  'sys-kernel-tracing.mount',
   'systemd-pstore.service',
 ]

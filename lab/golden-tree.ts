@@ -43,7 +43,10 @@ export async function makeTree(tarball: string, tree: string, recipe: GoldenReci
 function commonFiles(mirror: string): Record<string, string> {
   return {
     '/etc/apt/sources.list': `deb ${mirror} ${SUITE} main\n`,
-    '/etc/dpkg/dpkg.cfg.d/lab': DPKG_EXCLUDES.map((glob) => `path-exclude=${glob}\n`).join(''),
+    '/etc/dpkg/dpkg.cfg.d/lab': [
+      'force-unsafe-io\n',
+      ...DPKG_EXCLUDES.map((glob) => `path-exclude=${glob}\n`),
+    ].join(''),
     // No service starts while packages are installed (invoke-rc.d(8)).
     '/usr/sbin/policy-rc.d': '#!/bin/sh\nexit 101\n',
     '/etc/initramfs-tools/conf.d/lab': 'MODULES=most\nCOMPRESS=zstd\n',

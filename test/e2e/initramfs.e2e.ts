@@ -96,9 +96,9 @@ describe('initramfs', () => {
     await console.waitFor(/stampede# $/, { deadlineMs: 30_000 })
     // 127 from the dynamic loader: a library is missing. Some tools fail without arguments.
     const check = `for t in ${TOOLS.join(' ')}; do $t --version </dev/null >/tmp/out 2>&1; [ $? -ne 127 ] || echo "MISSING $t"; done; echo tools-"checked"`
-    await console.send(`${check}\n`)
+    console.send(`${check}\n`)
     await console.waitFor(/tools-checked/, { deadlineMs: DEADLINE_MS, failOn: /MISSING [a-z]/ })
-    await console.send('modprobe loop && losetup -f && exit\n')
+    console.send('modprobe loop && losetup -f && exit\n')
     await console.waitFor(/\/dev\/loop0/, { deadlineMs: 30_000 })
     await machine.ended
   })
