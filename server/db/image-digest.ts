@@ -1,7 +1,8 @@
-import { eq } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
+import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
-import { images } from './schema.ts'
+import { images, manifests } from './schema.ts'
 
 /**
  * What an image of that name is at the moment, kept from being deleted or replaced until the
@@ -14,6 +15,26 @@ export async function findImageDigest(tx: Transaction, name: string): Promise<Sh
     .where(eq(images.name, name))
     .for('share')
   return row?.digest
+}
+
+/** What a run's agent needs to know of its image; without `info` if the name means another now. */
+export async function findPinnedImage(
+  tx: Transaction,
+  name: string,
+  digest: Sha256,
+): Promise<{ sizeBytes: number; sectorBytes: number; info?: ImageInfo } | undefined> {
+  const [row] = await tx
+    .select({
+      sizeBytes: manifests.sizeBytes,
+      sectorBytes: manifests.sectorBytes,
+      info: images.info,
+    })
+    .from(manifests)
+    .leftJoin(images, and(eq(images.digest, manifests.digest), eq(images.name, name)))
+    .where(eq(manifests.digest, digest))
+  if (!row) return undefined
+  const { info, ...sizes } = row
+  return { ...sizes, ...(info && { info }) }
 }
 
 export async function countImages(db: Database): Promise<number> {

@@ -48,6 +48,8 @@ export const machines = pgTable('machines', {
   entered: boolean().notNull().default(false),
   lastSeenAt: moment(),
   lastInventoryAt: moment(),
+  /** When it last got the script that boots our agent for an inventory and no run. */
+  inventoryBootAt: moment(),
   createdAt: moment().notNull().defaultNow(),
 })
 

@@ -2,16 +2,12 @@ import type { Log, Report, ReportAnswer, Result } from '#protocol/agent.ts'
 import type { Run } from '#protocol/run.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
 import { notifyProgress } from '#server/db/events.ts'
-import {
-  appendLog,
-  changeRun,
-  findRun,
-  listStartedRuns,
-  toRun,
-  type RunRow,
-} from '#server/db/runs.ts'
+import { appendLog, changeRun, listStartedRuns, toRun, type RunRow } from '#server/db/runs.ts'
 import { RunRefusedError } from './refused.ts'
 import * as rules from './rules.ts'
+
+/** A run logs some hundred lines; an agent gone wild must not fill the database. */
+const MAX_LOG_LINES_PER_ATTEMPT = 50_000
 
 /** What moves a run: each function asks the rules under a lock, and stores what they say. */
 
@@ -124,22 +120,28 @@ export async function reportRun(
   return { cancel: decision.cancel }
 }
 
-/** A run's row for its agent's log; throws RunRefusedError for an old attempt. */
+/** Late lines of a run that is over are welcome too: they say why. */
 export async function appendRunLog(
   db: Database,
   id: string,
   attempt: number,
   body: Log,
+  now: Date,
 ): Promise<void> {
-  const run = await findRun(db, id)
-  if (!run) throw new RunRefusedError(404, 'not-found', `There is no run ${id}`)
   const lines = body.lines.map(({ at, text }, index) => ({
     lineNumber: body.offset + index,
-    at: new Date(at),
-    // Postgres stores every character but this one.
-    text: text.replaceAll('\0', '\uFFFD'),
+    at: momentOf(at, now),
+    text,
   }))
-  await appendLog(db, id, attempt, lines)
+  const kept = lines.filter(({ lineNumber }) => lineNumber < MAX_LOG_LINES_PER_ATTEMPT)
+  await appendLog(db, id, attempt, kept)
+}
+
+/** A machine's clock may be anywhere, and what it says need not be a time at all. */
+function momentOf(text: string, now: Date): Date {
+  const moment = new Date(text)
+  const year = moment.getUTCFullYear()
+  return year >= 1970 && year <= 9999 ? moment : now
 }
 
 export async function resultRun(

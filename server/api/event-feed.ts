@@ -1,0 +1,146 @@
+import type { OpenedDatabase } from '#server/db/database.ts'
+import {
+  EVENTS_CHANNEL,
+  lastEventId,
+  listEventsAfter,
+  PROGRESS_CHANNEL,
+  type StoredEvent,
+} from '#server/db/events.ts'
+
+/** How far the agent got with a step of a run, at most once a second a run; never stored. */
+export interface Progress {
+  run: string
+  mac: string
+  step: string
+  state: string
+  bytesDone: number
+  bytesTotal: number
+  bytesPerSecond: number
+}
+
+export interface EventFeed extends AsyncDisposable {
+  /** The id of the newest event: what came until now. */
+  newestId(): Promise<number>
+  /** What came after `lastId`, and then what comes, until `signal` aborts. */
+  follow(lastId: number, signal: AbortSignal): AsyncGenerator<FeedItem>
+}
+
+export type FeedItem =
+  | { kind: 'event'; event: StoredEvent }
+  | { kind: 'progress'; progress: Progress }
+  /** Nothing came for a while; tells both sides that the connection lives. */
+  | { kind: 'heartbeat' }
+
+const BATCH_EVENTS = 100
+const HEARTBEAT_MILLISECONDS = 15_000
+const PROGRESS_INTERVAL_MILLISECONDS = 1000
+/** Should a notification be lost, listeners look for themselves. */
+const LOOK_MILLISECONDS = 5000
+
+/**
+ * What happens, for any number of listeners. The table of events is each one's queue: a listener reads
+ * on when it has taken what it got, so a slow one costs no memory; of progress it gets the newest.
+ */
+export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed> {
+  await using opened = new AsyncDisposableStack()
+  const listeners = new Set<Listener>()
+  opened.use(
+    await database.listen(EVENTS_CHANNEL, () => {
+      for (const listener of listeners) listener.wake()
+    }),
+  )
+  opened.use(
+    await database.listen(PROGRESS_CHANNEL, (payload) => {
+      if (payload === '') return // reconnected: what was missed is missed
+      const progress = JSON.parse(payload) as Progress
+      for (const listener of listeners) listener.offer(progress)
+    }),
+  )
+  const resources = opened.move()
+
+  async function* follow(lastId: number, signal: AbortSignal): AsyncGenerator<FeedItem> {
+    const listener = createListener()
+    listeners.add(listener)
+    const stop = () => listener.wake()
+    signal.addEventListener('abort', stop)
+    try {
+      let seen = lastId
+      let spokeAt = Date.now()
+      while (!signal.aborted) {
+        const events = await listEventsAfter(database.db, seen, BATCH_EVENTS)
+        const progresses = listener.takeProgress(Date.now())
+        for (const event of events) {
+          yield { kind: 'event', event }
+          seen = event.id
+        }
+        for (const progress of progresses) yield { kind: 'progress', progress }
+        if (events.length + progresses.length > 0) spokeAt = Date.now()
+        else if (Date.now() - spokeAt >= HEARTBEAT_MILLISECONDS) {
+          yield { kind: 'heartbeat' }
+          spokeAt = Date.now()
+        }
+        if (events.length < BATCH_EVENTS) await listener.wait()
+      }
+    } finally {
+      signal.removeEventListener('abort', stop)
+      listeners.delete(listener)
+    }
+  }
+
+  const newestId = () => lastEventId(database.db)
+  return { newestId, follow, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
+
+interface Listener {
+  wake(): void
+  offer(progress: Progress): void
+  /** The newest of each run that is due. */
+  takeProgress(nowMilliseconds: number): Progress[]
+  /** Until there may be something to read. */
+  wait(): Promise<void>
+}
+
+function createListener(): Listener {
+  const newest = new Map<string, Progress>()
+  const sentAt = new Map<string, number>()
+  let isAwake = false
+  let resume: (() => void) | undefined
+
+  function wake(): void {
+    isAwake = true
+    resume?.()
+  }
+
+  return {
+    wake,
+    offer(progress) {
+      newest.set(progress.run, progress)
+      wake()
+    },
+    takeProgress(nowMilliseconds) {
+      for (const [run, at] of sentAt)
+        if (nowMilliseconds - at >= PROGRESS_INTERVAL_MILLISECONDS) sentAt.delete(run)
+      const due = [...newest.values()].filter(({ run }) => !sentAt.has(run))
+      for (const { run } of due) {
+        newest.delete(run)
+        sentAt.set(run, nowMilliseconds)
+      }
+      return due
+    },
+    async wait() {
+      // What was held back for its second is looked at again when that is over.
+      const milliseconds = newest.size > 0 ? PROGRESS_INTERVAL_MILLISECONDS : LOOK_MILLISECONDS
+      if (!isAwake) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, milliseconds)
+          resume = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
+      }
+      isAwake = false
+      resume = undefined
+    },
+  }
+}
