@@ -91,7 +91,7 @@ export async function openLabMachine(
  * error, the end of the machine's console and the end of the server's log.
  */
 export async function runToSuccess(
-  lab: Lab,
+  lab: Pick<Lab, 'server'>,
   machine: Machine,
   id: string,
   onProgress?: (run: Run) => void,
