@@ -8,8 +8,12 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs'
 const PACKAGES = {
   server: ['ipxe', 'qemu-utils', 'xz-utils', 'bzip2', 'iproute2', 'iputils-ping', 'util-linux'],
   initramfs: ['zstd', 'cpio', 'kmod', 'binutils', 'dpkg', 'apt', 'busybox-static'],
-  lab: ['qemu-system-x86', 'ipxe-qemu', 'ovmf', 'debootstrap', 'e2fsprogs', 'xfsprogs', 'lvm2'],
-  test: [],
+  lab: [
+    ...['qemu-system-x86', 'qemu-utils', 'ipxe-qemu', 'ovmf', 'seabios', 'iproute2'],
+    ...['debootstrap', 'debian-archive-keyring', 'zstd', 'mount', 'e2fsprogs', 'xfsprogs', 'lvm2'],
+    ...['fdisk', 'dosfstools', 'mtools', 'grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin'],
+  ],
+  test: ['dnsmasq-base', 'mdadm'],
 }
 
 const GOALS = {
