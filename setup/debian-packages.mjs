@@ -9,10 +9,10 @@ const PACKAGES = {
   server: ['ipxe', 'qemu-utils', 'xz-utils', 'bzip2', 'iproute2', 'iputils-ping', 'util-linux'],
   initramfs: ['zstd', 'cpio', 'kmod', 'binutils', 'dpkg', 'apt', 'busybox-static'],
   lab: [
-    ...['qemu-system-x86', 'qemu-utils', 'ipxe-qemu', 'ovmf', 'seabios', 'iproute2'],
-    ...['debootstrap', 'debian-archive-keyring', 'zstd', 'mount', 'e2fsprogs', 'xfsprogs', 'lvm2'],
-    ...['fdisk', 'dosfstools', 'mtools', 'grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin'],
-  ],
+    ['qemu-system-x86', 'qemu-utils', 'ipxe-qemu', 'ovmf', 'seabios', 'iproute2'],
+    ['debootstrap', 'debian-archive-keyring', 'zstd', 'mount', 'e2fsprogs', 'xfsprogs', 'lvm2'],
+    ['fdisk', 'dosfstools', 'mtools', 'grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin'],
+  ].flat(),
   test: ['dnsmasq-base', 'mdadm'],
 }
 
