@@ -13,7 +13,7 @@ export const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'network namespaces
 
 const PROGRAM = fileURLToPath(new URL('dhcp-program.ts', import.meta.url))
 const CLIENT_PROGRAM = fileURLToPath(new URL('client-program.ts', import.meta.url))
-const WAIT_MS = 30_000
+const DEFAULT_WAIT_SECONDS = 30
 
 export interface Line {
   kind: string
@@ -24,8 +24,8 @@ export interface Line {
 export interface Program extends AsyncDisposable {
   process: ChildProcess
   lines: Line[]
-  /** The first line, from number `from` on, for which `matches` holds. Throws after 30 s, with all lines. */
-  waitFor: (matches: (line: Line) => boolean, from?: number) => Promise<Line>
+  /** The first line, from number `from` on, for which `matches` holds. Throws in time, with all lines. */
+  waitFor: (matches: (line: Line) => boolean, from?: number, seconds?: number) => Promise<Line>
 }
 
 export function follow(process: ChildProcess): Program {
@@ -41,8 +41,8 @@ export function follow(process: ChildProcess): Program {
   return {
     process,
     lines,
-    async waitFor(matches, from = 0) {
-      const timeout = AbortSignal.timeout(WAIT_MS)
+    async waitFor(matches, from = 0, seconds = DEFAULT_WAIT_SECONDS) {
+      const timeout = AbortSignal.timeout(seconds * 1000)
       const timedOut = once(timeout, 'abort')
       for (;;) {
         const line = lines.slice(from).find(matches)
@@ -143,4 +143,25 @@ export async function exchange(
       const { hex: bytes, ...peer } = JSON.parse(line) as { hex: string } & Answer
       return { ...peer, packet: decodeDhcp(Buffer.from(bytes, 'hex')) }
     })
+}
+
+/** A real DHCP server on the bridge, at 10.77.0.5. */
+export async function startDnsmasq(host: LabHost, folder: string): Promise<void> {
+  const child = host.spawn(
+    'dnsmasq',
+    [
+      '--keep-in-foreground',
+      '--conf-file=/dev/null',
+      '--port=0',
+      '--interface=eth0',
+      '--dhcp-range=10.77.0.150,10.77.0.160',
+      '--dhcp-authoritative',
+      `--dhcp-leasefile=${join(folder, 'dnsmasq.leases')}`,
+      '--user=root',
+      '--pid-file=',
+      '--log-facility=-',
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  )
+  for await (const text of child.stderr!) if (String(text).includes('IP range')) return
 }

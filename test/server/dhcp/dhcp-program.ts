@@ -2,6 +2,10 @@
  * A DHCP server as a program, so that a test can run it inside a network namespace. Takes its
  * settings as JSON, prints `{ kind: 'ready' }`, then every event, and on a line of input how much memory it uses.
  */
+import { once } from 'node:events'
+import { createReadStream, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import pino from 'pino'
 import { parseIpv4, parseIpv4Cidr, parseIpv4Range } from '#protocol/ipv4.ts'
@@ -22,7 +26,10 @@ export interface DhcpProgramSettings {
   /** The only machines that get an answer. */
   known?: string[]
   inherited?: { dhcp?: number; bootServer?: number }
+  /** Also serves the boot files from this folder, by TFTP and HTTP, and prints what was fetched. */
+  bootFolder?: string
 }
+import { openTftpServer } from '#server/tftp/tftp-server.ts'
 
 const settings = JSON.parse(process.argv[2]!) as DhcpProgramSettings
 const network = parseIpv4Cidr(settings.address)
@@ -64,10 +71,27 @@ try {
       leases: createMemoryLeaseStore(),
       reservations: async () => reservations,
     })
+  if (settings.bootFolder) await serveFiles(settings.bootFolder)
   print({ kind: 'ready' })
 } catch (error) {
   print({ kind: 'failed', message: (error as Error).message })
   process.exit(1)
+}
+
+/** A script that ends iPXE stands for every script. */
+async function serveFiles(folder: string): Promise<void> {
+  const names = [...common.bootFiles()]
+  const files = new Map(names.map((name) => [name, { path: join(folder, name) }]))
+  const onSeen = (transfer: object) => print({ kind: 'tftp', ...transfer })
+  await openTftpServer({ address: network.address, files: () => files, log: common.log, onSeen })
+  const http = createServer((request, response) => {
+    print({ kind: 'http', url: request.url })
+    const file = files.get(basename(request.url!))
+    if (!file) return response.end('#!ipxe\nsleep 60\n')
+    response.setHeader('content-length', statSync(file.path).size)
+    return request.method === 'HEAD' ? response.end() : createReadStream(file.path).pipe(response)
+  })
+  await once(http.listen(8080, network.address), 'listening')
 }
 
 createInterface(process.stdin)

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type LabHost, openLabNetwork } from '#lab/network.ts'
@@ -11,6 +10,7 @@ import {
   type Line,
   NEEDS_ROOT,
   openDhcpLab,
+  startDnsmasq,
   startServer,
   writeClientScript,
 } from './dhcp-lab.ts'
@@ -28,27 +28,6 @@ async function probeFrom(host: Pick<LabHost, 'spawn' | 'interface'>): Promise<Li
   const args = ['--input-type=module', '-e', program]
   const child = host.spawn(process.execPath, args, { cwd: ROOT, stdio: 'pipe' })
   return await follow(child).waitFor(({ kind }) => kind === 'servers')
-}
-
-/** A real DHCP server on the bridge, at 10.77.0.5. */
-async function startDnsmasq(host: LabHost, folder: string): Promise<void> {
-  const child = host.spawn(
-    'dnsmasq',
-    [
-      '--keep-in-foreground',
-      '--conf-file=/dev/null',
-      '--port=0',
-      '--interface=eth0',
-      '--dhcp-range=10.77.0.150,10.77.0.160',
-      '--dhcp-authoritative',
-      `--dhcp-leasefile=${join(folder, 'dnsmasq.leases')}`,
-      '--user=root',
-      '--pid-file=',
-      '--log-facility=-',
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  )
-  for await (const text of child.stderr!) if (String(text).includes('IP range')) return
 }
 
 describe('DHCP on a network', { skip: NEEDS_ROOT, concurrency: 2 }, () => {
