@@ -10,8 +10,20 @@ import { sha256 } from '../http-chunk-client.ts'
 import { readDisk } from '../pipeline/read-disk.ts'
 import type { StepContext, StepOutcome } from './step.ts'
 
-/** Makes the disk an image on the server, where it appears only when it is complete. */
+export interface ReadImageOptions {
+  /** Noted beside the image: where it came from. */
+  source: string
+}
+
 export async function readImage(context: StepContext): Promise<StepOutcome> {
+  return await readImageWith(context, { source: `capture of ${context.run.machine.mac}` })
+}
+
+/** Makes the disk an image on the server, where it appears only when it is complete. */
+export async function readImageWith(
+  context: StepContext,
+  { source }: ReadImageOptions,
+): Promise<StepOutcome> {
   const { run, disk, chunks, signal } = context
   if (!run.image) throw new Error('The run names no image to save the disk as')
   const { sectorBytes } = disk
@@ -21,10 +33,7 @@ export async function readImage(context: StepContext): Promise<StepOutcome> {
   await using device = await openDevice(disk.path, 'read')
   const release = device.holdReadOnly()
   try {
-    const info = {
-      ...(await describeContent(device, disk)),
-      source: `capture of ${run.machine.mac}`,
-    }
+    const info = { ...(await describeContent(device, disk)), source }
     const { manifest, bytesSent } = await readDisk({
       device,
       sectorBytes,

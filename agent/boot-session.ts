@@ -1,0 +1,87 @@
+import type { AgentRun, Result } from '#protocol/agent.ts'
+import type { Inventory } from '#protocol/inventory.ts'
+import { createHttpClient } from './http.ts'
+import { createChunkClient } from './http-chunk-client.ts'
+import { openLogStream } from './log-stream.ts'
+import { SupersededError, openReporter } from './reporter.ts'
+import { runSteps } from './run-steps.ts'
+import { createRunClient, sayHello } from './server-client.ts'
+import type { AgentSettings } from './settings.ts'
+import { STEPS } from './steps/index.ts'
+
+export type After = 'reboot' | 'poweroff'
+
+export interface BootSessionOptions {
+  settings: AgentSettings
+  inventory: Inventory
+  /** One line on the screen. */
+  print: (text: string) => void
+  signal: AbortSignal
+}
+
+/** The run did not succeed; the server has been told if it could be. */
+export class RunFailedError extends Error {
+  override name = 'RunFailedError'
+}
+
+/** Hello, the run if there is one, its result. Returns what the machine does next. */
+export async function bootSession(options: BootSessionOptions): Promise<After> {
+  const { settings, inventory, print, signal } = options
+  const { mac, bootToken, serverUrl } = settings
+  const { run, sessionToken } = await sayHello(
+    serverUrl,
+    { bootToken, mac, inventory },
+    { signal, onRetry: (message) => print(`${message}; trying again`) },
+  )
+  if (!run) {
+    print('The inventory was sent; there is nothing else to do')
+    return 'reboot'
+  }
+  print(`Run ${run.id}: ${run.workflow}, attempt ${run.attempt}`)
+  const result = await performRun(run, sessionToken, options)
+  if (result.state === 'failed') throw new RunFailedError(result.error ?? 'The run failed')
+  print(result.state === 'cancelled' ? 'The run was cancelled' : 'The run succeeded')
+  return run.options.after
+}
+
+async function performRun(
+  run: AgentRun,
+  sessionToken: string,
+  { settings, inventory, print, signal }: BootSessionOptions,
+): Promise<Result> {
+  const http = createHttpClient({
+    serverUrl: settings.serverUrl,
+    token: sessionToken,
+    onRetry: (message) => print(`${message}; trying again`),
+  })
+  const server = createRunClient(http, run.id)
+  const stop = new AbortController()
+  const stopSignal = AbortSignal.any([signal, stop.signal])
+  const result = await (async () => {
+    await using logStream = openLogStream((log) => server.log(log))
+    await using reporter = openReporter({
+      attempt: run.attempt,
+      send: (report) => server.report(report),
+      onStop: (reason) => stop.abort(reason),
+    })
+    const log = (text: string) => {
+      print(text)
+      logStream.write(text)
+    }
+    const chunks = createChunkClient(http)
+    const done = await runSteps({
+      run,
+      inventory,
+      chunks,
+      steps: STEPS,
+      reporter,
+      signal: stopSignal,
+      log,
+    })
+    if (done.error !== undefined) log(done.error)
+    return done
+  })()
+  // Whoever has the run now reports its end.
+  if (!(stop.signal.reason instanceof SupersededError)) await server.result(result)
+  return result
+}

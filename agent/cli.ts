@@ -1,0 +1,185 @@
+import { hostname } from 'node:os'
+import { createInterface } from 'node:readline/promises'
+import { Command, CommanderError } from 'commander'
+import { Value } from 'typebox/value'
+import type { AgentRun } from '#protocol/agent.ts'
+import { describeDisk } from '#protocol/disk-choice.ts'
+import { ImageSchema, type Image } from '#protocol/image-info.ts'
+import type { Disk } from '#protocol/inventory.ts'
+import { exec } from './exec.ts'
+import { createHttpClient, type HttpClient } from './http.ts'
+import { createChunkClient } from './http-chunk-client.ts'
+import { diskName } from './inventory/disks.ts'
+import { takeInventory } from './inventory/inventory.ts'
+import { createProgressLine } from './progress-line.ts'
+import { runSteps, type Steps } from './run-steps.ts'
+import { checkMachine } from './steps/check-machine.ts'
+import { readImageWith } from './steps/read-image.ts'
+import type { DisklessContext } from './steps/step.ts'
+import { writeImageWith } from './steps/write-image.ts'
+import { AGENT_VERSION } from './version.ts'
+
+/** A person waits: a server that is away for longer is reported. */
+const MAX_OUTAGE_SECONDS = 120
+/** Exit codes: 0 done, 1 failed, 2 not understood. */
+const EXIT_FAILED = 1
+const EXIT_USAGE = 2
+
+interface CommonOptions {
+  disk: string
+  server: string
+  image: string
+  token?: string
+}
+
+interface DeployOptions extends CommonOptions {
+  yes?: boolean
+  verify: boolean
+  force?: boolean
+  zeroUnused?: boolean
+}
+
+/** The agent as a program for any Linux. Returns its exit code. */
+export async function runCli(args: readonly string[], signal: AbortSignal): Promise<number> {
+  try {
+    await createProgram(signal).parseAsync(args, { from: 'user' })
+    return 0
+  } catch (err) {
+    if (err instanceof CommanderError) return err.exitCode === 0 ? 0 : EXIT_USAGE
+    console.error(err instanceof Error ? err.message : String(err))
+    return EXIT_FAILED
+  }
+}
+
+function createProgram(signal: AbortSignal): Command {
+  const program = new Command('stampede-agent')
+    .description('Captures disks to a Stampede server and deploys images from it')
+    .version(AGENT_VERSION)
+    .exitOverride()
+  program
+    .command('inventory')
+    .description('print what this machine is, as JSON; nothing is written or mounted')
+    .action(async () => {
+      console.log(JSON.stringify(await takeInventory(exec), undefined, 2))
+    })
+  withCommonOptions(program.command('capture'))
+    .description('save a disk as an image on the server')
+    .action((options: CommonOptions) => capture(options, signal))
+  withCommonOptions(program.command('deploy'))
+    .description('erase a disk and write an image to it')
+    .option('--yes', 'do not ask before the disk is erased')
+    .option('--no-verify', 'do not read back what was written')
+    .option('--force', 'deploy although the image seems unable to boot here')
+    .option('--zero-unused', 'make free space of file systems zero')
+    .action((options: DeployOptions) => deploy(options, signal))
+  return program
+}
+
+function withCommonOptions(command: Command): Command {
+  return command
+    .requiredOption('--disk <path>', 'the disk, such as /dev/sda or /dev/disk/by-id/…')
+    .requiredOption('--server <url>', 'the Stampede server, such as http://192.0.2.1:8080')
+    .requiredOption('--image <name>', 'the name of the image')
+    .option('--token <token>', "an operator's token; better given as STAMPEDE_TOKEN")
+}
+
+async function capture(options: CommonOptions, signal: AbortSignal): Promise<void> {
+  const source = `capture of ${options.disk} on ${hostname()}`
+  const run = createRun('capture', { name: options.image }, await diskHint(options))
+  await perform(run, options, signal, {
+    checkMachine,
+    diskless: {},
+    others: { 'read-image': (context) => readImageWith(context, { source }) },
+  })
+}
+
+async function deploy(options: DeployOptions, signal: AbortSignal): Promise<void> {
+  const image = await getImage(openHttp(options), options.image, signal)
+  const run = createRun('deploy', image, await diskHint(options))
+  run.options.force = options.force ?? false
+  run.options.zeroUnused = options.zeroUnused ?? false
+  const checkAndAsk = async (context: DisklessContext): Promise<Disk> => {
+    const disk = await checkMachine(context)
+    if (!options.yes) await confirmErase(disk, image, signal)
+    return disk
+  }
+  await perform(run, options, signal, {
+    checkMachine: checkAndAsk,
+    diskless: {},
+    others: { 'write-image': (context) => writeImageWith(context, { readBack: options.verify }) },
+  })
+}
+
+async function diskHint({ disk }: CommonOptions): Promise<{ path: string }> {
+  return { path: `/dev/${(await diskName(disk)).replaceAll('!', '/')}` }
+}
+
+function openHttp({ server, token }: CommonOptions): HttpClient {
+  return createHttpClient({
+    serverUrl: server,
+    token: token ?? process.env.STAMPEDE_TOKEN,
+    maxOutageSeconds: MAX_OUTAGE_SECONDS,
+    onRetry: (message) => console.error(`${message}; trying again`),
+  })
+}
+
+async function getImage(http: HttpClient, name: string, signal: AbortSignal): Promise<Image> {
+  const path = `/api/images/${encodeURIComponent(name)}`
+  const { body } = await http.send({ method: 'GET', path, signal })
+  const image: unknown = JSON.parse(body.toString())
+  if (!Value.Check(ImageSchema, image))
+    throw new TypeError(`The server's answer to ${path} is not understood`)
+  return image
+}
+
+function createRun(
+  workflow: 'capture' | 'deploy',
+  image: NonNullable<AgentRun['image']>,
+  disk: { path: string },
+): AgentRun {
+  return {
+    id: 'command-line',
+    attempt: 1,
+    workflow,
+    steps: ['check-machine', workflow === 'capture' ? 'read-image' : 'write-image'],
+    machine: { mac: '00:00:00:00:00:00', locked: false },
+    image,
+    options: {
+      disk,
+      grow: false,
+      after: 'reboot',
+      zeroUnused: false,
+      identity: 'keep',
+      force: false,
+    },
+  }
+}
+
+async function perform(
+  run: AgentRun,
+  options: CommonOptions,
+  signal: AbortSignal,
+  steps: Steps,
+): Promise<void> {
+  const line = createProgressLine(process.stderr)
+  const result = await runSteps({
+    run,
+    inventory: await takeInventory(exec, { disks: [run.options.disk!.path!] }),
+    chunks: createChunkClient(openHttp(options)),
+    steps,
+    reporter: line,
+    signal,
+    log: (text) => line.print(text),
+  })
+  if (result.state !== 'succeeded') throw new Error(result.error ?? 'It was stopped')
+  console.log(JSON.stringify(result.receipt, undefined, 2))
+}
+
+async function confirmErase(disk: Disk, image: Image, signal: AbortSignal): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw new Error(`Deploying erases ${describeDisk(disk)}; say --yes if that is what you want`)
+  const input = createInterface({ input: process.stdin, output: process.stderr })
+  const question = `Image "${image.name}" replaces everything on ${describeDisk(disk)}. Type "erase" to go on: `
+  const answer = await input.question(question, { signal }).finally(() => input.close())
+  if (answer.trim() !== 'erase') throw new Error('Nothing was written')
+}

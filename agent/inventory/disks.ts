@@ -1,0 +1,133 @@
+import { readFile, realpath } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Disk } from '#protocol/inventory.ts'
+import type { Exec } from '../exec.ts'
+import { identifyDisk } from './disk-identity.ts'
+import {
+  layoutFingerprint,
+  readLayout,
+  type DiskLayout,
+  type KernelPartition,
+} from './disk-layout.ts'
+import { findUse, parseMounts, parseSwaps, type DiskNode, type SystemUse } from './disk-use.ts'
+import { readBytes, readFlag, readNames, readNumber, readText } from './sysfs.ts'
+
+const SYS_BLOCK = '/sys/block'
+/** Sizes and starts in sysfs count these, whatever the disk's sectors. */
+const SYSFS_SECTOR_BYTES = 512
+
+/** Not disks of this machine: memory, optical drives, floppies, what is built on or reaches other disks. */
+const NOT_DISKS =
+  /^(loop|ram|zram|dm-|md|sr|fd|nbd|drbd|rbd|bcache|mtdblock|pmem)\d|^mmcblk\d+(boot|rpmb|gp)/
+
+/** All disks of the machine, and any block device that `asked` names by its path. */
+export async function readDisks(exec: Exec, asked: readonly string[] = []): Promise<Disk[]> {
+  const use = await readUse()
+  const names = (await readNames(SYS_BLOCK)).filter((name) => !NOT_DISKS.test(name))
+  for (const path of asked) {
+    const name = await diskName(path)
+    if (!names.includes(name)) names.push(name)
+  }
+  const disks = await Promise.all(names.map((name) => readDisk(exec, name, use)))
+  return disks.filter((disk) => disk.sizeBytes > 0)
+}
+
+/** `/dev/disk/by-id/ata-…` → `sda`. Throws for what is no whole disk. */
+export async function diskName(path: string): Promise<string> {
+  const name = basename(await realpath(path))
+  if ((await readText(join(SYS_BLOCK, name, 'dev'))) !== undefined) return name
+  if ((await readText(join('/sys/class/block', name, 'partition'))) !== undefined)
+    throw new Error(`"${path}" is a partition; name the whole disk`)
+  throw new Error(`"${path}" is no disk`)
+}
+
+async function readUse(): Promise<SystemUse> {
+  return {
+    mounts: parseMounts(await readFile('/proc/self/mountinfo', 'utf8')),
+    swaps: parseSwaps((await readText('/proc/swaps')) ?? ''),
+  }
+}
+
+async function readDisk(exec: Exec, name: string, use: SystemUse): Promise<Disk> {
+  const folder = join(SYS_BLOCK, name)
+  const path = `/dev/${name.replaceAll('!', '/')}`
+  const partitionNames = await readPartitionNames(folder, name)
+  const known = await Promise.all(partitionNames.map((one) => readPartition(join(folder, one))))
+  const nodes = [
+    await readNode(folder, path),
+    ...(await Promise.all(partitionNames.map((one) => readNode(join(folder, one), `/dev/${one}`)))),
+  ]
+  const busy = findUse(nodes, use)
+  const sectorBytes = (await readNumber(join(folder, 'queue/logical_block_size'))) ?? 512
+  const physical = await readNumber(join(folder, 'queue/physical_block_size'))
+  const sizeBytes = ((await readNumber(join(folder, 'size'))) ?? 0) * SYSFS_SECTOR_BYTES
+  const layout = await readLayoutOrNone(exec, path, sizeBytes, sectorBytes, known)
+  return {
+    path,
+    ...identifyDisk(await readAttributes(folder, name)),
+    sizeBytes,
+    sectorBytes,
+    ...(physical !== undefined && physical >= 512 && { physicalSectorBytes: physical }),
+    rotational: await readFlag(join(folder, 'queue/rotational')),
+    removable: await readFlag(join(folder, 'removable')),
+    readOnly: await readFlag(join(folder, 'ro')),
+    ...(busy !== undefined && { busy }),
+    ...layout,
+    fingerprint: layoutFingerprint(layout),
+  }
+}
+
+/** A disk that can't be read is still there to be seen. */
+async function readLayoutOrNone(
+  exec: Exec,
+  path: string,
+  sizeBytes: number,
+  sectorBytes: number,
+  known: readonly KernelPartition[],
+): Promise<DiskLayout> {
+  const none: DiskLayout = { partitionTable: { type: 'none' }, partitions: [] }
+  if (sizeBytes === 0) return none
+  try {
+    return await readLayout(exec, path, sectorBytes, known)
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).syscall === undefined) throw err
+    return none
+  }
+}
+
+async function readAttributes(folder: string, name: string) {
+  const device = (attribute: string) => readText(join(folder, 'device', attribute))
+  return {
+    name,
+    devicePath: await realpath(folder),
+    serial: (await readText(join(folder, 'serial'))) ?? (await device('serial')),
+    vpdPage80: await readBytes(join(folder, 'device/vpd_pg80')),
+    wwid: (await readText(join(folder, 'wwid'))) ?? (await device('wwid')),
+    model: (await device('model')) ?? (await device('name')),
+    vendor: await device('vendor'),
+  }
+}
+
+async function readPartitionNames(folder: string, name: string): Promise<string[]> {
+  const children = (await readNames(folder)).filter((child) => child.startsWith(name))
+  const flags = await Promise.all(
+    children.map((child) => readText(join(folder, child, 'partition'))),
+  )
+  return children.filter((_, index) => flags[index] !== undefined)
+}
+
+async function readPartition(folder: string): Promise<KernelPartition> {
+  return {
+    number: (await readNumber(join(folder, 'partition'))) ?? 0,
+    startBytes: ((await readNumber(join(folder, 'start'))) ?? 0) * SYSFS_SECTOR_BYTES,
+    sizeBytes: ((await readNumber(join(folder, 'size'))) ?? 0) * SYSFS_SECTOR_BYTES,
+  }
+}
+
+async function readNode(folder: string, path: string): Promise<DiskNode> {
+  return {
+    path,
+    device: (await readText(join(folder, 'dev'))) ?? '',
+    holders: await readNames(join(folder, 'holders')),
+  }
+}

@@ -1,0 +1,42 @@
+import type { WriteStream } from 'node:tty'
+import { formatBytes } from '#protocol/disk-choice.ts'
+import { createRate } from './rate.ts'
+import type { StepReporter } from './reporter.ts'
+
+/** On a terminal one line is kept up to date; in a file each line stays. */
+const TERMINAL_INTERVAL_MILLISECONDS = 200
+const FILE_INTERVAL_MILLISECONDS = 5000
+
+export interface ProgressLine extends StepReporter {
+  /** A line of its own. */
+  print(text: string): void
+}
+
+export function createProgressLine(stream: WriteStream): ProgressLine {
+  const clear = stream.isTTY ? '\r\u001b[K' : ''
+  const interval = stream.isTTY ? TERMINAL_INTERVAL_MILLISECONDS : FILE_INTERVAL_MILLISECONDS
+  let rate = createRate(performance.now())
+  let lastAt = performance.now()
+  let step = ''
+  return {
+    started(name) {
+      step = name
+      rate = createRate(performance.now())
+    },
+    progress(bytesDone, bytesTotal) {
+      const now = performance.now()
+      const bytesPerSecond = rate.at(now, bytesDone)
+      if (now - lastAt < interval && bytesDone < bytesTotal) return
+      lastAt = now
+      const percent = Math.floor((bytesDone / Math.max(bytesTotal, 1)) * 100)
+      const text = `${step}: ${percent} % of ${formatBytes(bytesTotal)}, ${formatBytes(Math.round(bytesPerSecond))}/s`
+      stream.write(stream.isTTY ? clear + text : `${text}\n`)
+    },
+    ended() {
+      stream.write(clear)
+    },
+    print(text) {
+      stream.write(`${clear}${text}\n`)
+    },
+  }
+}
