@@ -4,27 +4,10 @@ import { open, readFile, statfs, writeFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { exec } from '#agent/exec.ts'
 import { growRoot } from '#agent/steps/grow-root.ts'
-import type { SystemContext } from '#agent/system/context.ts'
 import { readLayout } from '#agent/system/layout.ts'
 import { IS_ROOT, mib, openLoopDisk, type LoopDisk } from '../system/loop-disk.ts'
 import { installProgram, writeTinySystem } from '../system/tiny-system.ts'
-
-type Recorded = SystemContext & { warnings: string[]; logs: string[] }
-
-function contextFor(disk: LoopDisk, info = {}): Recorded {
-  const warnings: string[] = []
-  const logs: string[] = []
-  const image = { name: 'tiny', info }
-  return {
-    exec,
-    disk,
-    run: { image },
-    log: (text) => void logs.push(text),
-    warn: (text) => void warnings.push(text),
-    warnings,
-    logs,
-  }
-}
+import { createContext } from './step-context.ts'
 
 const CONTENT = randomBytes(mib(5))
 
@@ -65,7 +48,7 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
         await disk.format(2, fileSystem)
         await installTiny(disk, 2, fileSystem)
         await disk.enlarge(mib(1200))
-        const context = contextFor(disk)
+        const context = createContext(disk)
         const outcome = await growRoot(context)
         assert.equal(outcome.state, 'succeeded')
         assert.deepEqual(context.warnings, [])
@@ -80,7 +63,7 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     await disk.format(6, 'ext4')
     await installTiny(disk, 6, 'ext4')
     await disk.enlarge(mib(1000))
-    const outcome = await growRoot(contextFor(disk))
+    const outcome = await growRoot(createContext(disk))
     assert.equal(outcome.state, 'succeeded')
     await checkFileSystem(disk, 6, 'ext4')
     assert((await sizeAndContent(disk, 6, 'ext4')) > mib(850))
@@ -100,7 +83,7 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     await installTiny(disk, 2, 'ext4')
     const before = (await exec('sfdisk', ['--dump', disk.path])).stdout
     await disk.enlarge(mib(800))
-    await growRoot(contextFor(disk))
+    await growRoot(createContext(disk))
     const after = (await exec('sfdisk', ['--dump', disk.path])).stdout
     const withoutSizes = (text: string) => text.replaceAll(/last-lba: \d+|size= *\d+/g, '')
     assert.equal(withoutSizes(after), withoutSizes(before))
@@ -116,7 +99,7 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     await disk.format(2, 'ext4')
     await installTiny(disk, 2, 'ext4')
     await disk.enlarge(mib(800))
-    assert.equal((await growRoot(contextFor(disk))).state, 'succeeded')
+    assert.equal((await growRoot(createContext(disk))).state, 'succeeded')
     assert((await sizeAndContent(disk, 2, 'ext4')) > mib(700))
   })
 
@@ -134,7 +117,7 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
       await writeFile(`${root}/usr/sbin/resize2fs`, script + look, { mode: 0o755 })
     })
     await disk.enlarge(mib(800))
-    const outcome = await growRoot(contextFor(disk))
+    const outcome = await growRoot(createContext(disk))
     assert.equal(outcome.state, 'succeeded')
     await disk.inside(1, 'ext4', async (root) => {
       const seen = (await readFile(`${root}/seen`, 'utf8')).trim().split('\n')
@@ -153,7 +136,7 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     await installTiny(disk, 1, 'ext4')
     await disk.enlarge(mib(800))
     const before = await readLayout(exec, disk.path)
-    const context = contextFor(disk)
+    const context = createContext(disk)
     const outcome = await growRoot(context)
     assert.equal(outcome.state, 'skipped')
     assert.match(context.warnings.join(), /is not the last partition/)
@@ -166,7 +149,7 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     await disk.sfdisk('label: gpt\n,\n')
     await disk.format(1, 'ext4')
     await installTiny(disk, 1, 'ext4')
-    const context = contextFor(disk)
+    const context = createContext(disk)
     await growRoot(context)
     const again = await growRoot(context)
     assert.equal(again.state, 'succeeded')
@@ -183,11 +166,14 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     }
     await disk.enlarge(mib(800))
     const before = await readLayout(exec, disk.path)
-    const context = contextFor(disk)
+    const context = createContext(disk)
     assert.equal((await growRoot(context)).state, 'skipped')
     assert.match(context.warnings.join(), /2 root file systems were found/)
     assert.deepEqual((await readLayout(exec, disk.path)).partitions, before.partitions)
-    assert.equal((await growRoot(contextFor(disk, { rootPartition: 2 }))).state, 'succeeded')
+    assert.equal(
+      (await growRoot(createContext(disk, { info: { rootPartition: 2 } }))).state,
+      'succeeded',
+    )
     assert((await sizeAndContent(disk, 2, 'ext4')) > mib(600))
   })
 
@@ -195,7 +181,7 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     await using disk = await openLoopDisk(mib(100))
     await disk.sfdisk('label: dos\n,\n')
     await disk.format(1, 'ext4')
-    const context = contextFor(disk)
+    const context = createContext(disk)
     assert.equal((await growRoot(context)).state, 'skipped')
     assert.match(context.warnings.join(), /No root file system/)
   })
@@ -209,7 +195,7 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
       await writeTinySystem(`${top}/@`)
     })
     await disk.enlarge(mib(900))
-    const outcome = await growRoot(contextFor(disk))
+    const outcome = await growRoot(createContext(disk))
     assert.equal(outcome.state, 'succeeded')
     assert.match(outcome.message ?? '', /subvol=@/)
   })
@@ -225,7 +211,7 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
       await exec('partx', ['--add', clone.path])
       const before = await hashFile(clone.file)
       await disk.enlarge(mib(900))
-      assert.equal((await growRoot(contextFor(disk))).state, 'succeeded')
+      assert.equal((await growRoot(createContext(disk))).state, 'succeeded')
       await exec('blockdev', ['--flushbufs', clone.path])
       assert.equal(await hashFile(clone.file), before)
       assert((await sizeAndContent(disk, 1, fileSystem)) > mib(800))
