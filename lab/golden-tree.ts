@@ -91,7 +91,6 @@ sed -i s/=no/=yes/ /etc/initramfs-tools/update-initramfs.conf
 update-initramfs -c -k all
 rm -f /usr/sbin/policy-rc.d /etc/resolv.conf
 mkdir -p /boot/efi
-apt-get clean
 rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/*.log /var/log/apt
 `
 
@@ -100,6 +99,7 @@ async function install(tree: string, packages: string[]): Promise<void> {
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 apt-get install -qy --no-install-recommends -o Dpkg::Options::=--force-confold ${packages.join(' ')}
+apt-get clean
 `
   await writeFiles(tree, { '/etc/resolv.conf': await hostResolver() })
   await inTree(tree, script)

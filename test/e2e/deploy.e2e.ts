@@ -67,15 +67,22 @@ describe('deployments in virtual machines', { concurrency: 2 }, () => {
     })
   })
 
-  it('an uploaded image with GPT and XFS runs from a virtio disk under UEFI', async () => {
+  it('an image with GPT and XFS is deployed under UEFI though the server is killed meanwhile', async () => {
     await upload(lab, 'c')
+    let restarted: Promise<void> | undefined
     await deployAndAsk(lab, {
       name: 'virtio-uefi',
       mac: '52:54:00:5a:01:03',
       image: 'c',
       firmware: 'uefi',
       bus: 'virtio',
+      onProgress({ steps }) {
+        const write = steps.find(({ name }) => name === 'write-image')
+        if (write && write.bytesDone > 0) restarted ??= restart(lab)
+      },
     })
+    assert.ok(restarted, 'The server was not killed while the image was written')
+    await restarted
   })
 })
 
@@ -98,16 +105,22 @@ type Target = {
   image: string
   firmware: 'bios' | 'uefi'
   bus: 'virtio' | 'sata' | 'nvme'
+  onProgress?: (run: Run) => void
+}
+
+async function restart({ server }: Lab): Promise<void> {
+  await server.kill()
+  await server.start()
 }
 
 /** Deploys to a blank machine with one disk, which then boots from it. */
 async function deployAndAsk(lab: Lab, target: Target): Promise<SystemFacts> {
-  const { name, mac, image, firmware, bus } = target
+  const { name, mac, image, firmware, bus, onProgress } = target
   const { id } = await orderRun(lab, name, { mac, workflow: 'deploy', image })
   const content = { blankBytes: TARGET_BYTES }
   const disk = await createLabDisk(lab, { machine: name, bus, content })
   await using machine = await openLabMachine(lab, { name, mac, firmware, disks: [disk] })
-  assertVerified(await runToSuccess(lab, machine, id))
+  assertVerified(await runToSuccess(lab, machine, id, onProgress))
   const facts = await askSystem(machine)
   assertInstalled(facts, name)
   return facts
