@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { cacheFolder, cacheKey } from './cache.ts'
 import { debianMirror } from './debian-mirror.ts'
@@ -10,6 +10,10 @@ import { makeTree, packBaseTree } from './golden-tree.ts'
 
 /** Everything that decides what an image looks like. */
 const INPUTS = ['golden-recipes.ts', 'golden-tree.ts', 'golden-disk.ts', 'golden-grub.ts']
+
+const WORK_PREFIX = 'making-'
+/** No image takes as long; a folder of that age belonged to a process that was killed. */
+const ABANDONED_AFTER_MS = 2 * 60 * 60_000
 
 export type Progress = (message: string) => void
 
@@ -28,7 +32,7 @@ export async function goldenImage(
   if (existsSync(image)) return image
 
   const tarball = await baseTree(cache, progress)
-  const folder = await mkdtemp(path.join(cache, 'making-'))
+  const folder = await makeWorkFolder(cache)
   try {
     progress(`Making the system of golden image ${name} (${recipe.title})`)
     const tree = path.join(folder, 'tree')
@@ -52,7 +56,7 @@ async function baseTree(cache: string, progress: Progress): Promise<string> {
 
   const mirror = process.env['STAMPEDE_LAB_MIRROR'] ?? (await debianMirror())
   progress(`Making the Debian tree that the golden images share, from ${mirror}`)
-  const folder = await mkdtemp(path.join(cache, 'making-'))
+  const folder = await makeWorkFolder(cache)
   try {
     const temporary = path.join(folder, 'base.tar.zst')
     await packBaseTree(temporary, folder, mirror)
@@ -61,4 +65,14 @@ async function baseTree(cache: string, progress: Progress): Promise<string> {
     await rm(folder, { recursive: true, force: true })
   }
   return tarball
+}
+
+/** A new folder beside the results, so that these are moved, not copied. Old ones are removed. */
+async function makeWorkFolder(cache: string): Promise<string> {
+  for (const name of await readdir(cache)) {
+    const folder = path.join(cache, name)
+    const isAbandoned = async () => Date.now() - (await stat(folder)).mtimeMs > ABANDONED_AFTER_MS
+    if (name.startsWith(WORK_PREFIX) && (await isAbandoned())) await rm(folder, { recursive: true })
+  }
+  return mkdtemp(path.join(cache, WORK_PREFIX))
 }
