@@ -1,0 +1,134 @@
+import { Type, type Static } from 'typebox'
+import { chooseDisk } from '#protocol/disk-choice.ts'
+import type { DiskHints } from '#protocol/disk-hints.ts'
+import type { ImageInfo } from '#protocol/image-info.ts'
+import type { Inventory } from '#protocol/inventory.ts'
+import { type Mac, parseMac } from '#protocol/mac.ts'
+import type { NetworkSettings } from '#protocol/machine.ts'
+import type { Run } from '#protocol/run.ts'
+
+/**
+ * What BOOTy (plunder-app/BOOTy, 2020) reads as its configuration. It knows no null. `growDisk` and
+ * `dryRun` it never reads; the misspelt key is on the wire.
+ */
+export const BootyConfigSchema = Type.Object({
+  action: Type.Enum(['readImage', 'writeImage']),
+  compressed: Type.Boolean(),
+  sourceImage: Type.Optional(Type.String()),
+  destinationDevice: Type.Optional(Type.String()),
+  sourceDevice: Type.Optional(Type.String()),
+  desintationAddress: Type.Optional(Type.String()),
+  growDisk: Type.Boolean(),
+  dryRun: Type.Boolean(),
+  growPartition: Type.Number(),
+  lvmRootName: Type.String(),
+  address: Type.Optional(Type.String()),
+  gateway: Type.Optional(Type.String()),
+  nameserver: Type.Optional(Type.String()),
+  dropToShell: Type.Boolean(),
+  wipeDevice: Type.Boolean(),
+})
+export type BootyConfig = Static<typeof BootyConfigSchema>
+
+export interface BootyRequest {
+  run: Pick<Run, 'workflow' | 'options'>
+  machine: { disk?: DiskHints; network?: NetworkSettings; inventory?: Inventory }
+  /** Of the image to deploy. */
+  imageInfo?: ImageInfo
+  /** Where BOOTy gets the image, or sends it; with an address, since it has no DNS. */
+  link: string
+}
+
+export type BootyAnswer =
+  /** `warning`: what the operator should know of the choice of the device. */
+  | { kind: 'config'; config: BootyConfig; device: string; warning?: string }
+  /** BOOTy cannot do this run, or should not. */
+  | { kind: 'refused'; reason: string }
+
+/** No partition has this number: BOOTy always runs growpart, which then changes nothing. */
+const NO_PARTITION = 0
+const DEFAULT_DEVICE = '/dev/sda'
+
+const IDLE = { dryRun: false, dropToShell: false, wipeDevice: false } as const
+
+/** The MAC that BOOTy asks for: `/52-54-00-12-34-56.bty`, also under `/booty/` and with `//`. */
+export function findBootyMac(path: string): Mac | undefined {
+  const name = /^\/+(?:booty\/+)?([^/]+)\.bty$/i.exec(path)?.[1]
+  if (name === undefined) return undefined
+  try {
+    return parseMac(name)
+  } catch {
+    return undefined
+  }
+}
+
+/** The configuration with which an unmodified BOOTy does the run. */
+export function bootyAnswer(request: BootyRequest): BootyAnswer {
+  const { run, link } = request
+  if (run.workflow !== 'deploy' && run.workflow !== 'capture') {
+    return { kind: 'refused', reason: `BOOTy cannot do the workflow "${run.workflow}"` }
+  }
+  const choice = chooseDevice(request)
+  if (choice.kind === 'refused') return choice
+  const { device, warning } = choice
+  const config =
+    run.workflow === 'deploy'
+      ? writeConfig(request, device)
+      : ({
+          ...IDLE,
+          action: 'readImage',
+          compressed: true,
+          sourceDevice: device,
+          desintationAddress: link,
+          growDisk: false,
+          growPartition: NO_PARTITION,
+          lvmRootName: '',
+        } as const)
+  return { kind: 'config', config, device, ...(warning !== undefined && { warning }) }
+}
+
+function writeConfig({ run, machine, imageInfo, link }: BootyRequest, device: string): BootyConfig {
+  const { grow } = run.options
+  const network = run.options.network ?? machine.network
+  const nameserver = network?.nameservers?.[0]
+  return {
+    ...IDLE,
+    action: 'writeImage',
+    compressed: true,
+    sourceImage: link,
+    destinationDevice: device,
+    growDisk: grow,
+    growPartition: grow ? findRootPartition(imageInfo) : NO_PARTITION,
+    // Without a name BOOTy cannot mount the root: no growth and no network settings, but the image.
+    lvmRootName: imageInfo?.rootVolume ?? '',
+    ...(network && { address: network.address }),
+    ...(network?.gateway !== undefined && { gateway: network.gateway }),
+    ...(nameserver !== undefined && { nameserver }),
+  }
+}
+
+/** BOOTy grows LVM only: the partition that holds the physical volume. */
+function findRootPartition(info: ImageInfo | undefined): number {
+  if (info?.rootVolume === undefined) return NO_PARTITION
+  if (info.rootPartition !== undefined) return info.rootPartition
+  const volumes = (info.partitions ?? []).filter((one) => one.fileSystem === 'LVM2_member')
+  return volumes.length === 1 ? volumes[0]!.number : NO_PARTITION
+}
+
+type DeviceChoice =
+  | { kind: 'device'; device: string; warning?: string }
+  | { kind: 'refused'; reason: string }
+
+/**
+ * BOOTy cannot choose, so this is done here: by the run's path, else by the last inventory. Without
+ * hints the contract ends at `/dev/sda`; hints that lead to no disk are never overruled.
+ */
+function chooseDevice({ run, machine }: BootyRequest): DeviceChoice {
+  const hints = run.options.disk ?? machine.disk ?? {}
+  if (hints.path !== undefined) return { kind: 'device', device: hints.path.trim() }
+  const choice = chooseDisk(machine.inventory?.disks ?? [], hints)
+  if (choice.kind === 'chosen') return { kind: 'device', device: choice.disk.path }
+  if (Object.keys(hints).length > 0) return choice
+  const warning = `BOOTy was told to use ${DEFAULT_DEVICE}, since no disk was named. ${choice.reason}`
+  return { kind: 'device', device: DEFAULT_DEVICE, warning }
+}
