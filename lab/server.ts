@@ -54,7 +54,7 @@ export async function openLabServer(options: LabServerOptions): Promise<LabServe
   async function start(): Promise<void> {
     await using log = await open(logFile, 'a')
     child = network.spawn(process.execPath, [MAIN], {
-      env: { ...process.env, ...environment(options, token) },
+      env: { ...withoutSettings(process.env), ...environment(options, token) },
       stdio: ['ignore', log.fd, log.fd],
     })
     await once(child, 'spawn')
@@ -100,6 +100,12 @@ function environment(options: LabServerOptions, token: string): Record<string, s
     ...(dhcp === 'server' ? { STAMPEDE_DHCP_RANGE: `${prefix}100-${prefix}199` } : {}),
     ...options.env,
   }
+}
+
+/** What the operator has set for a server of their own is not meant for the lab's. */
+function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const isSetting = (name: string) => name.startsWith('STAMPEDE_') || name === 'DATABASE_URL'
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isSetting(name)))
 }
 
 async function isHealthy(url: string): Promise<boolean> {
