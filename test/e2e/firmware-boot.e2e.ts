@@ -7,7 +7,7 @@ import { NEEDS_ROOT, openDhcpLab, startDnsmasq } from '#test/server/dhcp/dhcp-la
 /** Where Debian's package `ipxe` puts its builds. */
 const BOOT_FOLDER = '/usr/lib/ipxe'
 const MAC = '52:54:00:aa:00:01'
-const BOOT_SECONDS = 180
+const BOOT_SECONDS = 240
 
 interface Case {
   firmware: MachineOptions['firmware']
@@ -16,6 +16,8 @@ interface Case {
   mode: 'server' | 'proxy'
   /** What introduces itself by DHCP, in order. */
   stages: string[]
+  /** Firmware that finds no boot file, and so goes on to its next way of booting. */
+  without?: 'efi-x64'
 }
 
 const CASES: Case[] = [
@@ -23,12 +25,23 @@ const CASES: Case[] = [
   { firmware: 'bios', mode: 'proxy', stages: ['ipxe'] },
   { firmware: 'uefi', romFile: '', mode: 'server', stages: ['efi-x64', 'ipxe'] },
   { firmware: 'uefi', romFile: '', mode: 'proxy', stages: ['efi-x64', 'ipxe'] },
+  {
+    firmware: 'uefi',
+    romFile: '',
+    mode: 'server',
+    stages: ['efi-x64', 'efi-x64-http', 'ipxe'],
+    without: 'efi-x64',
+  },
 ]
 
 describe('real firmware', { skip: NEEDS_ROOT }, () => {
-  for (const { firmware, romFile, mode, stages } of CASES)
+  for (const { firmware, romFile, mode, stages, without } of CASES)
     it(`${firmware} comes to its script in mode ${mode}, through ${stages.join(' and ')}`, async () => {
-      await using lab = await openDhcpLab({ mode, bootFolder: BOOT_FOLDER })
+      await using lab = await openDhcpLab({
+        mode,
+        bootFolder: BOOT_FOLDER,
+        ...(without && { preferred: { [without]: [] } }),
+      })
       if (mode === 'proxy') {
         const other = await lab.network.openHost({ address: '10.77.0.5/24' })
         await startDnsmasq(other, lab.folder)
@@ -42,7 +55,11 @@ describe('real firmware', { skip: NEEDS_ROOT }, () => {
         memoryMib: 512,
       })
       const { waitFor, lines } = lab.server
-      const script = await waitFor(({ kind }) => kind === 'http', 0, BOOT_SECONDS)
+      const script = await waitFor(
+        ({ kind, url }) => kind === 'http' && String(url).endsWith('.ipxe'),
+        0,
+        BOOT_SECONDS,
+      )
       assert.equal(script['url'], '/boot/52-54-00-aa-00-01.ipxe')
       const seen = lines.filter(({ kind }) => kind === 'seen').map((line) => line['firmware'])
       assert.deepEqual([...new Set(seen)], stages)

@@ -22,6 +22,8 @@ export interface DhcpProgramSettings {
   router?: string
   leaseSeconds?: number
   bootFiles?: string[]
+  /** Other boot files than ours, by firmware. */
+  preferred?: BootSettings['preferred']
   reservations?: { mac: string; address: string }[]
   /** The only machines that get an answer. */
   known?: string[]
@@ -29,6 +31,7 @@ export interface DhcpProgramSettings {
   /** Also serves the boot files from this folder, by TFTP and HTTP, and prints what was fetched. */
   bootFolder?: string
 }
+import type { BootSettings } from '#server/dhcp/settings.ts'
 import { openTftpServer } from '#server/tftp/tftp-server.ts'
 
 const settings = JSON.parse(process.argv[2]!) as DhcpProgramSettings
@@ -46,7 +49,10 @@ const common = {
   log: pino({ level: process.env['LOG_LEVEL'] ?? 'error' }, pino.destination(2)),
   inherited: settings.inherited,
 }
-const own = { address: network.address, boot: { serverUrl: `http://${network.address}:8080` } }
+const own = {
+  address: network.address,
+  boot: { serverUrl: `http://${network.address}:8080`, preferred: settings.preferred },
+}
 const reservations = (settings.reservations ?? []).map(({ mac, address }) => ({
   mac: parseMac(mac),
   address: parseIpv4(address),
