@@ -55,10 +55,21 @@ export function findText(packet: DhcpPacket, code: number): string | undefined {
   return value && Buffer.from(value).toString('utf8').replace(/\0+$/, '')
 }
 
+/** Firmware lists one to three. */
+const MAX_ARCHITECTURES = 16
+
+const HOSTNAME_PATTERN = /^[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?$/i
+
+/** Option 12, if it is a name that one may store and show: anybody can send anything. */
+export function findHostname(packet: DhcpPacket): string | undefined {
+  const hostname = findText(packet, DHCP_OPTION.hostname)
+  return hostname !== undefined && HOSTNAME_PATTERN.test(hostname) ? hostname : undefined
+}
+
 /** Option 93: the kinds of boot program that the firmware runs (RFC 4578 2.1), best first. */
 export function findArchitectures(packet: DhcpPacket): number[] {
   const value = packet.options.get(DHCP_OPTION.clientArchitecture) ?? new Uint8Array()
-  const pairs = Math.floor(value.length / 2)
+  const pairs = Math.min(Math.floor(value.length / 2), MAX_ARCHITECTURES)
   return Array.from(
     { length: pairs },
     (_, index) => value[2 * index]! * 256 + value[2 * index + 1]!,

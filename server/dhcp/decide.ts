@@ -1,5 +1,5 @@
 import { type DhcpPacket, NO_ADDRESS } from '#protocol/dhcp.ts'
-import { findAddress, findMac, findMessage, findText } from '#protocol/dhcp-options.ts'
+import { findAddress, findHostname, findMac, findMessage } from '#protocol/dhcp-options.ts'
 import { DHCP_OPTION } from '#protocol/dhcp-fields.ts'
 import { type Ipv4, isHostAddress } from '#protocol/ipv4.ts'
 import type { Mac } from '#protocol/mac.ts'
@@ -83,7 +83,7 @@ function discover({ packet, mac, state, settings, now }: Request): Decision {
   const preferred = [reserved, lease?.address, requested].filter(
     (address) => address !== undefined && isUsable(address, mac, reservations, settings),
   ) as Ipv4[]
-  const hostname = findText(packet, DHCP_OPTION.hostname) || undefined
+  const hostname = findHostname(packet)
   if (!lease || lease.address !== preferred[0]) return { kind: 'allocate', preferred, hostname }
   // An offer must not shorten a lease: the machine may choose another server and keep the address.
   if (lease.state === 'bound' && isHeld(lease, now)) return { kind: 'offer', lease }
@@ -166,7 +166,7 @@ function renew(request: Request): Decision {
 }
 
 function bind({ packet, mac, state, settings, now }: Request, address: Ipv4): Decision {
-  const hostname = findText(packet, DHCP_OPTION.hostname) || state.lease?.hostname
+  const hostname = findHostname(packet) ?? state.lease?.hostname
   const expiresAt = after(now, settings.pool.leaseSeconds)
   const lease: Lease = { mac, address, state: 'bound', ...(hostname && { hostname }), expiresAt }
   return { kind: 'ack', lease }

@@ -10,9 +10,14 @@ export function isUsable(
   reservations: readonly Reservation[],
   settings: ServerSettings,
 ): boolean {
-  if (!isHostAddress(settings.network, address) || address === settings.address) return false
   const reservation = reservations.find((candidate) => candidate.address === address)
-  if (reservation) return reservation.mac === mac
+  return fits(address, reservation && reservation.mac === mac, settings)
+}
+
+/** `reserved`: true for this machine, false for another, undefined for nobody. */
+function fits(address: Ipv4, reserved: boolean | undefined, settings: ServerSettings): boolean {
+  if (!isHostAddress(settings.network, address) || address === settings.address) return false
+  if (reserved !== undefined) return reserved
   const { range, router, nameServers } = settings.pool
   return rangeContains(range, address) && address !== router && !nameServers.includes(address)
 }
@@ -31,10 +36,12 @@ export function chooseAddress(
   },
   settings: ServerSettings,
 ): Ipv4 | undefined {
-  const { mac, preferred, reservations, now } = request
+  const { mac, preferred, now } = request
+  const reservedFor = new Map(request.reservations.map((one) => [one.address, one.mac]))
   const leases = new Map(request.leases.map((lease) => [lease.address, lease]))
   const isFree = (address: Ipv4) => {
-    if (!isUsable(address, mac, reservations, settings)) return false
+    const owner = reservedFor.get(address)
+    if (!fits(address, owner && owner === mac, settings)) return false
     const lease = leases.get(address)
     // A machine's own declined address is as bad for it as for anybody else.
     return !lease || !isHeld(lease, now) || (lease.mac === mac && lease.state !== 'declined')

@@ -6,6 +6,7 @@ import {
   asksFor,
   findAddress,
   findArchitectures,
+  findHostname,
   findMac,
   findMessage,
   findNumber,
@@ -54,9 +55,17 @@ describe('DHCP options', () => {
     assert.deepEqual([asksFor(packet, 67), asksFor(packet, 66)], [true, false])
   })
 
+  it('give a host name only if it is one', () => {
+    for (const name of ['rack3', 'a', 'rack-3.example.org', '_x', 'n'.repeat(253)])
+      assert.equal(findHostname(packetWith({ 12: name })), name)
+    for (const name of ['', 'a b', 'a\0b', '-a', 'a.', '<b>', 'ä', 'n'.repeat(254), '\n'])
+      assert.equal(findHostname(packetWith({ 12: name })), undefined)
+  })
+
   it('give the architectures in the client’s order', () => {
     assert.deepEqual(findArchitectures(packetWith({ 93: [0, 7, 0, 9, 0] })), [7, 9])
     assert.deepEqual(findArchitectures(packetWith({})), [])
+    assert.equal(findArchitectures(packetWith({ 93: '\0'.repeat(600) })).length, 16)
   })
 
   it('give user classes with lengths (RFC 3004) and the bare text of older iPXE alike', () => {
