@@ -83,7 +83,8 @@ function isSound(head: Uint8Array, sectorBytes: number): boolean {
  * The primary GPT out of the first bytes of a disk (1 MiB is plenty). Throws GptDecodeError if it
  * is missing, damaged, or its entries lie beyond `head`.
  */
-export function decodeGpt(head: Uint8Array, sectorBytes: number): Gpt {
+export function decodeGpt(bytes: Uint8Array, sectorBytes: number): Gpt {
+  const head = plainBytes(bytes)
   if (!hasGptSignature(head, sectorBytes)) throw new GptDecodeError('No GPT header in sector 1')
   const header = checkedHeader(head, sectorBytes)
   const view = viewOf(header)
@@ -235,4 +236,9 @@ function readLba(view: DataView, offset: number): number {
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** The same memory as no Buffer, whose `slice` would not copy: what is given is never changed. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

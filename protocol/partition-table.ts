@@ -1,4 +1,4 @@
-import { decodeGpt, detectSectorBytes, hasGptSignature } from './gpt.ts'
+import { decodeGpt, detectSectorBytes, hasGptSignature, plainBytes } from './gpt.ts'
 import { encodeHex } from './hex.ts'
 import type { BootMode, ImagePartition } from './image-info.ts'
 
@@ -100,7 +100,11 @@ function mbrEntries(head: Uint8Array): MbrEntry[] {
 }
 
 function mbrPartition(head: Uint8Array, entry: MbrEntry, sectorBytes: number): ImagePartition {
-  const diskId = encodeHex(head.slice(MBR_DISK_ID_AT, MBR_DISK_ID_AT + 4).reverse())
+  const diskId = encodeHex(
+    plainBytes(head)
+      .slice(MBR_DISK_ID_AT, MBR_DISK_ID_AT + 4)
+      .reverse(),
+  )
   return {
     number: entry.number,
     startBytes: entry.startLba * sectorBytes,

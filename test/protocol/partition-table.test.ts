@@ -84,6 +84,15 @@ describe('parsePartitionTable', () => {
     assert.deepEqual(bootModes(table), ['uefi'])
   })
 
+  it('reads the same out of a Buffer, and leaves its bytes as they are', () => {
+    for (const script of [GPT_SCRIPT, 'label: dos\nstart=2048, size=2048, type=83\n']) {
+      const head = headFrom(script)
+      const buffer = Buffer.from(head)
+      assert.deepEqual(parsePartitionTable(buffer), parsePartitionTable(head))
+      assert.ok(buffer.equals(head))
+    }
+  })
+
   it('says "none" of an empty disk and of a file system without a table', () => {
     assert.equal(parsePartitionTable(new Uint8Array(MIB)).kind, 'none')
     const fat = new Uint8Array(MIB).fill(0x61, 62, 510)
