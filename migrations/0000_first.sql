@@ -63,7 +63,7 @@ CREATE TABLE "machines" (
 	"entered" boolean DEFAULT false NOT NULL,
 	"last_seen_at" timestamp with time zone,
 	"last_inventory_at" timestamp with time zone,
-	"inventory_boot_at" timestamp with time zone,
+	"inventory_boots" jsonb DEFAULT '[]'::jsonb NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint

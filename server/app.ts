@@ -1,15 +1,25 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import { createHttp } from './api/http.ts'
+import { findAgentFile } from './agent-files.ts'
+import { agentRoutes } from './api/agent-routes.ts'
+import { bootRoutes } from './api/boot-routes.ts'
 import { installDocs } from './api/docs-routes.ts'
+import { openEventFeed } from './api/event-feed.ts'
+import { eventRoutes } from './api/event-routes.ts'
 import { healthRoutes } from './api/health-routes.ts'
 import { leaseRoutes } from './api/lease-routes.ts'
 import { machineRoutes } from './api/machine-routes.ts'
 import { runRoutes } from './api/run-routes.ts'
+import type { BootFiles } from './boot-files.ts'
 import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
 import { openDatabase, type OpenedDatabase } from './db/database.ts'
 import { findSession } from './db/tokens.ts'
+import { openHttp } from './http-server.ts'
+import { listen } from './http-listen.ts'
 import { createMetrics } from './metrics.ts'
+import { openNetwork } from './network.ts'
+import { createProof } from './proof.ts'
+import { openTicker } from './ticker.ts'
 
 export interface App extends AsyncDisposable {
   http: FastifyInstance
@@ -18,6 +28,12 @@ export interface App extends AsyncDisposable {
   port: number
   adminToken: AdminToken
   database: OpenedDatabase
+  /** What machines can boot. */
+  bootFileNames: string[]
+  /** Where TFTP answers, or why it does not, for people. */
+  tftp: string
+  /** Does at once what time does by itself. */
+  tick: () => Promise<void>
 }
 
 export interface AppOptions {
@@ -37,32 +53,54 @@ export async function openApp(
   const database = opened.use(await openDatabase(config.database))
   const { db } = database
   const metrics = createMetrics(db)
+  const feed = opened.use(await openEventFeed(database))
+  const ticker = opened.use(openTicker({ database, log, now }))
 
-  const http = opened.adopt(
-    createHttp({
+  // Known for good when the port is open, which comes last.
+  let url = config.serverUrl(config.http.port)
+  let bootFiles: BootFiles | undefined
+
+  const { http, stopping } = opened.use(
+    openHttp({
       log,
       adminToken: adminToken.token,
       findSession: (hash) => findSession(db, hash),
     }),
-    (server) => server.close(),
   )
   await installDocs(http)
   await http.register(healthRoutes({ db, metrics: metrics.registry }))
   await http.register(machineRoutes({ db }), { prefix: '/api' })
   await http.register(runRoutes({ database, now }), { prefix: '/api' })
   await http.register(leaseRoutes({ db }), { prefix: '/api' })
+  await http.register(eventRoutes({ feed, stopping }), { prefix: '/api' })
+  await http.register(agentRoutes({ database, now }), { prefix: '/agent' })
+  await http.register(
+    bootRoutes({
+      database,
+      serverUrl: () => url,
+      unknown: config.unknown,
+      isProven: createProof({ ...config, db, log, now }),
+      bootFiles: async () => (await bootFiles?.files()) ?? new Map(),
+      findAgentFile: (name) => findAgentFile(config.dataFolder, name),
+      now,
+    }),
+  )
 
-  await http.listen({ host: config.http.host, port: config.http.port })
-  const address = http.server.address()
-  const port = typeof address === 'object' && address ? address.port : config.http.port
+  const port = await listen(http, config.http)
+  url = config.serverUrl(port)
+  const network = opened.use(await openNetwork({ config, url, db, metrics, log, now }))
+  bootFiles = network.bootFiles
 
   const resources = opened.move() // everything opened: keep it; a throw above closed it all
   return {
     http,
-    url: config.serverUrl(port),
+    url,
     port,
     adminToken,
     database,
+    bootFileNames: [...((await bootFiles?.names()) ?? [])].toSorted(),
+    tftp: network.tftp,
+    tick: () => ticker.tick(),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

@@ -24,8 +24,10 @@ export interface Config {
   http: { host: string; port: number }
   /** How machines reach us: without a slash at its end; the port is the one that was opened. */
   serverUrl(openedPort: number): string
-  /** Where DHCP and TFTP answer; only with DHCP off may there be none. */
+  /** Where machines are; only with DHCP off may there be none. */
   network: NetworkConfig | undefined
+  /** Whether to answer TFTP there: with DHCP off only if the interface was named. */
+  tftp: boolean
   dhcp: DhcpConfig
   /** What happens to machines that we don't know; `ignore`: no DHCP answer. */
   unknown: UnknownPolicy
@@ -93,6 +95,7 @@ export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces(
     http,
     serverUrl: readUrl(env, http, network, mode !== 'off'),
     network,
+    tftp: mode !== 'off' || read(env, 'STAMPEDE_INTERFACE') !== undefined,
     dhcp: readDhcp(env, mode, network),
     unknown: readChoice(env, 'STAMPEDE_UNKNOWN', UNKNOWN_POLICIES, 'inventory'),
     booty: readChoice(env, 'STAMPEDE_BOOTY', ['on', 'off'] as const, 'on') === 'on',

@@ -106,27 +106,45 @@ export async function deleteMachine(db: Database, mac: Mac): Promise<boolean> {
   })
 }
 
-/** A machine was heard of at `now`; one that nobody knew appears as `discovered`. */
-export async function seeMachine(db: Database, mac: Mac, now: Date): Promise<void> {
+/**
+ * A machine was heard of at `now`. One that nobody knew appears as `discovered`, if what was heard
+ * `creates` it.
+ */
+export async function seeMachine(
+  db: Database,
+  mac: Mac,
+  now: Date,
+  { creates }: { creates: boolean },
+): Promise<void> {
   const limit = new Date(now.getTime() - SEEN_INTERVAL_SECONDS * 1000)
   const present = await findMachineRow(db, mac)
-  if (present?.lastSeenAt && present.lastSeenAt > limit) return
+  if (present ? present.lastSeenAt && present.lastSeenAt > limit : !creates) return
   try {
-    await db.transaction(async (tx) => {
-      if (!present) await insertMachine(tx, mac, false)
-      const key = present?.mac ?? mac
-      await tx.update(machines).set({ lastSeenAt: now }).where(eq(machines.mac, key))
-      if (await findMachineRow(tx, key)) await recordMachine(tx, key)
-    })
+    await db.transaction((tx) => see(tx, mac, now, creates))
   } catch (err) {
     // Two packets of one new machine came at once: the other one entered it.
     if (!isUniqueViolation(err)) throw err
   }
 }
 
+async function see(tx: Transaction, mac: Mac, now: Date, creates: boolean): Promise<void> {
+  const present = await findMachineRow(tx, mac)
+  if (!present && !creates) return
+  if (!present) await insertMachine(tx, mac, false)
+  const key = present?.mac ?? mac
+  await tx.update(machines).set({ lastSeenAt: now }).where(eq(machines.mac, key))
+  await recordMachine(tx, key)
+}
+
 /** Sets `lastSeenAt` of a known machine, without an event. */
 export async function touchMachine(db: Database, key: Mac, now: Date): Promise<void> {
   await db.update(machines).set({ lastSeenAt: now }).where(eq(machines.mac, key))
+}
+
+/** Remembers when the machine was sent to boot our agent for an inventory. */
+export async function saveInventoryBoots(db: Database, key: Mac, boots: Date[]): Promise<void> {
+  const inventoryBoots = boots.map((at) => at.toISOString())
+  await db.update(machines).set({ inventoryBoots }).where(eq(machines.mac, key))
 }
 
 export async function insertMachine(tx: Transaction, mac: Mac, entered: boolean): Promise<void> {

@@ -1,4 +1,4 @@
-import { and, count, desc, eq, inArray, lt } from 'drizzle-orm'
+import { and, count, desc, eq, inArray, isNotNull, lt } from 'drizzle-orm'
 import type { Mac } from '#protocol/mac.ts'
 import {
   ACTIVE_RUN_STATES,
@@ -74,13 +74,13 @@ export async function findActiveCapture(
   return row
 }
 
-/** The newest run of a machine, active or over. */
-export async function findLatestRun(db: Database, machine: Mac): Promise<RunRow | undefined> {
+/** The run of a machine that ended last. */
+export async function findLastEndedRun(db: Database, machine: Mac): Promise<RunRow | undefined> {
   const [row] = await db
     .select()
     .from(runs)
-    .where(eq(runs.mac, machine))
-    .orderBy(desc(runs.id))
+    .where(and(eq(runs.mac, machine), isNotNull(runs.finishedAt)))
+    .orderBy(desc(runs.finishedAt))
     .limit(1)
   return row
 }

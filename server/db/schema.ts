@@ -48,8 +48,8 @@ export const machines = pgTable('machines', {
   entered: boolean().notNull().default(false),
   lastSeenAt: moment(),
   lastInventoryAt: moment(),
-  /** When it last got the script that boots our agent for an inventory and no run. */
-  inventoryBootAt: moment(),
+  /** When, of late, it got the script that boots our agent for an inventory and no run. */
+  inventoryBoots: jsonb().$type<string[]>().notNull().default([]),
   createdAt: moment().notNull().defaultNow(),
 })
 

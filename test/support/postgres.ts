@@ -75,13 +75,10 @@ function startServer(
   user: { uid: number; gid: number } | undefined,
 ): ChildProcess {
   const settings = ['fsync=off', 'listen_addresses=', `unix_socket_directories=${folder}`]
-  const command = [
-    // SIGINT: a fast shutdown, also when this process dies without one.
-    ...['--pdeathsig', 'INT'],
-    ...(user ? [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups'] : []),
-    ...[join(programs, 'postgres'), '-D', data],
-    ...settings.flatMap((setting) => ['-c', setting]),
-  ]
+  const identity = user ? [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups'] : []
+  // SIGINT: a fast shutdown, also when this process dies without one.
+  const command = ['--pdeathsig', 'INT', ...identity, join(programs, 'postgres'), '-D', data]
+  for (const setting of settings) command.push('-c', setting)
   return spawn('setpriv', command, { stdio: 'ignore', cwd: folder })
 }
 

@@ -1,0 +1,52 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyBaseLogger } from 'fastify'
+import { pruneEvents } from './db/events.ts'
+import { pruneTokens } from './db/tokens.ts'
+import type { OpenedDatabase } from './db/database.ts'
+import { tickRuns } from './runs/moves.ts'
+
+const TICK_MILLISECONDS = 5000
+const PRUNE_MILLISECONDS = 3_600_000
+
+export interface Ticker extends AsyncDisposable {
+  /** What otherwise happens by itself every few seconds. */
+  tick(): Promise<void>
+}
+
+export interface TickerOptions {
+  database: OpenedDatabase
+  log: FastifyBaseLogger
+  now: () => Date
+}
+
+/** Ends runs whose time is up, and now and then removes what nobody needs any more. */
+export function openTicker({ database, log, now }: TickerOptions): Ticker {
+  const { db } = database
+  const stop = new AbortController()
+  let prunedAt = 0
+
+  async function tick(): Promise<void> {
+    for (const run of await tickRuns(db, now()))
+      log.warn({ mac: run.mac, run: run.id, state: run.state, error: run.error }, 'Run ended')
+    if (now().getTime() - prunedAt < PRUNE_MILLISECONDS) return
+    prunedAt = now().getTime()
+    await pruneTokens(db, now())
+    await pruneEvents(db)
+  }
+
+  async function tickOn(): Promise<void> {
+    while (!stop.signal.aborted) {
+      await tick().catch((err: unknown) => log.error({ err }, 'Failed to look after runs'))
+      await sleep(TICK_MILLISECONDS, undefined, { signal: stop.signal }).catch(() => {})
+    }
+  }
+
+  const ticking = tickOn()
+  return {
+    tick,
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await ticking
+    },
+  }
+}
