@@ -67,6 +67,14 @@ CREATE TABLE "machines" (
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE "manifest_segments" (
+	"digest" text NOT NULL,
+	"segment" integer NOT NULL,
+	"export_bytes" bigint NOT NULL,
+	"layout" "bytea" NOT NULL,
+	CONSTRAINT "manifest_segments_digest_segment_pk" PRIMARY KEY("digest","segment")
+);
+--> statement-breakpoint
 CREATE TABLE "manifests" (
 	"digest" text PRIMARY KEY NOT NULL,
 	"bytes" "bytea" NOT NULL,
@@ -128,6 +136,7 @@ ALTER TABLE "agent_sessions" ADD CONSTRAINT "agent_sessions_run_id_runs_id_fk" F
 ALTER TABLE "images" ADD CONSTRAINT "images_digest_manifests_digest_fk" FOREIGN KEY ("digest") REFERENCES "public"."manifests"("digest") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "links" ADD CONSTRAINT "links_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "machine_macs" ADD CONSTRAINT "machine_macs_machine_machines_mac_fk" FOREIGN KEY ("machine") REFERENCES "public"."machines"("mac") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "manifest_segments" ADD CONSTRAINT "manifest_segments_digest_manifests_digest_fk" FOREIGN KEY ("digest") REFERENCES "public"."manifests"("digest") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "run_logs" ADD CONSTRAINT "run_logs_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "runs" ADD CONSTRAINT "runs_mac_machines_mac_fk" FOREIGN KEY ("mac") REFERENCES "public"."machines"("mac") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 CREATE UNIQUE INDEX "leases_one_per_machine" ON "leases" USING btree ("mac") WHERE state <> 'declined';--> statement-breakpoint

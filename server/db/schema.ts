@@ -77,6 +77,23 @@ export const manifests = pgTable('manifests', {
   layoutHash: text().$type<Sha256>().notNull(),
 })
 
+/** Where exports find their lengths; a segment of zeros has no row. */
+export const manifestSegments = pgTable(
+  'manifest_segments',
+  {
+    digest: text()
+      .$type<Sha256>()
+      .notNull()
+      .references(() => manifests.digest, { onDelete: 'cascade' }),
+    segment: integer().notNull(),
+    /** Of the segment in the `.img.gz`. */
+    exportBytes: bytes().notNull(),
+    /** Stored length of each of its chunks. */
+    layout: bytea().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.digest, table.segment] })],
+)
+
 export const images = pgTable('images', {
   name: text().primaryKey(),
   digest: text()
