@@ -92,6 +92,8 @@ async function writeConfiguration(target: string): Promise<void> {
     'etc/passwd': 'root:x:0:0:root:/root:/bin/sh\n',
     'etc/group': 'root:x:0:\ntty:x:5:\ndisk:x:6:\n',
     'etc/hosts': '127.0.0.1 localhost stampede\n::1 localhost\n',
+    // The second that usb-storage waits by default is for disks that were just plugged in.
+    'etc/modprobe.d/stampede.conf': 'options usb_storage delay_use=0\n',
     'etc/mdadm/mdadm.conf': 'AUTO -all\n',
     // There is no udev: LVM makes its device nodes itself, and looks at what it is told only.
     'etc/lvm/lvm.conf': [

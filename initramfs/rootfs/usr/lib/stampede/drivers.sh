@@ -1,5 +1,16 @@
 # Drivers: every device says in its modalias which modules could drive it.
 
+# Nodes that load their module when they are first opened, such as loop-control (see depmod(8)).
+create_static_nodes() {
+  while read -r module node numbers; do
+    case $module in '#'*) continue ;; esac
+    kind=${numbers%%[0-9]*}
+    numbers=${numbers#"$kind"}
+    mkdir -p "/dev/${node%/*}" 2>/dev/null
+    [ -e "/dev/$node" ] || mknod -m 600 "/dev/$node" "$kind" "${numbers%:*}" "${numbers#*:}"
+  done <"/lib/modules/$(uname -r)/modules.devname"
+}
+
 # Asks for the modules of all devices there are; a new bus or disk may bring new devices.
 load_drivers() {
   before=
@@ -19,5 +30,15 @@ load_late_drivers() {
     [ "$now" = "$seen" ] || load_drivers
     seen=$now
     sleep 1
+  done
+}
+
+# Waits until no device has appeared for a moment, so that the agent's first look finds all disks.
+settle_devices() {
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    seen=$(cat /sys/kernel/uevent_seqnum)
+    load_drivers
+    sleep 0.3
+    [ "$(cat /sys/kernel/uevent_seqnum)" != "$seen" ] || break
   done
 }

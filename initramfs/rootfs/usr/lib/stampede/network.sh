@@ -28,7 +28,7 @@ configure_network() {
   ip link set "$nic" up
   pause=1
   for attempt in $(seq "$DHCP_ATTEMPTS"); do
-    udhcpc -i "$nic" -n -S -t 4 -T 2 -s /usr/lib/stampede/udhcpc.sh >/run/stampede/udhcpc.log 2>&1 &&
+    udhcpc -i "$nic" -n -t 4 -T 2 -s /usr/lib/stampede/udhcpc.sh >/run/stampede/udhcpc.log 2>&1 &&
       return 0
     [ "$attempt" -lt "$DHCP_ATTEMPTS" ] || return 1
     link=$(cat "/sys/class/net/$nic/carrier" 2>/dev/null)
