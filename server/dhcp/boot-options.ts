@@ -1,4 +1,5 @@
 import { type DhcpPacket, NO_ADDRESS } from '#protocol/dhcp.ts'
+import { DhcpDecodeError } from '#protocol/dhcp-error.ts'
 import { DHCP_OPTION, decodeFields, type DhcpOptions, encodeFields } from '#protocol/dhcp-fields.ts'
 import {
   asksFor,
@@ -116,8 +117,16 @@ function pxeOptions(packet: DhcpPacket, firmware: Firmware, voice: Voice): Uint8
   return encodeFields(options)
 }
 
-/** A client that came through a boot menu expects its choice back. */
+/**
+ * A client that came through a boot menu expects its choice back. What is not PXE's in option 43 is no
+ * reason not to boot: the option is each vendor's own.
+ */
 function findBootItem(packet: DhcpPacket): Uint8Array | undefined {
   const area = packet.options.get(DHCP_OPTION.vendorSpecific) ?? new Uint8Array()
-  return decodeFields(area).get(PXE_BOOT_ITEM)
+  try {
+    return decodeFields(area).get(PXE_BOOT_ITEM)
+  } catch (error) {
+    if (error instanceof DhcpDecodeError) return undefined
+    throw error
+  }
 }

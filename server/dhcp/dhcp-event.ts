@@ -23,28 +23,12 @@ export type DhcpEvent =
       wanted: readonly string[]
     }
 
-/** A machine that asks by DHCP; without `firmware` it is running something already. */
+/**
+ * A machine that asks by DHCP; without `firmware` it is running something already. Told again after ten
+ * seconds at the earliest.
+ */
 export interface SeenMachine {
   mac: Mac
   stage: 'dhcp'
   firmware?: Firmware
-}
-
-/** Distinct events are stored by whoever listens, so a flood of made-up machines has to be stopped here. */
-const WINDOW_MS = 60_000
-const MAX_IN_WINDOW = 30
-
-/** Tells whether an event of this key may pass: each once a minute, and 30 in all. */
-export function createThrottle(): (key: string, now: Date) => boolean {
-  const passed = new Set<string>()
-  let windowStart = 0
-  return (key, now) => {
-    if (now.getTime() - windowStart >= WINDOW_MS) {
-      passed.clear()
-      windowStart = now.getTime()
-    }
-    if (passed.has(key) || passed.size >= MAX_IN_WINDOW) return false
-    passed.add(key)
-    return true
-  }
 }

@@ -7,13 +7,14 @@ import type { Mac } from '#protocol/mac.ts'
 import { checkProbing, findHolder } from './arp-probe.ts'
 import { bootFor, clientOf } from './boot-options.ts'
 import { openDeviceSocket } from './device-socket.ts'
-import { createThrottle, type DhcpEvent, type SeenMachine } from './dhcp-event.ts'
+import type { DhcpEvent, SeenMachine } from './dhcp-event.ts'
 import { createLanes } from './lanes.ts'
 import { type DhcpLog, serveLease } from './lease-server.ts'
 import type { LeaseStore, Reservation } from './lease-store.ts'
 import { proxyAnswer } from './proxy.ts'
 import { destinationOf, packetLimitBytes } from './reply.ts'
 import type { BootSettings, ProxySettings, ServerSettings } from './settings.ts'
+import { createThrottle } from './throttle.ts'
 
 const DHCP_PORT = 67
 const BOOT_SERVER_PORT = 4011
@@ -21,6 +22,10 @@ const BOOT_SERVER_PORT = 4011
 /** What is being answered at one moment, in all and for one machine; clients repeat what is dropped. */
 const MAX_MACHINES = 128
 const MAX_PACKETS_PER_MACHINE = 4
+
+/** What listeners are told at most; leases are limited by the pool. */
+const EVENT_LIMITS = { windowSeconds: 60, keys: 30 }
+const SEEN_LIMITS = { windowSeconds: 10, keys: 1000 }
 
 type BootFiles = ReadonlySet<string>
 type WithoutFiles<T extends ProxySettings> = Omit<T, 'boot'> & {
@@ -67,8 +72,7 @@ export async function openDhcpServer(options: DhcpServerOptions): Promise<AsyncD
     port: DHCP_PORT,
     inherited: inherited.dhcp,
   })
-  opened.defer(() => closeSocket(dhcp))
-  listen(dhcp, 'dhcp', service)
+  opened.defer(listen(dhcp, 'dhcp', service))
 
   if (options.mode === 'proxy') {
     const port = BOOT_SERVER_PORT
@@ -77,18 +81,11 @@ export async function openDhcpServer(options: DhcpServerOptions): Promise<AsyncD
       port,
       inherited: inherited.bootServer,
     })
-    opened.defer(() => closeSocket(bootServer))
-    listen(bootServer, 'boot-server', service)
+    opened.defer(listen(bootServer, 'boot-server', service))
   }
 
   const resources = opened.move()
   return { [Symbol.asyncDispose]: () => resources.disposeAsync() }
-}
-
-async function closeSocket(socket: Socket): Promise<void> {
-  socket.removeAllListeners('message')
-  socket.close()
-  await once(socket, 'close')
 }
 
 type Port = 'dhcp' | 'boot-server'
@@ -98,23 +95,45 @@ interface Service {
   log: DhcpLog
 }
 
-function listen(socket: Socket, port: Port, { answer, log }: Service): void {
-  socket.on('error', (err) => log.error({ err }, 'DHCP socket failed'))
-  socket.on('message', async (bytes, peer) => {
-    try {
-      const packet = decodeDhcp(bytes)
-      const reply = await answer(packet, port)
-      if (!reply) return
-      const to = port === 'dhcp' ? destinationOf(reply) : askedFrom(peer)
-      socket.send(encodeDhcp(reply, packetLimitBytes(packet)), to.port, to.address, (err) => {
-        if (err) log.debug({ err, to }, 'Could not send a DHCP answer')
-      })
-    } catch (err) {
-      // One bad packet must not stop the service for everyone else.
-      if (err instanceof DhcpDecodeError) log.debug({ err, peer }, 'Ignoring malformed packet')
-      else log.error({ err, peer }, 'Failed to answer')
-    }
+/** Returns how to stop: what is being answered is answered first, for it may use the leases. */
+function listen(socket: Socket, port: Port, service: Service): () => Promise<void> {
+  const pending = new Set<Promise<void>>()
+  socket.on('error', (err) => service.log.error({ err }, 'DHCP socket failed'))
+  socket.on('message', (bytes, peer) => {
+    const answered = answerDatagram(socket, port, service, bytes, peer)
+    pending.add(answered)
+    void answered.finally(() => pending.delete(answered))
   })
+  return async () => {
+    socket.removeAllListeners('message')
+    await Promise.all(pending)
+    socket.close()
+    await once(socket, 'close')
+  }
+}
+
+/** Never rejects. */
+async function answerDatagram(
+  socket: Socket,
+  port: Port,
+  { answer, log }: Service,
+  bytes: Uint8Array,
+  peer: RemoteInfo,
+): Promise<void> {
+  try {
+    if (peer.port === 0) throw new DhcpDecodeError('The packet came from port 0')
+    const packet = decodeDhcp(bytes)
+    const reply = await answer(packet, port)
+    if (!reply) return
+    const to = port === 'dhcp' ? destinationOf(reply) : askedFrom(peer)
+    socket.send(encodeDhcp(reply, packetLimitBytes(packet)), to.port, to.address, (err) => {
+      if (err) log.debug({ err, to }, 'Could not send a DHCP answer')
+    })
+  } catch (err) {
+    // One bad packet must not stop the service for everyone else.
+    if (err instanceof DhcpDecodeError) log.debug({ err, peer }, 'Ignoring malformed packet')
+    else log.error({ err, peer }, 'Failed to answer')
+  }
 }
 
 /** PXE 2.1: whoever asks the boot server has an address, and listens where it asked from. */
@@ -126,6 +145,7 @@ function createService(options: DhcpServerOptions): Service {
   const { log, knows, onSeen } = options
   const inOrder = createLanes<Mac>({ lanes: MAX_MACHINES, perLane: MAX_PACKETS_PER_MACHINE })
   const emit = createEmit(options)
+  const isNews = createThrottle(SEEN_LIMITS)
   return {
     log,
     async answer(packet, port) {
@@ -143,7 +163,8 @@ function createService(options: DhcpServerOptions): Service {
     if (knows && !(await knows(mac))) return undefined
     const client = clientOf(packet)
     const firmware = client.kind === 'known' ? client.firmware : undefined
-    onSeen?.({ mac, stage: 'dhcp', ...(firmware && { firmware }) })
+    if (isNews(`${mac} ${firmware}`, new Date()))
+      onSeen?.({ mac, stage: 'dhcp', ...(firmware && { firmware }) })
     const bootFiles = await options.bootFiles()
     if (findMessage(packet) === 'discover') reportMissingFile(packet, mac, bootFiles)
     return await answerIn(port, packet, bootFiles)
@@ -184,7 +205,7 @@ function createService(options: DhcpServerOptions): Service {
 }
 
 function createEmit({ onEvent, log }: DhcpServerOptions): (event: DhcpEvent) => void {
-  const mayPass = createThrottle()
+  const mayPass = createThrottle(EVENT_LIMITS)
   return (event) => {
     if (event.kind !== 'lease') {
       const key = event.kind === 'no-boot-file' ? `${event.kind} ${event.mac}` : event.kind

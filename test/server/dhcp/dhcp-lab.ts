@@ -121,7 +121,7 @@ export interface Answer {
   port: number
 }
 
-/** Sends packets from a host on its card `eth0` and gives all answers of the next `waitMs`. */
+/** Sends packets from a host on its card and gives the answers: one, unless told how many. */
 export async function exchange(
   host: LabHost,
   packets: DhcpPacket[],
@@ -129,7 +129,7 @@ export async function exchange(
     to?: string
     port?: number
     fromPort?: number
-    waitMs?: number
+    answers?: number
     interface?: string
   } = {},
 ): Promise<Answer[]> {

@@ -77,6 +77,12 @@ describe('proxy mode on the boot server port', () => {
     )
   })
 
+  it('does not mind an option 43 that is not PXE’s', () => {
+    const options: [number, Uint8Array][] = [[43, Buffer.from('not of PXE')]]
+    const packet = packetFrom('request', { architecture: 0, ciaddr: TEN, options })
+    assert.equal(hexOption(proxyAnswer(packet, 'boot-server', SETTINGS), 43), '060108ff')
+  })
+
   it('answers nobody else', () => {
     for (const packet of [
       packetFrom('request', { ciaddr: TEN }),
