@@ -51,15 +51,22 @@ export async function openLabServer(options: LabServerOptions): Promise<LabServe
     return text.trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n')
   }
 
+  /** HTTP answers before it is known whether DHCP and TFTP can be served. */
+  async function isReady(logStart: number): Promise<boolean> {
+    const log = await readFile(logFile)
+    return log.subarray(logStart).includes('Stampede is ready')
+  }
+
   async function start(): Promise<void> {
     await using log = await open(logFile, 'a')
+    const { size: logStart } = await log.stat()
     child = network.spawn(process.execPath, [MAIN], {
       env: { ...withoutSettings(process.env), ...environment(options, token) },
       stdio: ['ignore', log.fd, log.fd],
     })
     await once(child, 'spawn')
     const deadline = Date.now() + START_DEADLINE_MS
-    while (!(await isHealthy(api.url))) {
+    while (!(await isReady(logStart))) {
       if (child.exitCode !== null || Date.now() > deadline)
         throw new Error(`The server did not start; its log ends:\n${await logTail()}`)
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
@@ -106,13 +113,4 @@ function environment(options: LabServerOptions, token: string): Record<string, s
 function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const isSetting = (name: string) => name.startsWith('STAMPEDE_') || name === 'DATABASE_URL'
   return Object.fromEntries(Object.entries(env).filter(([name]) => !isSetting(name)))
-}
-
-async function isHealthy(url: string): Promise<boolean> {
-  try {
-    const response = await fetch(new URL('/healthz', url), { signal: AbortSignal.timeout(2_000) })
-    return response.ok
-  } catch {
-    return false
-  }
 }
