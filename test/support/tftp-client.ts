@@ -73,6 +73,8 @@ async function receive(socket: Socket, request: () => void, timeoutMs: number) {
       const isLast = packet.data.length < blockBytes
       if (isLast || blocks.length - Math.max(lastAck, 0) >= windowBlocks) acknowledge()
       if (isLast) resolve()
+    } else if (ahead === 0xffff) {
+      acknowledge() // the last block again: our ACK was lost
     } else if (ahead < 0x8000 && !isOutOfOrder) {
       isOutOfOrder = true
       acknowledge()
