@@ -37,7 +37,7 @@ const ours = await openTftpServer({
 await new Promise((resolve) => setTimeout(resolve, 200))
 
 const { bytes } = await readByTftp({ port: NPM_PORT, fileName: 'link' })
-console.log(`a symbolic link out of the root: served "${bytes}"`)
+console.log(`a symbolic link out of the root: served "${bytes.toString()}"`)
 
 console.log('the client asks for timeout 1 and is silent; ms to the retransmission of the OACK:')
 for (const [name, port] of [
