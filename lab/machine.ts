@@ -74,7 +74,8 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     options.serial ? ['-smbios', `type=1,serial=${options.serial}`] : [],
     options.firmware === 'uefi' ? await uefiArguments(file('vars.fd')) : [],
     card ? await cardArguments(card) : ['-nic', 'none'],
-    diskArguments(options.disks, card ? 1 : 0),
+    // QEMU gives index 0 to a kernel that it is told to boot.
+    diskArguments(options.disks, card || options.kernel ? 1 : 0),
     kernelArguments(options.kernel),
   ].flat()
 
