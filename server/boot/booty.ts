@@ -1,10 +1,8 @@
 import { Type, type Static } from 'typebox'
 import { chooseDisk } from '#protocol/disk-choice.ts'
-import type { DiskHints } from '#protocol/disk-hints.ts'
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Inventory } from '#protocol/inventory.ts'
 import { type Mac, parseMac } from '#protocol/mac.ts'
-import type { NetworkSettings } from '#protocol/machine.ts'
 import type { Run } from '#protocol/run.ts'
 
 /**
@@ -32,7 +30,8 @@ export type BootyConfig = Static<typeof BootyConfigSchema>
 
 export interface BootyRequest {
   run: Pick<Run, 'workflow' | 'options'>
-  machine: { disk?: DiskHints; network?: NetworkSettings; inventory?: Inventory }
+  /** The machine's last. */
+  inventory?: Inventory
   /** Of the image to deploy. */
   imageInfo?: ImageInfo
   /** Where BOOTy gets the image, or sends it; with an address, since it has no DNS. */
@@ -87,9 +86,8 @@ export function bootyAnswer(request: BootyRequest): BootyAnswer {
   return { kind: 'config', config, device, ...(warning !== undefined && { warning }) }
 }
 
-function writeConfig({ run, machine, imageInfo, link }: BootyRequest, device: string): BootyConfig {
-  const { grow } = run.options
-  const network = run.options.network ?? machine.network
+function writeConfig({ run, imageInfo, link }: BootyRequest, device: string): BootyConfig {
+  const { grow, network } = run.options
   const nameserver = network?.nameservers?.[0]
   return {
     ...IDLE,
@@ -123,10 +121,10 @@ type DeviceChoice =
  * BOOTy cannot choose, so this is done here: by the run's path, else by the last inventory. Without
  * hints the contract ends at `/dev/sda`; hints that lead to no disk are never overruled.
  */
-function chooseDevice({ run, machine }: BootyRequest): DeviceChoice {
-  const hints = run.options.disk ?? machine.disk ?? {}
+function chooseDevice({ run, inventory }: BootyRequest): DeviceChoice {
+  const hints = run.options.disk ?? {}
   if (hints.path !== undefined) return { kind: 'device', device: hints.path.trim() }
-  const choice = chooseDisk(machine.inventory?.disks ?? [], hints)
+  const choice = chooseDisk(inventory?.disks ?? [], hints)
   if (choice.kind === 'chosen') return { kind: 'device', device: choice.disk.path }
   if (Object.keys(hints).length > 0) return choice
   const warning = `BOOTy was told to use ${DEFAULT_DEVICE}, since no disk was named. ${choice.reason}`

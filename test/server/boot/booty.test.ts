@@ -47,7 +47,7 @@ function inventory(...disks: Disk[]): Inventory {
 }
 
 function config(request: Partial<BootyRequest> & Pick<BootyRequest, 'run'>) {
-  const answer = bootyAnswer({ machine: {}, link, ...request })
+  const answer = bootyAnswer({ link, ...request })
   assert.equal(answer.kind, 'config')
   return answer.kind === 'config' ? answer : assert.fail()
 }
@@ -137,43 +137,38 @@ describe('the configuration for BOOTy', () => {
     assert.partialDeepStrictEqual(kept.config, { growPartition: 0, lvmRootName: rootVolume })
   })
 
-  it('takes the network of the machine where the run has none', () => {
+  it('leaves out what the network of the run does not say', () => {
     const network = { address: '192.0.2.9/24' }
-    const answer = config({ run: run('deploy'), machine: { network } })
+    const answer = config({ run: run('deploy', { network }) })
     assert.equal(answer.config.address, '192.0.2.9/24')
     assert.ok(!('gateway' in answer.config) && !('nameserver' in answer.config))
   })
 
   it('refuses workflows that BOOTy does not have', () => {
     for (const workflow of ['wipe', 'inventory'] as const)
-      assert.equal(bootyAnswer({ run: run(workflow), machine: {}, link }).kind, 'refused')
+      assert.equal(bootyAnswer({ run: run(workflow), link }).kind, 'refused')
   })
 })
 
 describe('the device that BOOTy is told', () => {
   it('is the one candidate of the inventory', () => {
     const usb = disk('/dev/sda', { transport: 'usb' })
-    const machine = { inventory: inventory(usb, disk('/dev/nvme0n1')) }
-    const { device, warning } = config({ run: run('deploy'), machine })
+    const disks = inventory(usb, disk('/dev/nvme0n1'))
+    const { device, warning } = config({ run: run('deploy'), inventory: disks })
     assert.equal(device, '/dev/nvme0n1')
     assert.equal(warning, undefined)
   })
 
-  it('is the one that the hints of run or machine lead to', () => {
+  it('is the one that the hints lead to', () => {
     const disks = inventory(disk('/dev/sda'), disk('/dev/sdb', { serial: 'S4EV' }))
-    const byRun = config({
-      run: run('deploy', { disk: { serial: 's4ev' } }),
-      machine: { inventory: disks },
-    })
-    assert.equal(byRun.device, '/dev/sdb')
-    const machine = { inventory: disks, disk: { serial: 'S4EV' } }
-    assert.equal(config({ run: run('deploy'), machine }).device, '/dev/sdb')
+    const hinted = run('deploy', { disk: { serial: 's4ev' } })
+    assert.equal(config({ run: hinted, inventory: disks }).device, '/dev/sdb')
   })
 
   it('is /dev/sda with a warning if nothing says which', () => {
     const two = inventory(disk('/dev/sda'), disk('/dev/sdb'))
-    for (const machine of [{}, { inventory: two }]) {
-      const { device, warning } = config({ run: run('deploy'), machine })
+    for (const known of [{}, { inventory: two }]) {
+      const { device, warning } = config({ run: run('deploy'), ...known })
       assert.equal(device, '/dev/sda')
       assert.match(warning!, /^BOOTy was told to use \/dev\/sda/)
     }
@@ -181,7 +176,7 @@ describe('the device that BOOTy is told', () => {
 
   it('is none if hints lead to no disk', () => {
     const options = { disk: { serial: 'gone' } }
-    for (const machine of [{}, { inventory: inventory(disk('/dev/sda')) }])
-      assert.equal(bootyAnswer({ run: run('deploy', options), machine, link }).kind, 'refused')
+    for (const known of [{}, { inventory: inventory(disk('/dev/sda')) }])
+      assert.equal(bootyAnswer({ run: run('deploy', options), link, ...known }).kind, 'refused')
   })
 })
