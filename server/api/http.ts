@@ -1,4 +1,10 @@
-import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { Socket } from 'node:net'
+import Fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+} from 'fastify'
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { installAuth, type AuthOptions } from './auth.ts'
 import { installErrorHandler } from './errors.ts'
@@ -26,6 +32,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
     forceCloseConnections: 'idle',
     return503OnClosing: true,
+    frameworkErrors: answerImpossiblePath,
+    clientErrorHandler: answerMalformed,
     // One line a request would drown the log in chunks, and Fastify's hold tokens of links.
     logController: new LogController({ disableRequestLogging: true }),
   })
@@ -43,4 +51,38 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     )
   })
   return app
+}
+
+/** A path that no route could have, such as /%zz: beyond the error handler's reach. */
+function answerImpossiblePath(error: Error, _request: unknown, reply: FastifyReply): void {
+  const body = errorText('bad-request', error.message)
+  void reply.code(400).type('application/json').send(body)
+}
+
+/** What is no HTTP at all, or too much of it, before there is a request to answer. */
+function answerMalformed(error: Error & { code: string }, socket: Socket): void {
+  const [status, code, message] = MALFORMED[error.code] ?? [
+    '400 Bad Request',
+    'bad-request',
+    'What came is no HTTP request',
+  ]
+  const body = errorText(code, message)
+  if (socket.writable)
+    socket.write(
+      `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    )
+  socket.destroy()
+}
+
+const MALFORMED: Record<string, [status: string, code: string, message: string]> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [
+    '408 Request Timeout',
+    'timeout',
+    `The headers did not come within ${HEADERS_TIMEOUT_MILLISECONDS / 1000} seconds`,
+  ],
+  HPE_HEADER_OVERFLOW: ['431 Headers Too Large', 'headers-too-large', 'The headers exceed 16 KiB'],
+}
+
+function errorText(code: string, message: string): string {
+  return JSON.stringify({ error: { code, message } })
 }

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+
+type OpenApi = { paths: Record<string, Record<string, unknown>> }
+
+/** What anybody may ask: whoever boots has no token, and BOOTy and links bring theirs in the path. */
+const PUBLIC = [
+  '/healthz',
+  '/metrics',
+  '/agent/hello',
+  '/boot/{script}',
+  '/boot/kernel',
+  '/boot/initrd',
+  '/boot/files/{name}',
+  '/l/{token}/{name}.img.gz',
+  '/l/{token}/{file}',
+  '/u/{token}',
+  '/{name}.bty',
+  '/booty/{name}.bty',
+]
+
+const VALUES: Record<string, string> = {
+  mac: '52:54:00:00:00:01',
+  id: '01890a5d-ac96-774b-bcce-b302099a8057',
+  name: 'debian',
+  digest: 'a'.repeat(64),
+  sha256: 'a'.repeat(64),
+  script: '52-54-00-00-00-01.ipxe',
+}
+
+describe('tokens', () => {
+  let app: TestApp
+  before(async () => {
+    app = await openTestApp()
+  })
+  after(() => app[Symbol.asyncDispose]())
+
+  it('every route but the public ones refuses who has none, or a wrong one', async () => {
+    const { body } = await app.call<OpenApi>('GET', '/api/openapi.json', undefined, { token: null })
+    const routes = Object.entries(body.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => ({ method: method.toUpperCase(), path })),
+    )
+    assert.ok(routes.length > 20, `${routes.length} routes`)
+    for (const { method, path } of routes) {
+      if (PUBLIC.includes(path)) continue
+      const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => VALUES[name] ?? 'x')
+      for (const token of [null, 'wrong', `${'admin-token-of-the-tests'}x`]) {
+        const answer = await app.call(method, url, undefined, { token })
+        assert.equal(answer.status, 401, `${method} ${path} with token ${token}`)
+        assert.equal(answer.headers.get('www-authenticate'), 'Bearer')
+      }
+    }
+  })
+
+  it('no public route is one that changes things, but hello', async () => {
+    const { body } = await app.call<OpenApi>('GET', '/api/openapi.json', undefined, { token: null })
+    for (const [path, methods] of Object.entries(body.paths))
+      if (PUBLIC.includes(path) && path !== '/agent/hello' && !path.startsWith('/u/'))
+        assert.deepEqual(Object.keys(methods), ['get'], path)
+  })
+
+  it('the scheme is read without regard to case', async () => {
+    const headers = { authorization: 'bearer admin-token-of-the-tests' }
+    const answer = await app.call('GET', '/api/machines', undefined, { token: null, headers })
+    assert.equal(answer.status, 200)
+  })
+
+  it('a header that is no bearer token is none', async () => {
+    for (const authorization of ['Basic YWRtaW46eA==', 'Bearer', 'Bearer a b', '']) {
+      const options = { token: null, headers: { authorization } }
+      const answer = await app.call('GET', '/api/machines', undefined, options)
+      assert.equal(answer.status, 401, authorization)
+    }
+  })
+
+  it('what does not exist is answered 404 in our shape', async () => {
+    for (const path of ['/nothing', '/api/nothing', '/%zz', '/api/machines/x/y/z']) {
+      const answer = await app.call<{ error: { code: string; message: string } }>('GET', path)
+      assert.ok(answer.status === 404 || answer.status === 400, `${path}: ${answer.status}`)
+      assert.equal(typeof answer.body.error.code, 'string')
+    }
+  })
+})

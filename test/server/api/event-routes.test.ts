@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { after, before, it } from 'node:test'
+import { describeOnEveryDatabase } from '#test/support/database.ts'
+import { openEventStream } from '#test/support/event-stream.ts'
+import { queueRun, readRun, startAgent } from '#test/support/test-agent.ts'
+import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+
+describeOnEveryDatabase('event routes', (_open, database) => {
+  let app: TestApp
+  before(async () => {
+    app = await openTestApp({ database, env: { STAMPEDE_TRUST_RELAYED: '1' } })
+  })
+  after(() => app[Symbol.asyncDispose]())
+
+  it('tells of each change with the whole resource, under ids that only grow', async () => {
+    await using stream = await openEventStream(app)
+    const mac = '52:54:00:00:03:01'
+    const { id } = await queueRun(app, mac)
+    await app.call('POST', `/api/runs/${id}/cancel`)
+    const seen = await stream.until(({ data }) => data['state'] === 'cancelled')
+    assert.deepEqual(seen.at(-1)?.data, (({ log: _log, ...run }) => run)(await readRun(app, id)))
+    assert.deepEqual(
+      seen.map(({ event, data }) => [event, data['state']]),
+      [
+        ['machine', 'ready'],
+        ['run', 'queued'],
+        ['machine', 'queued'],
+        ['run', 'cancelled'],
+      ],
+    )
+    const ids = seen.map((event) => event.id!)
+    assert.deepEqual(
+      ids,
+      ids.toSorted((a, b) => a - b),
+    )
+    assert.equal(new Set(ids).size, ids.length)
+  })
+
+  it('goes on after the event that a reader saw last', async () => {
+    await using first = await openEventStream(app)
+    const put = (end: string) => app.call('PUT', `/api/machines/52:54:00:00:03:${end}`, {})
+    await put('10')
+    const [seen] = await first.until(() => true)
+    await put('11')
+    await put('12')
+    await using again = await openEventStream(app, seen!.id)
+    await put('13')
+    const missed = await again.until(({ data }) => data['mac'] === '52:54:00:00:03:13')
+    assert.deepEqual(
+      missed.map(({ data }) => data['mac']),
+      ['52:54:00:00:03:11', '52:54:00:00:03:12', '52:54:00:00:03:13'],
+    )
+  })
+
+  it('replays more than one batch in order, without a gap', async () => {
+    await using first = await openEventStream(app)
+    const mac = '52:54:00:00:03:20'
+    await app.call('PUT', `/api/machines/${mac}`, { name: 'start' })
+    const [start] = await first.until(() => true)
+    for (let i = 0; i < 120; i++) await app.call('PATCH', `/api/machines/${mac}`, { name: `n${i}` })
+    await using again = await openEventStream(app, start!.id)
+    const names = (await again.until(({ data }) => data['name'] === 'n119')).map(
+      ({ data }) => data['name'],
+    )
+    assert.deepEqual(
+      names,
+      Array.from({ length: 120 }, (_, i) => `n${i}`),
+    )
+  })
+
+  it('events of changes that were made at once come in the order of their ids', async () => {
+    await using stream = await openEventStream(app)
+    const macs = Array.from({ length: 40 }, (_, i) => `52:54:00:00:04:${(i + 16).toString(16)}`)
+    await Promise.all(macs.map((mac) => app.call('PUT', `/api/machines/${mac}`, {})))
+    const left = new Set<unknown>(macs)
+    const seen = await stream.until(({ data }) => left.delete(data['mac']) && left.size === 0)
+    const ids = seen.map(({ id }) => id!)
+    assert.deepEqual(
+      ids,
+      ids.toSorted((a, b) => a - b),
+    )
+  })
+
+  it('progress comes without an id, and is not there for who comes later', async () => {
+    const mac = '52:54:00:00:03:30'
+    await using stream = await openEventStream(app)
+    const { id } = await queueRun(app, mac)
+    const agent = await startAgent(app, mac)
+    await agent.report({ bytesDone: 1 })
+    await agent.report({ bytesDone: 2, bytesTotal: 9 })
+    const seen = await stream.until(
+      ({ event, data }) => event === 'progress' && data['bytesDone'] === 2,
+    )
+    const { event, data, ...rest } = seen.at(-1)!
+    assert.equal(event, 'progress')
+    assert.deepEqual(rest, {})
+    assert.partialDeepStrictEqual(data, { run: id, mac, step: 'check-machine', bytesTotal: 9 })
+
+    const lastId = seen.findLast((one) => one.id !== undefined)!.id!
+    await using later = await openEventStream(app, lastId)
+    await app.call('PUT', '/api/machines/52:54:00:00:03:31', {})
+    const [next] = await later.until(() => true)
+    assert.equal(next?.data['mac'], '52:54:00:00:03:31')
+  })
+
+  it('a deleted machine is told of as such', async () => {
+    await using stream = await openEventStream(app)
+    await app.call('PUT', '/api/machines/52:54:00:00:03:40', {})
+    await app.call('DELETE', '/api/machines/52:54:00:00:03:40')
+    const seen = await stream.until(({ data }) => data['deleted'] === true)
+    assert.equal(seen.at(-1)?.data['mac'], '52:54:00:00:03:40')
+  })
+
+  it('a reader that never reads holds up nobody', async () => {
+    const idle = await fetch(`http://127.0.0.1:${app.port}/api/events`, {
+      headers: { authorization: 'Bearer admin-token-of-the-tests', 'last-event-id': '0' },
+    })
+    await using stream = await openEventStream(app)
+    await app.call('PUT', '/api/machines/52:54:00:00:03:50', {})
+    await stream.until(({ data }) => data['mac'] === '52:54:00:00:03:50')
+    await idle.body?.cancel()
+  })
+})
+
+describeOnEveryDatabase('event routes of a server that stops', (_open, database) => {
+  it('end, so that they do not hold it up', async () => {
+    const app = await openTestApp({ database })
+    await using stream = await openEventStream(app)
+    await app[Symbol.asyncDispose]()
+    assert.equal(await stream.next(), undefined)
+  })
+})
