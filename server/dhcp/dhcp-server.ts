@@ -40,6 +40,7 @@ interface CommonOptions {
   /** STAMPEDE_UNKNOWN=ignore: machines for which it says false get no answer. */
   knows?: (mac: Mac) => Promise<boolean>
   onSeen?: (machine: SeenMachine) => void
+  /** Also does the logging for people: here it is at `debug`, for a flood must not fill the log. */
   onEvent?: (event: DhcpEvent) => void
   log: DhcpLog
   /** Descriptors of sockets that systemd passed: `dhcp` is port 67, `bootServer` port 4011. */
@@ -204,13 +205,12 @@ function createService(options: DhcpServerOptions): Service {
   }
 }
 
-function createEmit({ onEvent, log }: DhcpServerOptions): (event: DhcpEvent) => void {
+function createEmit({ onEvent }: DhcpServerOptions): (event: DhcpEvent) => void {
   const mayPass = createThrottle(EVENT_LIMITS)
   return (event) => {
     if (event.kind !== 'lease') {
       const key = event.kind === 'no-boot-file' ? `${event.kind} ${event.mac}` : event.kind
       if (!mayPass(key, new Date())) return
-      if (event.kind === 'no-boot-file') log.warn({ ...event }, 'No boot file for this machine')
     }
     onEvent?.(event)
   }

@@ -75,7 +75,7 @@ async function allocate(
     const known = { mac, preferred, reservations, now, leases: await leases.list() }
     const address = chooseAddress(known, settings)
     if (!address) {
-      log.warn({ mac }, 'No free address in the DHCP range')
+      log.debug({ mac }, 'No free address in the DHCP range')
       emit({ kind: 'pool-exhausted', mac })
       return undefined
     }
@@ -90,7 +90,7 @@ async function allocate(
     const holder = await options.findHolder(address)
     if (!holder || holder === mac)
       return createAnswer(packet, 'offer', lease, bootOf(packet, settings), settings)
-    log.warn({ address, holder }, 'Address is in use by a machine that has no lease')
+    log.debug({ address, holder }, 'Address is in use by a machine that has no lease')
     emit({ kind: 'address-in-use', address, holder })
     await save({ ...lease, state: 'declined', expiresAt: after(DECLINE_SECONDS) }, options)
   }
