@@ -88,6 +88,8 @@ async function get(http: HttpClient, path: string, what: string, signal: AbortSi
   } catch (err) {
     if (err instanceof HttpStatusError && err.status === 404)
       throw new AbortError(new ChunkMissingError(`${what} is missing on the server`))
+    if (err instanceof HttpStatusError && err.code === 'chunk-corrupt')
+      throw new ChunkCorruptError(`${what} is damaged on the server: ${err.message}`)
     throw err
   }
 }

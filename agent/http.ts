@@ -40,23 +40,27 @@ export class HttpStatusError extends Error {
   override name = 'HttpStatusError'
   readonly status: number
   readonly body: Buffer
+  /** Our server's name for it: `chunk-corrupt`. */
+  readonly code: string | undefined
 
   constructor(request: HttpRequest, status: number, body: Buffer) {
-    super(`The server answered ${status} to ${request.method} ${request.path}: ${sentence(body)}`)
+    const { code, message } = parseError(body)
+    super(`The server answered ${status} to ${request.method} ${request.path}: ${message}`)
     this.status = status
     this.body = body
+    this.code = code
   }
 }
 
-/** Our server's errors are `{ error: { message } }`; what else answers is quoted. */
-function sentence(body: Buffer): string {
+/** Our server's errors are `{ error: { code, message } }`; what else answers is quoted. */
+function parseError(body: Buffer): { code?: string; message: string } {
   try {
     const { error } = JSON.parse(body.toString())
-    if (typeof error?.message === 'string') return error.message
+    if (typeof error?.message === 'string') return error
   } catch {
     // Not JSON: quoted below.
   }
-  return `"${body.toString('latin1', 0, 200)}"`
+  return { message: `"${body.toString('latin1', 0, 200)}"` }
 }
 
 export interface HttpClientOptions {

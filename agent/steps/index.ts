@@ -1,7 +1,11 @@
 import type { Steps } from '../run-steps.ts'
+import { bootEntry } from './boot-entry.ts'
 import { checkMachine } from './check-machine.ts'
+import { growRoot } from './grow-root.ts'
 import { inventory } from './inventory.ts'
 import { readImage } from './read-image.ts'
+import { resetIdentity } from './reset-identity.ts'
+import { setIdentity } from './set-identity.ts'
 import { wipeDisk } from './wipe-disk.ts'
 import { writeImage } from './write-image.ts'
 
@@ -11,6 +15,10 @@ export const STEPS: Steps = {
   diskless: { inventory },
   others: {
     'write-image': writeImage,
+    'grow-root': growRoot,
+    'reset-identity': resetIdentity,
+    'set-identity': setIdentity,
+    'boot-entry': bootEntry,
     'read-image': readImage,
     'wipe-disk': wipeDisk,
   },

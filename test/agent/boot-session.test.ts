@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import { bootSession } from '#agent/boot-session.ts'
+import { exec } from '#agent/exec.ts'
+import { sha256 } from '#agent/http-chunk-client.ts'
+import { readDisks } from '#agent/inventory/disks.ts'
+import { isZero } from '#agent/pipeline/verify-pieces.ts'
+import { CHUNK_BYTES } from '#protocol/image.ts'
+import type { Image } from '#protocol/image-info.ts'
+import { createInventory } from '#test/support/inventory.ts'
+import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
+import { bootToken, queueRun, readRun } from '#test/support/test-agent.ts'
+import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+
+const DISK_BYTES = 12 * CHUNK_BYTES
+
+describe('a boot of the agent', { skip: NEEDS_ROOT }, () => {
+  let app: TestApp
+  let mac: string
+  let count = 0
+  before(async () => {
+    app = await openTestApp({ env: { STAMPEDE_TRUST_RELAYED: '1' } })
+  })
+  after(() => app[Symbol.asyncDispose]())
+  beforeEach(() => {
+    mac = `52:54:00:00:03:${(++count).toString(16).padStart(2, '0')}`
+  })
+
+  async function boot(disks: LoopDevice[], signal = new AbortController().signal) {
+    const found = await readDisks(
+      exec,
+      disks.map(({ path }) => path),
+    )
+    const paths = new Set(disks.map(({ path }) => path))
+    const lines: string[] = []
+    const after = await bootSession({
+      settings: {
+        serverUrl: `http://127.0.0.1:${app.port}`,
+        mac,
+        bootToken: await bootToken(app, mac),
+      },
+      inventory: createInventory({ disks: found.filter(({ path }) => paths.has(path)) }),
+      print: (text) => void lines.push(text),
+      signal,
+    })
+    return { after, lines }
+  }
+
+  it('of a machine that has no run sends the inventory and reboots', async () => {
+    await using disk = await openLoopDevice({ sizeBytes: DISK_BYTES })
+    const { after } = await boot([disk])
+    assert.equal(after, 'reboot')
+    const { body } = await app.call('GET', `/api/machines/${mac}`)
+    assert.partialDeepStrictEqual(body, { inventory: { disks: [{ path: disk.path }] } })
+  })
+
+  it('captures a disk, and the next one deploys it to another: both with a receipt', async () => {
+    const content = randomBytes(DISK_BYTES)
+    content.fill(0, 2 * CHUNK_BYTES, 6 * CHUNK_BYTES)
+    await using source = await openLoopDevice({ content })
+    const disk = { path: source.path }
+    const capture = await queueRun(app, mac, { workflow: 'capture', image: 'golden', disk })
+    const captured = await boot([source])
+    assert.equal(captured.after, 'reboot')
+
+    const { body: image } = await app.call<Image>('GET', '/api/images/golden')
+    assert.equal(image.sizeBytes, DISK_BYTES)
+    assert.partialDeepStrictEqual(await readRun(app, capture.id), {
+      state: 'succeeded',
+      steps: [{ name: 'check-machine' }, { name: 'read-image', state: 'succeeded' }],
+      receipt: { imageDigest: image.digest, bytesRead: DISK_BYTES },
+    })
+
+    await using target = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+    const deploy = await queueRun(app, mac, {
+      workflow: 'deploy',
+      image: 'golden',
+      disk: { path: target.path },
+      after: 'poweroff',
+      grow: false,
+      identity: 'keep',
+    })
+    assert.equal((await boot([target])).after, 'poweroff')
+    assert.equal(await target.digest(), await source.digest())
+    const run = await readRun(app, deploy.id)
+    assert.partialDeepStrictEqual(run, {
+      state: 'succeeded',
+      receipt: {
+        imageName: 'golden',
+        imageDigest: image.digest,
+        imageVerified: true,
+        bytesVerified: DISK_BYTES,
+        disk: { path: target.path, sizeBytes: DISK_BYTES },
+      },
+    })
+    assert.ok(run.log.some(({ text }) => text.includes('write-image')))
+    const written = run.steps.find(({ name }) => name === 'write-image')!
+    assert.equal(written.bytesDone, written.bytesTotal)
+    assert.equal(written.bytesTotal, 2 * DISK_BYTES)
+  })
+
+  it('wipes a disk', async () => {
+    await using disk = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+    const { id } = await queueRun(app, mac, { workflow: 'wipe', disk: { path: disk.path } })
+    await boot([disk])
+    assert.equal((await readRun(app, id)).state, 'succeeded')
+    assert.equal(await disk.digest(), sha256(Buffer.alloc(DISK_BYTES)))
+  })
+
+  it('ends failed with its reason where no disk is the one meant, and touches none', async () => {
+    await using disk = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+    const before = await disk.digest()
+    const { id } = await queueRun(app, mac, { workflow: 'wipe', disk: { serial: 'OTHER' } })
+    await assert.rejects(boot([disk]), /No disk fits/)
+    assert.partialDeepStrictEqual(await readRun(app, id), {
+      state: 'failed',
+      steps: [{ name: 'check-machine', state: 'failed' }, { state: 'skipped' }],
+    })
+    assert.match((await readRun(app, id)).error!, /Step "check-machine" failed: No disk fits/)
+    assert.equal(await disk.digest(), before)
+  })
+
+  it('fails by the hash of a chunk that the store lost, and the disk does not boot', async () => {
+    const content = randomBytes(DISK_BYTES)
+    await app.call('PUT', '/api/images/damaged', content)
+    const hash = sha256(content.subarray(5 * CHUNK_BYTES, 6 * CHUNK_BYTES))
+    await rm(join(app.dataFolder, 'store', hash.slice(0, 2), `${hash.slice(2)}.gz`))
+    await using disk = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+    const { id } = await queueRun(app, mac, {
+      workflow: 'deploy',
+      image: 'damaged',
+      disk: { path: disk.path },
+    })
+    await assert.rejects(boot([disk]), new RegExp(`Step "write-image" failed: .*${hash}`))
+    const run = await readRun(app, id)
+    assert.equal(run.state, 'failed')
+    assert.equal(run.receipt, null)
+    assert.ok(isZero((await disk.content()).subarray(0, CHUNK_BYTES)))
+  })
+
+  it('stops within seconds when the run is cancelled', async () => {
+    await using disk = await openLoopDevice({ sizeBytes: 40_000 * CHUNK_BYTES })
+    const { id } = await queueRun(app, mac, {
+      workflow: 'capture',
+      image: 'endless',
+      disk: { path: disk.path },
+    })
+    const booted = boot([disk])
+    while ((await readRun(app, id)).state !== 'running') await pause()
+    await app.call('POST', `/api/runs/${id}/cancel`)
+    await booted
+    const run = await readRun(app, id)
+    assert.equal(run.state, 'cancelled')
+    assert.equal((await app.call('GET', '/api/images/endless')).status, 404)
+  })
+})
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 50))
+}
