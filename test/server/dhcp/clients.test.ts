@@ -97,6 +97,7 @@ describe('real DHCP clients', { skip: NEEDS_ROOT, concurrency: 2 }, () => {
   it('perfdhcp, as a relay of 50 machines at 20 a second, loses nothing', async () => {
     await using lab = await openDhcpLab({ range: '10.77.0.100-10.77.0.199' })
     const host = await lab.network.openHost({ address: '10.77.0.2/24' })
+    await host.run('ping', ['-c', '1', '-w', '10', '10.77.0.1']) // until its port carries packets
     // A new address is probed for half a second, so the default patience of 1 s would be tight.
     const args = ['-4', '-r', '20', '-n', '50', '-R', '50', '-d', '5', '-W', '3000000']
     const output = await host.run('perfdhcp', [...args, '-l', 'eth0', '10.77.0.1'])
