@@ -4,7 +4,6 @@ import type { Lease as LeaseResource } from '#protocol/lease.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
-import { isUniqueViolation } from './failures.ts'
 import { leases } from './schema.ts'
 
 type LeaseRow = typeof leases.$inferSelect
@@ -17,8 +16,8 @@ export interface Lease {
   expiresAt: Date
 }
 
-/** Attempts at a save that another server's save came between. */
-const SAVE_ATTEMPTS = 3
+/** Taken by whoever saves a lease, in this process or another. */
+const LEASES_LOCK = 7_823_463
 
 /** Leases that survive a restart: what the DHCP server's LeaseStore asks for. */
 export function createDatabaseLeaseStore(db: Database) {
@@ -37,40 +36,22 @@ export function createDatabaseLeaseStore(db: Database) {
     async list(): Promise<Lease[]> {
       return (await db.select().from(leases)).map(toLease)
     },
-    async save(lease: Lease, now: Date): Promise<boolean> {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await db.transaction((tx) => save(tx, lease, now))
-        } catch (err) {
-          // Two saves for one machine met: the second now sees what the first did.
-          if (!isUniqueViolation(err) || attempt === SAVE_ATTEMPTS) throw err
-        }
-      }
+    save(lease: Lease, now: Date): Promise<boolean> {
+      return db.transaction((tx) => save(tx, lease, now))
     },
   }
 }
 
 async function save(tx: Transaction, lease: Lease, now: Date): Promise<boolean> {
-  const [present] = await tx
-    .select()
-    .from(leases)
-    .where(eq(leases.address, lease.address))
-    .for('update')
+  // A lease is about a machine and an address at once, so two saves can meet on either.
+  await tx.execute(sql`select pg_advisory_xact_lock(${LEASES_LOCK})`)
+  const [present] = await tx.select().from(leases).where(eq(leases.address, lease.address))
   const held = present && present.state !== 'released' && present.expiresAt > now
   if (held && present.mac !== lease.mac) return false
   if (lease.state !== 'declined')
-    await tx
-      .delete(leases)
-      .where(
-        and(
-          eq(leases.mac, lease.mac),
-          ne(leases.state, 'declined'),
-          ne(leases.address, lease.address),
-        ),
-      )
+    await tx.delete(leases).where(and(eq(leases.mac, lease.mac), ne(leases.state, 'declined')))
   const row = { ...lease, hostname: lease.hostname ?? null }
-  if (present) await tx.update(leases).set(row).where(eq(leases.address, lease.address))
-  else await tx.insert(leases).values(row)
+  await tx.insert(leases).values(row).onConflictDoUpdate({ target: leases.address, set: row })
   await recordEvent(tx, 'lease', toResource(row))
   return true
 }
