@@ -40,7 +40,7 @@ export const UNUSED_DEPENDENCIES =
 /** Programs, wherever they are below the packages' bin and sbin folders. Busybox fills the gaps. */
 export const TOOLS = words(`
   addpart blkdiscard blkid blockdev delpart findmnt fsfreeze fstrim
-  flock losetup lsblk mount partx resizepart sfdisk umount wipefs
+  flock losetup lsblk mount partx resizepart sfdisk umount unshare wipefs
   dmsetup lvm mdadm sgdisk growpart efibootmgr dmidecode
   debugfs dumpe2fs e2fsck e2image mke2fs resize2fs tune2fs
   mkfs.xfs xfs_db xfs_growfs xfs_io xfs_repair

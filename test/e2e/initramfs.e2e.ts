@@ -3,10 +3,13 @@ import { mkdtempDisposable, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { before, describe, it } from 'node:test'
+import type { Inventory } from '#protocol/inventory.ts'
+import { AGENT_ENTRY } from '../../initramfs/agent-bundle.ts'
 import { buildInitramfs } from '../../initramfs/build.ts'
 import type { InitramfsManifest } from '../../initramfs/build.ts'
 import { TOOLS } from '../../initramfs/recipe.ts'
 import { openHelloServer, openInitramfsMachine } from '../support/initramfs-machine.ts'
+import type { InitramfsMachineOptions } from '../support/initramfs-machine.ts'
 
 const MAC = '52:54:00:12:34:56'
 const FIXTURE_AGENT = resolve(import.meta.dirname, '../fixtures/initramfs-agent.ts')
@@ -14,6 +17,8 @@ const FIXTURE_AGENT = resolve(import.meta.dirname, '../fixtures/initramfs-agent.
 const DEADLINE_MS = 180_000
 const FAIL_ON = /Kernel panic/
 const CARD = ['-device', `virtio-net-pci,netdev=net0,mac=${MAC}`]
+const OPTIONS = { agentEntry: FIXTURE_AGENT, firmware: false, refresh: false }
+const DISK_BYTES = 64 * 1024 * 1024
 const KERNEL_ARGUMENTS = ['console=tty0', 'console=ttyS0', 'rootfstype=ramfs', 'quiet', 'panic=1']
 
 describe('initramfs', () => {
@@ -23,15 +28,14 @@ describe('initramfs', () => {
 
   before(async () => {
     folder = folders.use(await mkdtempDisposable(join(tmpdir(), 'stampede-initramfs-'))).path
-    const options = { agentEntry: FIXTURE_AGENT, firmware: false, refresh: false }
-    manifest = await buildInitramfs({ ...options, outputFolder: folder })
+    manifest = await buildInitramfs({ ...OPTIONS, outputFolder: folder })
     return () => folders.disposeAsync()
   })
 
-  function boot(args: string[], options: { devices?: string[]; memoryMib?: number } = {}) {
-    const { devices = CARD, memoryMib = 768 } = options
+  function boot(args: string[], options: Partial<InitramfsMachineOptions> = {}) {
     const words = [...KERNEL_ARGUMENTS, `stampede.mac=${MAC}`, ...args]
-    return openInitramfsMachine({ folder, devices, memoryMib, arguments: words })
+    const usual = { folder, devices: CARD, memoryMib: 768, arguments: words }
+    return openInitramfsMachine({ ...usual, ...options })
   }
 
   it('is at most 80 MB', () => {
@@ -39,37 +43,52 @@ describe('initramfs', () => {
   })
 
   it('is not built again for the same inputs', async () => {
-    const options = { agentEntry: FIXTURE_AGENT, firmware: false, refresh: false }
-    assert.deepEqual(await buildInitramfs({ ...options, outputFolder: folder }), manifest)
+    assert.deepEqual(await buildInitramfs({ ...OPTIONS, outputFolder: folder }), manifest)
   })
 
-  it('starts the agent through the card it booted from, in 512 MB, and powers off', async () => {
+  it('brings the agent to its hello through the card it booted from, in 512 MB', async () => {
+    const real = join(folder, 'real')
+    await buildInitramfs({ ...OPTIONS, agentEntry: AGENT_ENTRY, outputFolder: real })
     const disk = join(folder, 'usb.img')
     await writeFile(disk, '')
-    await truncate(disk, 64 * 1024 * 1024)
-    await using server = await openHelloServer({})
+    await truncate(disk, DISK_BYTES)
+    await using server = await openHelloServer({ sessionToken: 'session', run: null })
     const otherCard = ['-netdev', 'user,id=other', '-device', 'virtio-net-pci,netdev=other']
     const ours = ['-device', `e1000,netdev=net0,mac=${MAC}`]
     const usb = ['-device', 'qemu-xhci', '-device', 'usb-storage,drive=u0']
     const drive = ['-drive', `if=none,id=u0,format=raw,file=${disk}`]
-    await using machine = await boot(
-      [`stampede.url=${server.url}`, 'stampede.token=secret-token', 'test.after=poweroff'],
-      { devices: [...otherCard, ...ours, ...usb, ...drive], memoryMib: 512 },
-    )
+    const devices = [otherCard, ours, usb, drive].flat()
+    const words = [`stampede.url=${server.url}`, 'stampede.token=secret-token']
+    await using machine = await boot(words, { folder: real, devices, memoryMib: 512 })
     await machine.console.waitFor(/Asking for an address on eth\d \(52:54:00:12:34:56\)/, {
       deadlineMs: DEADLINE_MS,
       failOn: FAIL_ON,
     })
-    await machine.console.waitFor(/stampede: Powering off/, {
+    await machine.console.waitFor(/stampede: Rebooting/, {
       deadlineMs: DEADLINE_MS,
       failOn: /ERROR/,
     })
     await machine.ended
     const { path, body } = await server.hello
     assert.equal(path, '/agent/hello')
+    const usbDisk = { path: '/dev/sda', sizeBytes: DISK_BYTES, transport: 'usb' }
     assert.partialDeepStrictEqual(body, { mac: MAC, bootToken: 'secret-token' })
-    assert.match(String(body['disks']), /sda +64M/, 'the USB disk is there when the agent starts')
+    assert.partialDeepStrictEqual((body['inventory'] as Inventory).disks, [usbDisk])
     assert.doesNotMatch(await machine.console.text(), /secret-token/)
+  })
+
+  it('powers off when the agent asks for it', async () => {
+    await using server = await openHelloServer({})
+    const words = [`stampede.url=${server.url}`, 'test.after=poweroff']
+    await using machine = await boot(words)
+    await machine.console.waitFor(/stampede: Powering off/, {
+      deadlineMs: DEADLINE_MS,
+      failOn: /ERROR/,
+    })
+    await machine.ended
+    const { body } = await server.hello
+    const { uptimeSeconds, availableKib } = body
+    process.stdout.write(`first request after ${uptimeSeconds} s, ${availableKib} KiB available\n`)
   })
 
   it('leaves the error on screen, counts down and reboots when the agent fails', async () => {
