@@ -17,7 +17,7 @@ export interface Lease {
 }
 
 /** Taken by whoever saves a lease, in this process or another. */
-const LEASES_LOCK = 7_823_463
+const LEASES_LOCK = 7_823_464
 
 /** Leases that survive a restart: what the DHCP server's LeaseStore asks for. */
 export function createDatabaseLeaseStore(db: Database) {
