@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CHUNK_BYTES } from '#protocol/image.ts'
+import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
+import { openServerProcess, type ServerProcess } from '#test/support/server-process.ts'
+
+const MAIN = resolve(import.meta.dirname, '../../agent/main.ts')
+const DISK_BYTES = 96 * CHUNK_BYTES
+const SECTORS_OF_CHUNK = CHUNK_BYTES / 512
+
+describe('stampede-agent on any Linux', { skip: NEEDS_ROOT }, () => {
+  let server: ServerProcess
+  let source: LoopDevice
+  before(async () => {
+    server = await openServerProcess()
+    const content = randomBytes(DISK_BYTES)
+    content.fill(0, 4 * CHUNK_BYTES, 12 * CHUNK_BYTES)
+    source = await openLoopDevice({ content })
+  })
+  after(async () => {
+    await source[Symbol.asyncDispose]()
+    await server[Symbol.asyncDispose]()
+  })
+
+  function start(args: string[], token = server.token) {
+    const child = spawn(process.execPath, [MAIN, ...args], {
+      env: { ...process.env, STAMPEDE_TOKEN: token },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const output = { stdout: '', stderr: '' }
+    child.stdout.on('data', (text) => (output.stdout += String(text)))
+    child.stderr.on('data', (text) => (output.stderr += String(text)))
+    const ended = once(child, 'close').then(([exitCode]) => ({ exitCode, ...output }))
+    return { child, ended }
+  }
+
+  const common = (disk: LoopDevice) => [
+    '--disk',
+    disk.path,
+    '--server',
+    server.url,
+    '--image',
+    'golden',
+  ]
+
+  it('captures a disk', async () => {
+    const { exitCode, stdout, stderr } = await start(['capture', ...common(source)]).ended
+    assert.equal(exitCode, 0, stderr)
+    assert.partialDeepStrictEqual(JSON.parse(stdout), { imageName: 'golden' })
+    const url = `${server.url}/api/images/golden`
+    const headers = { authorization: `Bearer ${server.token}` }
+    const image: unknown = await (await fetch(url, { headers })).json()
+    assert.partialDeepStrictEqual(image, { sizeBytes: DISK_BYTES, sectorBytes: 512 })
+  })
+
+  it('deploys it byte for byte to another', async () => {
+    await using target = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+    const { exitCode, stdout, stderr } = await start(['deploy', '--yes', ...common(target)]).ended
+    assert.equal(exitCode, 0, stderr)
+    assert.partialDeepStrictEqual(JSON.parse(stdout), { imageVerified: true })
+    assert.equal(await target.digest(), await source.digest())
+  })
+
+  it('goes on when the server was killed in the middle and comes back', async () => {
+    await using target = await openLoopDevice({ sizeBytes: DISK_BYTES })
+    const { child, ended } = start(['deploy', '--yes', ...common(target)])
+    while ((await stat(target.file)).blocks < 10 * SECTORS_OF_CHUNK && child.exitCode === null)
+      await sleep(2)
+    await server.kill()
+    const written = (await stat(target.file)).blocks
+    assert.equal(child.exitCode, null)
+    assert.ok(written < 80 * SECTORS_OF_CHUNK, 'The server was killed too late')
+    await server.start()
+    const { exitCode, stderr } = await ended
+    assert.equal(exitCode, 0, stderr)
+    assert.match(stderr, /trying again/)
+    assert.equal(await target.digest(), await source.digest())
+  })
+
+  it('erases nothing unasked where nobody can be asked', async () => {
+    await using target = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+    const before = await target.digest()
+    const { exitCode, stderr } = await start(['deploy', ...common(target)]).ended
+    assert.equal(exitCode, 1)
+    assert.match(stderr, /say --yes/)
+    assert.equal(await target.digest(), before)
+  })
+
+  it('refuses a disk that is too small, and says so', async () => {
+    await using target = await openLoopDevice({ content: randomBytes(CHUNK_BYTES) })
+    const before = await target.digest()
+    const { exitCode, stderr } = await start(['deploy', '--yes', ...common(target)]).ended
+    assert.equal(exitCode, 1)
+    assert.match(stderr, /choose another disk or image/)
+    assert.equal(await target.digest(), before)
+  })
+
+  it('tells an unknown image, a wrong token and a wrong call apart', async () => {
+    const unknown = await start(['deploy', '--yes', ...common(source).with(-1, 'absent')]).ended
+    assert.equal(unknown.exitCode, 1)
+    assert.match(unknown.stderr, /no image "absent"/)
+    const refused = await start(['deploy', '--yes', ...common(source)], 'wrong').ended
+    assert.equal(refused.exitCode, 1)
+    assert.match(refused.stderr, /401/)
+    const partition = await start(['capture', ...common(source).with(1, '/dev/null')]).ended
+    assert.match(partition.stderr, /"\/dev\/null" is no disk/)
+    assert.equal((await start(['deploy']).ended).exitCode, 2)
+  })
+
+  it('stops when it is interrupted, and leaves no bootable disk', async () => {
+    await using target = await openLoopDevice({ sizeBytes: DISK_BYTES })
+    const { child, ended } = start(['deploy', '--yes', ...common(target)])
+    while ((await stat(target.file)).blocks < 10 * SECTORS_OF_CHUNK && child.exitCode === null)
+      await sleep(2)
+    child.kill('SIGINT')
+    const { exitCode, stderr } = await ended
+    assert.equal(exitCode, 1)
+    assert.match(stderr, /stopped by SIGINT/)
+    const content = await target.content()
+    assert.ok(content.subarray(0, CHUNK_BYTES).equals(Buffer.alloc(CHUNK_BYTES)))
+  })
+})
