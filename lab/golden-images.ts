@@ -3,8 +3,9 @@ import { mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { cacheFolder, cacheKey } from './cache.ts'
 import { debianMirror } from './debian-mirror.ts'
+import { openLock } from './lock.ts'
 import { makeDisk } from './golden-disk.ts'
-import { COMMON_PACKAGES, DPKG_EXCLUDES, GOLDEN_RECIPES, SUITE } from './golden-recipes.ts'
+import { COMMON_PACKAGES, DPKG_FILTERS, GOLDEN_RECIPES, SUITE } from './golden-recipes.ts'
 import type { GoldenName } from './golden-recipes.ts'
 import { makeTree, packBaseTree } from './golden-tree.ts'
 
@@ -30,6 +31,8 @@ export async function goldenImage(
   const key = await cacheKey(INPUTS, [name])
   const image = path.join(cache, `golden-${name}-${key}.raw`)
   if (existsSync(image)) return image
+  await using _lock = await openLock(path.join(cache, 'making.lock'), progress)
+  if (existsSync(image)) return image // another process made it meanwhile
 
   const tarball = await baseTree(cache, progress)
   const folder = await makeWorkFolder(cache)
@@ -50,7 +53,7 @@ export async function goldenImage(
 }
 
 async function baseTree(cache: string, progress: Progress): Promise<string> {
-  const values = [SUITE, ...COMMON_PACKAGES, ...DPKG_EXCLUDES]
+  const values = [SUITE, ...COMMON_PACKAGES, ...DPKG_FILTERS]
   const tarball = path.join(cache, `base-${await cacheKey(['golden-tree.ts'], values)}.tar.zst`)
   if (existsSync(tarball)) return tarball
 

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { run } from './command.ts'
 import {
   COMMON_PACKAGES,
-  DPKG_EXCLUDES,
+  DPKG_FILTERS,
   ESP_VOLUME_ID,
   GOLDEN_PASSWORD,
   MASKED_UNITS,
@@ -43,10 +43,7 @@ export async function makeTree(tarball: string, tree: string, recipe: GoldenReci
 function commonFiles(mirror: string): Record<string, string> {
   return {
     '/etc/apt/sources.list': `deb ${mirror} ${SUITE} main\n`,
-    '/etc/dpkg/dpkg.cfg.d/lab': [
-      'force-unsafe-io\n',
-      ...DPKG_EXCLUDES.map((glob) => `path-exclude=${glob}\n`),
-    ].join(''),
+    '/etc/dpkg/dpkg.cfg.d/lab': ['force-unsafe-io', ...DPKG_FILTERS, ''].join('\n'),
     // No service starts while packages are installed (invoke-rc.d(8)).
     '/usr/sbin/policy-rc.d': '#!/bin/sh\nexit 101\n',
     '/etc/initramfs-tools/conf.d/lab': 'MODULES=most\nCOMPRESS=zstd\n',

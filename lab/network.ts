@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import ipaddr from 'ipaddr.js'
 import { run } from './command.ts'
+import { isAlive } from './process.ts'
 
 const DEFAULT_SUBNET = '10.203.0.0/24'
 /** Where `ip netns` keeps the namespaces that have a name. */
@@ -140,14 +141,6 @@ async function removeLeftovers(): Promise<void> {
     const pid = NAMESPACE_PATTERN.exec(name)?.[1]
     // Two processes may tidy up at once; then the loser finds nothing to delete.
     if (pid && !isAlive(Number(pid))) await removeNamespace(name).catch(() => undefined)
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 
