@@ -1,3 +1,4 @@
+import './thread-pool.ts'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { bootSession } from './boot-session.ts'
