@@ -2,11 +2,15 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { findAgentFile } from './agent-files.ts'
 import { agentRoutes } from './api/agent-routes.ts'
 import { bootRoutes } from './api/boot-routes.ts'
+import { chunkRoutes } from './api/chunk-routes.ts'
 import { installDocs } from './api/docs-routes.ts'
 import { openEventFeed } from './api/event-feed.ts'
 import { eventRoutes } from './api/event-routes.ts'
+import { exportRoutes } from './api/export-routes.ts'
 import { healthRoutes } from './api/health-routes.ts'
+import { imageRoutes } from './api/image-routes.ts'
 import { leaseRoutes } from './api/lease-routes.ts'
+import { linkRoutes } from './api/link-routes.ts'
 import { machineRoutes } from './api/machine-routes.ts'
 import { runRoutes } from './api/run-routes.ts'
 import type { BootFiles } from './boot-files.ts'
@@ -15,6 +19,7 @@ import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.t
 import { openDatabase, type OpenedDatabase } from './db/database.ts'
 import { findSession } from './db/tokens.ts'
 import { openHttp } from './http-server.ts'
+import { openImageService } from './image-service.ts'
 import { listen } from './http-listen.ts'
 import { createMetrics } from './metrics.ts'
 import { openNetwork } from './network.ts'
@@ -54,6 +59,7 @@ export async function openApp(
   const { db } = database
   const metrics = createMetrics(db)
   const feed = opened.use(await openEventFeed(database))
+  const library = opened.use(await openImageService({ config, database, log, now }))
   const ticker = opened.use(openTicker({ database, log, now }))
 
   // Known for good when the port is open, which comes last.
@@ -73,6 +79,10 @@ export async function openApp(
   await http.register(runRoutes({ database, now }), { prefix: '/api' })
   await http.register(leaseRoutes({ db }), { prefix: '/api' })
   await http.register(eventRoutes({ feed, stopping }), { prefix: '/api' })
+  await http.register(imageRoutes({ database, library }), { prefix: '/api' })
+  await http.register(chunkRoutes({ database, library }))
+  await http.register(exportRoutes({ database, library }))
+  await http.register(linkRoutes({ database, library, serverUrl: () => url, now }))
   await http.register(agentRoutes({ database, now }), { prefix: '/agent' })
   await http.register(
     bootRoutes({

@@ -1,0 +1,178 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { CHUNK_BYTES, MANIFEST_MEDIA_TYPE } from '#protocol/image.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import { ErrorSchema, Sha256Text } from '#protocol/shapes.ts'
+import type { OpenedDatabase } from '#server/db/database.ts'
+import { findManifest } from '#server/db/image-queries.ts'
+import { hashChunk } from '#server/images/chunk-codec.ts'
+import { inflateMember } from '#server/images/gzip-member.ts'
+import { NotFoundError, UnprocessableError } from './errors.ts'
+import { rethrowImageError } from './image-errors.ts'
+import type { ImageLibrary } from './image-library.ts'
+import {
+  checkMayReadChunk,
+  checkMayReadManifest,
+  checkMayWrite,
+  uploadHolder,
+} from './principal-images.ts'
+
+export interface ChunkRoutesOptions {
+  database: OpenedDatabase
+  library: ImageLibrary
+}
+
+/** 1 MiB that does not compress, and what gzip adds. */
+const MAX_CHUNK_BODY_BYTES = CHUNK_BYTES + 65_536
+const MAX_ASKED = 4096
+const IMMUTABLE = 'private, max-age=31536000, immutable'
+const tags = ['chunks']
+const config = { access: 'admin-or-agent' } as const
+const ChunkParams = Type.Object({ sha256: Sha256Text })
+const DigestParams = Type.Object({ digest: Sha256Text })
+
+/** What agents read images from and write them to. */
+export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyPluginAsyncTypebox {
+  const { store } = library
+  return async (app) => {
+    await app.register(putRoute(library))
+
+    app.get(
+      '/images/by-digest/:digest',
+      { config, schema: { tags, summary: 'The manifest, byte by byte', params: DigestParams } },
+      async (request, reply) => {
+        const digest = parseSha256(request.params.digest)
+        checkMayReadManifest(request, digest)
+        const manifest = await findManifest(database.db, digest)
+        if (!manifest) throw new NotFoundError(`There is no image with digest ${digest}`)
+        return reply
+          .type(MANIFEST_MEDIA_TYPE)
+          .header('etag', `"${digest}"`)
+          .header('cache-control', IMMUTABLE)
+          .send(Buffer.from(manifest))
+      },
+    )
+
+    app.get(
+      '/chunks/:sha256',
+      {
+        config,
+        exposeHeadRoute: false,
+        schema: { tags, summary: 'A chunk as it is stored: one gzip member', params: ChunkParams },
+      },
+      async (request, reply) => {
+        const hash = parseSha256(request.params.sha256)
+        await checkMayReadChunk(request, hash, library).catch(rethrowImageError)
+        const { bytes, codec } = await store.read(hash).catch((err: unknown) => {
+          request.log.error({ err, hash }, 'Chunk could not be read')
+          return rethrowImageError(err)
+        })
+        return reply
+          .type(codec === 'gzip' ? 'application/gzip' : 'application/zstd')
+          .header('cache-control', IMMUTABLE)
+          .send(bytes)
+      },
+    )
+
+    app.head(
+      '/chunks/:sha256',
+      { config, schema: { tags, summary: 'Whether a chunk is there', params: ChunkParams } },
+      async (request, reply) => {
+        const hash = parseSha256(request.params.sha256)
+        const isCapture =
+          request.principal.kind === 'agent' &&
+          request.principal.session.run?.workflow === 'capture'
+        if (isCapture) await library.touch(uploadHolder(request))
+        else await checkMayReadChunk(request, hash, library).catch(rethrowImageError)
+        const size = (await store.touch([hash]).catch(rethrowImageError)).get(hash)
+        if (!size) return reply.code(404).send()
+        return reply
+          .type('application/gzip')
+          .header('content-length', size.storedBytes)
+          .header('cache-control', IMMUTABLE)
+          .send()
+      },
+    )
+
+    app.post(
+      '/chunks/missing',
+      {
+        config,
+        schema: {
+          tags,
+          summary: 'Which of these chunks the store lacks; the others are kept for this upload',
+          body: Type.Object({ sha256: Type.Array(Sha256Text, { maxItems: MAX_ASKED }) }),
+          response: { 200: Type.Object({ missing: Type.Array(Sha256Text) }) },
+        },
+      },
+      async (request) => {
+        checkMayWrite(request)
+        await library.touch(uploadHolder(request))
+        const asked = [...new Set(request.body.sha256.map(parseSha256))]
+        const present = await store.touch(asked).catch(rethrowImageError)
+        return { missing: asked.filter((hash) => !present.has(hash)) }
+      },
+    )
+  }
+}
+
+function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
+  const { store } = library
+
+  async function putChunk(hash: Sha256, bytes: Uint8Array): Promise<void> {
+    const content = await inflateMember(bytes)
+    const actual = await hashChunk(content)
+    if (actual !== hash)
+      throw new UnprocessableError(
+        `The chunk's content has the hash ${actual}, not ${hash}; send it under its own`,
+        'wrong-hash',
+      )
+    await store.putIfAbsent(hash, bytes)
+  }
+
+  return async (app) => {
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+    app.put(
+      '/chunks/:sha256',
+      {
+        config,
+        schema: {
+          tags,
+          summary: 'Store a chunk: exactly one gzip member of at most 1 MiB of content',
+          params: ChunkParams,
+          response: { 200: Type.Null(), 201: Type.Null(), 422: ErrorSchema },
+        },
+      },
+      async (request, reply) => {
+        checkMayWrite(request)
+        const hash = parseSha256(request.params.sha256)
+        await library.touch(uploadHolder(request))
+        try {
+          if ((await store.touch([hash])).has(hash)) return await reply.code(200).send(null)
+          await putChunk(hash, await readBounded(request.raw))
+          return await reply.code(201).send(null)
+        } catch (err) {
+          return rethrowImageError(err)
+        }
+      },
+    )
+  }
+}
+
+async function readBounded(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let length = 0
+  for await (const part of body) {
+    length += part.length
+    // Read on to its end, or the caller would be cut off before the answer.
+    if (length <= MAX_CHUNK_BODY_BYTES) parts.push(part)
+    else if (length > 16 * MAX_CHUNK_BODY_BYTES) break
+  }
+  if (length > MAX_CHUNK_BODY_BYTES)
+    throw new UnprocessableError(
+      `The chunk has more than ${MAX_CHUNK_BODY_BYTES} bytes; a chunk is at most 1 MiB of content`,
+      'chunk-too-large',
+    )
+  return Buffer.concat(parts)
+}

@@ -1,0 +1,40 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { parseSha256 } from '#protocol/sha256.ts'
+import type { OpenedDatabase } from '#server/db/database.ts'
+import { findImage } from '#server/db/image-queries.ts'
+import { NotFoundError } from './errors.ts'
+import type { ImageLibrary } from './image-library.ts'
+import { exportedName, sendExport } from './send-export.ts'
+
+export interface ExportRoutesOptions {
+  database: OpenedDatabase
+  library: ImageLibrary
+}
+
+const Params = Type.Object({ file: Type.String() })
+
+/** Whole images for `curl | gunzip | dd` and whatever else reads gzip. */
+export function exportRoutes({
+  database,
+  library,
+}: ExportRoutesOptions): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.route({
+      method: ['GET', 'HEAD'],
+      url: '/images/:file',
+      schema: {
+        tags: ['images'],
+        summary: 'The whole image as {name}.img.gz; Range, ETag and If-Range are honoured',
+        params: Params,
+      },
+      handler: async (request, reply) => {
+        const name = exportedName(request.params.file)
+        const image = await findImage(database.db, name)
+        const opened = image && (await library.findExport(parseSha256(image.digest)))
+        if (!opened) throw new NotFoundError(`There is no image "${name}"`)
+        return sendExport(request, reply, opened, { fileName: request.params.file })
+      },
+    })
+  }
+}

@@ -1,0 +1,28 @@
+import {
+  ChunkCorruptError,
+  ChunkMissingError,
+  StoreFullError,
+  StoreUnreachableError,
+} from '#server/images/chunk-store.ts'
+import { ManifestRefusedError } from '#server/images/check-image.ts'
+import { MemberDecodeError } from '#server/images/gzip-member.ts'
+import { ImageRefusedError } from '#server/images/import-error.ts'
+import { NotFoundError, RequestError, UnavailableError, UnprocessableError } from './errors.ts'
+
+/** Throws what the caller is told for an error of the image store; anything else as it is. */
+export function rethrowImageError(err: unknown): never {
+  if (err instanceof ImageRefusedError)
+    throw err.code === 'image-too-large'
+      ? new RequestError(413, err.code, err.message)
+      : new UnprocessableError(err.message, err.code)
+  if (err instanceof ManifestRefusedError)
+    throw new UnprocessableError(err.message, 'refused-manifest')
+  if (err instanceof MemberDecodeError)
+    throw new UnprocessableError(`The chunk is refused: ${err.message}`, 'refused-chunk')
+  if (err instanceof ChunkMissingError) throw new NotFoundError(err.message, 'chunk-missing')
+  if (err instanceof ChunkCorruptError) throw new RequestError(500, 'chunk-corrupt', err.message)
+  if (err instanceof StoreFullError) throw new RequestError(507, 'store-full', err.message)
+  if (err instanceof StoreUnreachableError)
+    throw new UnavailableError(err.message, 'store-unreachable')
+  throw err
+}

@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto'
+import type { FastifyBaseLogger } from 'fastify'
+import type { Image, ImageInfo } from '#protocol/image-info.ts'
+import { decodeSegment } from '#protocol/image.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import type { OpenedDatabase } from '#server/db/database.ts'
+import {
+  allManifests,
+  findExport,
+  findManifest,
+  getLayout,
+  pruneManifests,
+  saveImage,
+} from '#server/db/image-queries.ts'
+import { pruneLinks } from '#server/db/links.ts'
+import { closeUpload, oldestUploadStart, SERVER_UPLOAD, touchUpload } from '#server/db/uploads.ts'
+import { checkImage, parseManifest } from '#server/images/check-image.ts'
+import { readContent } from '#server/images/chunk-codec.ts'
+import type { ChunkStore } from '#server/images/chunk-store.ts'
+import type { CommitLock } from '#server/images/commit-lock.ts'
+import { exportImage } from '#server/images/export-image.ts'
+import { HashSet } from '#server/images/hash-set.ts'
+import { digestOf, importImage, type SectorBytes } from '#server/images/import-image.ts'
+import { segmentExportBytes } from '#server/images/layout.ts'
+import { sweepChunks } from '#server/images/sweep.ts'
+
+export interface ImageLibraryOptions {
+  database: OpenedDatabase
+  store: ChunkStore
+  lock: CommitLock
+  spoolFolder: string
+  maxImageBytes: number
+  log: FastifyBaseLogger
+  /** When links expire. All else goes by the clock of the store's file system. */
+  now: () => Date
+}
+
+export interface Upload {
+  name: string
+  body: AsyncIterable<Uint8Array>
+  sectorBytes: SectorBytes | undefined
+  /** Where it came from, for people. */
+  source: string | undefined
+}
+
+export interface OpenedExport {
+  totalBytes: number
+  /** Changes with the bytes, not with the content alone. */
+  etag: string
+  read: (range: { start: number; end: number }) => AsyncGenerator<Uint8Array>
+}
+
+export interface ImageLibrary extends AsyncDisposable {
+  readonly store: ChunkStore
+  /** Reads an upload to its end and makes an image of it. */
+  upload(upload: Upload): Promise<Image>
+  /** Makes an image of chunks that are in the store. `holder` put them. */
+  commit(name: string, manifest: Uint8Array, holder: string, info?: ImageInfo): Promise<Image>
+  /** Keeps what the holder stores from being swept. Cheap when called for every chunk. */
+  touch(holder: string): Promise<void>
+  findExport(digest: Sha256): Promise<OpenedExport | undefined>
+  /** Whether the chunk, or segment, is one of the image with this digest. */
+  isChunkOf(hash: Sha256, digest: Sha256): Promise<boolean>
+  /** Removes the chunks that nothing needs, in the background. */
+  sweepSoon(): void
+  /** The same at once; how many chunks that were. */
+  sweep(): Promise<number>
+}
+
+/** An open upload is written down again this often; idle ones end after a day. */
+const TOUCH_MILLISECONDS = 60_000
+const SWEEP_MILLISECONDS = 3_600_000
+/** Sets of chunk hashes kept for agents that ask chunk by chunk. */
+const KEPT_CHUNK_SETS = 16
+
+/** The images of one server: store, database and lock brought together. */
+export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
+  const { database, store, lock, log, now } = options
+  const { db } = database
+  const touchedAt = new Map<string, number>()
+  const exporting = new Map<Sha256, number>()
+  const chunkSets = new Map<Sha256, Promise<HashSet>>()
+  let sweeping: Promise<unknown> = Promise.resolve()
+  let isSweepQueued = false
+
+  async function touch(holder: string): Promise<void> {
+    const last = touchedAt.get(holder)
+    if (last !== undefined && Date.now() - last < TOUCH_MILLISECONDS) return
+    await touchUpload(db, holder, new Date())
+    touchedAt.set(holder, Date.now())
+  }
+
+  async function close(holder: string): Promise<void> {
+    touchedAt.delete(holder)
+    await closeUpload(db, holder)
+  }
+
+  async function commit(
+    name: string,
+    manifest: Uint8Array,
+    holder: string,
+    info: ImageInfo = {},
+  ): Promise<Image> {
+    const parsed = parseManifest(manifest)
+    await touch(holder)
+    const image = await lock.shared(async () => {
+      const checked = await checkImage(store, parsed)
+      await store.flush()
+      const digest = digestOf(manifest)
+      return saveImage(db, { name, digest, manifest, info, ...checked }, new Date())
+    })
+    await database.flush()
+    await close(holder)
+    sweepSoon() // what the name meant before may be garbage now
+    return image
+  }
+
+  async function upload({ name, body, sectorBytes, source }: Upload): Promise<Image> {
+    const holder = SERVER_UPLOAD + randomUUID()
+    await touch(holder)
+    const touching = setInterval(() => {
+      touch(holder).catch((err: unknown) => log.warn({ err, holder }, 'Upload could not be kept'))
+    }, TOUCH_MILLISECONDS)
+    try {
+      const imported = await importImage(body, { ...options, sectorBytes })
+      const info = { ...imported.info, ...(source !== undefined && { source }) }
+      return await commit(name, imported.manifest, holder, info)
+    } catch (err) {
+      await close(holder)
+      sweepSoon()
+      throw err
+    } finally {
+      clearInterval(touching)
+    }
+  }
+
+  /** One at a time: the cutoff is taken when it begins. */
+  function sweep(): Promise<number> {
+    const done = sweeping.then(async () => {
+      const started = new Date()
+      const oldest = await oldestUploadStart(db, started)
+      const cutoff = oldest && oldest < started ? oldest : started
+      await pruneLinks(db, now())
+      await pruneManifests(db, [...exporting.keys()], now())
+      const manifests = allManifests(db)
+      const exclusively: CommitLock['exclusive'] = (work) => lock.exclusive(work)
+      const removed = await sweepChunks({ store, exclusively, cutoff, manifests })
+      if (removed > 0) log.info({ removed }, 'Swept chunks that no image needs')
+      return removed
+    })
+    sweeping = done.catch(() => {})
+    return done
+  }
+
+  function sweepSoon(): void {
+    if (isSweepQueued) return
+    isSweepQueued = true
+    void sweeping.then(() => {
+      isSweepQueued = false
+      sweep().catch((err: unknown) => log.error({ err }, 'Failed to sweep the chunk store'))
+    })
+  }
+
+  async function loadChunkSet(digest: Sha256): Promise<HashSet> {
+    const set = new HashSet()
+    const manifest = await findManifest(db, digest)
+    for (const segment of manifest ? parseManifest(manifest).segments : []) {
+      if (segment === null) continue
+      set.add(parseSha256(segment))
+      for (const reference of decodeSegment(await readContent(store, parseSha256(segment))))
+        if (reference !== 'zero' && reference !== 'unused') set.add(reference)
+    }
+    return set
+  }
+
+  async function* held(
+    digest: Sha256,
+    content: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array> {
+    exporting.set(digest, (exporting.get(digest) ?? 0) + 1)
+    try {
+      yield* content
+    } finally {
+      const others = exporting.get(digest)! - 1
+      if (others > 0) exporting.set(digest, others)
+      else exporting.delete(digest)
+    }
+  }
+
+  const sweepTimer = setInterval(sweepSoon, SWEEP_MILLISECONDS)
+
+  return {
+    store,
+    upload,
+    commit,
+    touch,
+    sweep,
+    sweepSoon,
+
+    async findExport(digest) {
+      const found = await findExport(db, digest)
+      if (!found) return undefined
+      const { sizeBytes, segmentBytes } = found
+      const segments = parseManifest(found.manifest).segments.map((hash, index) => ({
+        hash: hash === null ? null : parseSha256(hash),
+        exportBytes: segmentBytes.get(index) ?? segmentExportBytes(sizeBytes, index, undefined),
+      }))
+      const loadLayout = (index: number) => getLayout(db, digest, index)
+      return {
+        totalBytes: found.exportBytes,
+        etag: `"${digest}-${found.layoutHash.slice(0, 16)}"`,
+        read: (range) =>
+          held(digest, exportImage(store, { digest, sizeBytes, segments, loadLayout }, range)),
+      }
+    },
+
+    async isChunkOf(hash, digest) {
+      let set = chunkSets.get(digest)
+      if (!set) {
+        set = loadChunkSet(digest)
+        chunkSets.set(digest, set)
+        set.catch(() => chunkSets.delete(digest))
+        if (chunkSets.size > KEPT_CHUNK_SETS) chunkSets.delete(chunkSets.keys().next().value!)
+      }
+      return (await set).has(hash)
+    },
+
+    async [Symbol.asyncDispose]() {
+      clearInterval(sweepTimer)
+      await sweeping
+    },
+  }
+}

@@ -1,0 +1,176 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { type Image, ImageLinkSchema } from '#protocol/image-info.ts'
+import { parseSha256 } from '#protocol/sha256.ts'
+import { ErrorSchema, IMAGE_NAME_PATTERN, ImageName } from '#protocol/shapes.ts'
+import type { OpenedDatabase } from '#server/db/database.ts'
+import { findImage } from '#server/db/image-queries.ts'
+import { findLink, type Link, saveLink } from '#server/db/links.ts'
+import { createToken, hashToken } from './auth.ts'
+import { NotFoundError } from './errors.ts'
+import { rethrowImageError } from './image-errors.ts'
+import type { ImageLibrary } from './image-library.ts'
+import { exportedName, EXPORT_SUFFIX, sendExport } from './send-export.ts'
+import { discardRest, receiveUpload } from './upload-body.ts'
+
+export interface LinkRoutesOptions {
+  database: OpenedDatabase
+  library: ImageLibrary
+  serverUrl: () => string
+  now: () => Date
+  /** The image of a run's link went out whole in one unranged answer. */
+  onDelivered?: (runId: string, bytes: number) => Promise<void>
+  /** What was sent to a run's upload link became an image, or not. */
+  onUploaded?: (runId: string, result: { image: Image } | { error: string }) => Promise<void>
+}
+
+const DEFAULT_LINK_SECONDS = 24 * 3600
+const MAX_LINK_SECONDS = 30 * 24 * 3600
+const MAX_TOKEN_CHARACTERS = 128
+
+/** Addresses that need no header, for clients that can send none. */
+export function linkRoutes(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    await app.register(createRoute(options), { prefix: '/api' })
+    await app.register(downloadRoute(options))
+    await app.register(uploadRoute(options))
+  }
+}
+
+/** Makes a link; its address is the only place where the token is. */
+export async function createLink(
+  { database, serverUrl }: Pick<LinkRoutesOptions, 'database' | 'serverUrl'>,
+  link: Link,
+): Promise<string> {
+  const token = createToken()
+  await saveLink(database.db, hashToken(token), link)
+  const suffix = link.kind === 'download' ? EXPORT_SUFFIX : ''
+  return `${serverUrl()}/l/${token}/${link.imageName}${suffix}`
+}
+
+function createRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
+  const { database, now } = options
+  return async (app) => {
+    app.post(
+      '/images/:name/links',
+      {
+        schema: {
+          tags: ['images'],
+          summary: 'Make an expiring address of the image that needs no header',
+          params: Type.Object({ name: ImageName }),
+          body: Type.Optional(
+            Type.Object(
+              {
+                expiresInSeconds: Type.Optional(
+                  Type.Integer({ minimum: 1, maximum: MAX_LINK_SECONDS }),
+                ),
+              },
+              { additionalProperties: false },
+            ),
+          ),
+          response: { 201: ImageLinkSchema, 404: ErrorSchema },
+        },
+      },
+      async ({ params: { name }, body }, reply) => {
+        const image = await findImage(database.db, name)
+        if (!image) throw new NotFoundError(`There is no image "${name}"`)
+        const seconds = body?.expiresInSeconds ?? DEFAULT_LINK_SECONDS
+        const expiresAt = new Date(now().getTime() + seconds * 1000)
+        const url = await createLink(options, {
+          kind: 'download',
+          imageName: name,
+          digest: parseSha256(image.digest),
+          runId: null,
+          expiresAt,
+        })
+        return reply.code(201).send({ url, expiresAt: expiresAt.toISOString() })
+      },
+    )
+  }
+}
+
+const LinkParams = Type.Object({
+  token: Type.String({ maxLength: MAX_TOKEN_CHARACTERS }),
+  file: Type.String(),
+})
+
+async function getLink(
+  { database, now }: LinkRoutesOptions,
+  kind: Link['kind'],
+  token: string,
+  imageName: string,
+): Promise<Link> {
+  const link = await findLink(database.db, hashToken(token), now())
+  // One answer for every reason: who guesses learns nothing.
+  if (!link || link.kind !== kind || link.imageName !== imageName)
+    throw new NotFoundError('The link is not valid, or it expired; ask for a new one')
+  return link
+}
+
+function downloadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.route({
+      method: ['GET', 'HEAD'],
+      url: '/l/:token/:file',
+      config: { access: 'public' },
+      schema: { tags: ['images'], summary: 'An image by its link', params: LinkParams },
+      handler: async (request, reply) => {
+        const { token, file } = request.params
+        const link = await getLink(options, 'download', token, exportedName(file))
+        const opened = link.digest && (await options.library.findExport(link.digest))
+        if (!opened) throw new NotFoundError('The image of this link was deleted')
+        const { runId } = link
+        return sendExport(request, reply, opened, {
+          fileName: file,
+          ...(runId !== null && {
+            onDelivered: async (bytes: number) => options.onDelivered?.(runId, bytes),
+          }),
+        })
+      },
+    })
+  }
+}
+
+/** BOOTy posts a form of one file, and does not read our answer. */
+function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+    app.route({
+      method: ['POST', 'PUT'],
+      url: '/l/:token/:file',
+      config: { access: 'public' },
+      schema: {
+        tags: ['images'],
+        summary: 'Upload an image by a link',
+        params: Type.Object({
+          token: LinkParams.properties.token,
+          file: Type.String({ pattern: IMAGE_NAME_PATTERN }),
+        }),
+      },
+      handler: async (request, reply) => {
+        const { token, file: name } = request.params
+        const { runId } = await getLink(options, 'upload', token, name)
+        const tell = async (result: { image: Image } | { error: string }) => {
+          if (runId !== null) await options.onUploaded?.(runId, result)
+        }
+        try {
+          const { content, fileName } = await receiveUpload(request.raw)
+          const image = await options.library.upload({
+            name,
+            body: content,
+            sectorBytes: undefined,
+            source: fileName === undefined ? undefined : `upload of ${fileName}`,
+          })
+          await tell({ image })
+          return await reply.code(201).send(image)
+        } catch (err) {
+          request.log.warn({ err, image: name }, 'Upload failed')
+          await tell({ error: (err as Error).message })
+          discardRest(request.raw)
+          return rethrowImageError(err)
+        }
+      },
+    })
+  }
+}

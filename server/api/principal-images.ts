@@ -1,0 +1,45 @@
+import type { FastifyRequest } from 'fastify'
+import type { Sha256 } from '#protocol/sha256.ts'
+import { ForbiddenError } from './errors.ts'
+import type { ImageLibrary } from './image-library.ts'
+
+/** What an agent may do with chunks and images; the admin token may do everything. */
+
+/** Whose upload the chunks of this caller belong to. */
+export function uploadHolder({ principal }: FastifyRequest): string {
+  return principal.kind === 'agent' ? `run:${principal.session.run?.id}` : 'user:admin'
+}
+
+/** Throws ForbiddenError for an agent whose run is no capture. */
+export function checkMayWrite({ principal }: FastifyRequest): void {
+  if (principal.kind === 'agent' && principal.session.run?.workflow !== 'capture')
+    throw new ForbiddenError('Only a capture may store chunks and images')
+}
+
+/** Throws ForbiddenError for an agent that captures another image. */
+export function checkMayWriteImage(request: FastifyRequest, name: string): void {
+  checkMayWrite(request)
+  const { principal } = request
+  if (principal.kind === 'agent' && principal.session.run?.image !== name)
+    throw new ForbiddenError(
+      `This run captures image "${principal.session.run?.image}", not "${name}"`,
+    )
+}
+
+/** Throws ForbiddenError for an agent whose run is about another image. */
+export function checkMayReadManifest({ principal }: FastifyRequest, digest: Sha256): void {
+  if (principal.kind === 'agent' && principal.session.run?.imageDigest !== digest)
+    throw new ForbiddenError("An agent may only read its run's own image")
+}
+
+/** Throws ForbiddenError for an agent whose run's image has no such chunk. */
+export async function checkMayReadChunk(
+  { principal }: FastifyRequest,
+  hash: Sha256,
+  library: ImageLibrary,
+): Promise<void> {
+  if (principal.kind !== 'agent') return
+  const digest = principal.session.run?.imageDigest
+  if (!digest || !(await library.isChunkOf(hash, digest)))
+    throw new ForbiddenError("An agent may only read the chunks of its run's own image")
+}

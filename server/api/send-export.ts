@@ -1,0 +1,74 @@
+import { Readable } from 'node:stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { parseRange } from './byte-range.ts'
+import { NotFoundError } from './errors.ts'
+import type { OpenedExport } from './image-library.ts'
+
+export interface SendExportOptions {
+  /** For a file manager that saves what it got. */
+  fileName: string
+  /** Called once the whole image went out in this one answer. */
+  onDelivered?: (bytes: number) => Promise<void>
+}
+
+/** Answers with the image or the range asked for (RFC 9110 §13 and §14), HEAD included. */
+export function sendExport(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  opened: OpenedExport,
+  { fileName, onDelivered }: SendExportOptions,
+): FastifyReply {
+  const { totalBytes, etag } = opened
+  // Never Content-Encoding: the image is the gzip file, and clients unpack it themselves.
+  void reply
+    .type('application/gzip')
+    .header('etag', etag)
+    .header('accept-ranges', 'bytes')
+    .header('cache-control', 'private, no-cache')
+    .header('content-disposition', `attachment; filename="${fileName}"`)
+  if (isListed(request.headers['if-none-match'], etag)) return reply.code(304).send()
+  if (request.headers['if-match'] !== undefined && !isListed(request.headers['if-match'], etag))
+    return reply.code(412).send()
+
+  const ifRange = request.headers['if-range']
+  const isCurrent = ifRange === undefined || ifRange === etag
+  const range = isCurrent ? parseRange(request.headers.range, totalBytes) : 'whole'
+  if (range === 'unsatisfiable')
+    return reply.code(416).header('content-range', `bytes */${totalBytes}`).send()
+  const { start, end } = range === 'whole' ? { start: 0, end: totalBytes } : range
+  void reply.header('content-length', end - start)
+  if (range !== 'whole')
+    void reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${totalBytes}`)
+  if (request.method === 'HEAD') return reply.send(Readable.from([]))
+  if (range === 'whole' && onDelivered) notifyDelivery(request, reply, totalBytes, onDelivered)
+  return reply.send(Readable.from(opened.read({ start, end }), { objectMode: false }))
+}
+
+/** No client tells that it got everything; that its socket took the last byte is all we know. */
+function notifyDelivery(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  totalBytes: number,
+  onDelivered: (bytes: number) => Promise<void>,
+): void {
+  reply.raw.once('finish', () => {
+    onDelivered(totalBytes).catch((err: unknown) =>
+      request.log.error({ err }, 'Delivered image could not be recorded'),
+    )
+  })
+}
+
+function isListed(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false
+  const tags = header.split(',').map((tag) => tag.trim().replace(/^W\//, ''))
+  return tags.includes('*') || tags.includes(etag)
+}
+
+export const EXPORT_SUFFIX = '.img.gz'
+
+/** Image name of `debian-13.img.gz`. Throws NotFoundError. */
+export function exportedName(fileName: string): string {
+  if (!fileName.endsWith(EXPORT_SUFFIX))
+    throw new NotFoundError(`There is no "${fileName}"; images end in ${EXPORT_SUFFIX}`)
+  return fileName.slice(0, -EXPORT_SUFFIX.length)
+}

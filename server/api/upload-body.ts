@@ -1,0 +1,83 @@
+import type { IncomingMessage } from 'node:http'
+import busboy from 'busboy'
+import { BadRequestError, RequestError } from './errors.ts'
+
+export interface UploadBody {
+  content: AsyncIterable<Uint8Array>
+  /** As the uploader calls it. */
+  fileName: string | undefined
+}
+
+/** A connection over which nothing came for so long is given up. */
+const IDLE_MILLISECONDS = 120_000
+/** What a refused uploader still sends is read for so long, so that it can read our answer. */
+const DISCARD_MILLISECONDS = 10_000
+const MAX_PARTS = 100
+
+/** The content of an upload: the body itself, or the first file of a form. */
+export function receiveUpload(request: IncomingMessage): UploadBody | Promise<UploadBody> {
+  const isForm = /^multipart\/form-data/i.test(request.headers['content-type'] ?? '')
+  if (isForm) return receiveForm(request)
+  return { content: withIdleLimit(request, request), fileName: undefined }
+}
+
+/** What follows the first file, such as a second closing boundary, is not looked at. */
+async function receiveForm(request: IncomingMessage): Promise<UploadBody> {
+  const found = Promise.withResolvers<UploadBody>()
+  const form = openForm(request)
+  let isFirst = true
+  form.on('file', (_field, file, { filename }) => {
+    // Heard at every moment, or an upload that breaks off would end the process.
+    file.on('error', () => {})
+    if (!isFirst) return file.resume()
+    isFirst = false
+    found.resolve({ content: withIdleLimit(file, request), fileName: filename || undefined })
+  })
+  form.on('close', () =>
+    found.reject(new BadRequestError('The form has no file; send one part with a file name')),
+  )
+  form.on('error', (cause) => found.reject(brokenForm(cause)))
+  request.on('error', (cause) => form.destroy(cause))
+  request.pipe(form)
+  return found.promise
+}
+
+function openForm({ headers }: IncomingMessage): busboy.Busboy {
+  try {
+    return busboy({ headers, limits: { parts: MAX_PARTS } })
+  } catch (cause) {
+    throw brokenForm(cause)
+  }
+}
+
+function brokenForm(cause: unknown): BadRequestError {
+  return new BadRequestError(`The form is not valid: ${(cause as Error).message}`, 'broken-form')
+}
+
+async function* withIdleLimit(
+  content: AsyncIterable<Uint8Array>,
+  request: IncomingMessage,
+): AsyncGenerator<Uint8Array> {
+  const iterator = content[Symbol.asyncIterator]()
+  const stalled = new RequestError(
+    408,
+    'upload-stalled',
+    `Nothing came for ${IDLE_MILLISECONDS / 1000} seconds; upload the image again`,
+  )
+  // Not closed at the end: that would cut the connection before the answer is out.
+  for (;;) {
+    const timer = setTimeout(() => request.destroy(stalled), IDLE_MILLISECONDS)
+    const { value, done } = await iterator.next().finally(() => clearTimeout(timer))
+    if (done) return
+    yield value
+  }
+}
+
+/** Lets the rest of a refused body pass by for a while. */
+export function discardRest(request: IncomingMessage): void {
+  request.unpipe()
+  request.resume()
+  if (request.complete || request.destroyed) return
+  const timer = setTimeout(() => request.destroy(), DISCARD_MILLISECONDS)
+  request.once('close', () => clearTimeout(timer))
+}

@@ -1,0 +1,161 @@
+import {
+  CHUNK_BYTES,
+  chunkLength,
+  type ChunkReference,
+  decodeSegment,
+  SEGMENT_CHUNKS,
+  segmentLength,
+} from '#protocol/image.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
+import { inflateChunk, readContent } from './chunk-codec.ts'
+import { ChunkCorruptError, type ChunkStore } from './chunk-store.ts'
+import { encodeStamp } from './export-stamp.ts'
+import { statedLength, storedMember } from './gzip-member.ts'
+import { type LayoutEntry, layoutEntry, memberLength, type SegmentLayout } from './layout.ts'
+import { zeroMember } from './zero-member.ts'
+
+/** What an export needs to know; all of it is fixed when the image commits. */
+export type ExportSource = {
+  digest: Sha256
+  sizeBytes: number
+  segments: readonly {
+    /** Null: zeros only. */
+    hash: Sha256 | null
+    /** In the export. */
+    exportBytes: number
+  }[]
+  loadLayout: (segmentIndex: number) => Promise<SegmentLayout>
+}
+
+/** A part of the export whose length is known before its bytes are. */
+type Part = { length: number; load: () => Promise<Uint8Array> }
+
+/** Parts read ahead of the client, about 1 MiB at most each. */
+const READ_AHEAD = 4
+/** Constant members that go out in one piece, so that a sparse disk is not a kilobyte at a time. */
+const ZERO_RUN_CHUNKS = 256
+
+/**
+ * Bytes `[start, end)` of the `.img.gz` of an image, as they lie in the store. Throws an error of
+ * the store when a chunk is missing or is not what the layout says; then what went out must not
+ * look complete.
+ */
+export async function* exportImage(
+  store: ChunkStore,
+  source: ExportSource,
+  { start, end }: { start: number; end: number },
+): AsyncGenerator<Uint8Array> {
+  const ahead: Promise<Uint8Array>[] = []
+  let partEnd = 0
+  for await (const { length, load } of partsOf(store, source, start)) {
+    const partStart = partEnd
+    partEnd += length
+    if (partEnd <= start) continue
+    if (partStart >= end) break
+    const from = Math.max(0, start - partStart)
+    const bytes = load().then((whole) => whole.subarray(from, end - partStart))
+    bytes.catch(() => {}) // awaited in its turn, or never if the client leaves
+    ahead.push(bytes)
+    if (ahead.length >= READ_AHEAD) yield await ahead.shift()!
+  }
+  for (const bytes of ahead) yield await bytes
+}
+
+/** All parts from the first byte on; whole segments that end before `start` are one part each. */
+async function* partsOf(
+  store: ChunkStore,
+  source: ExportSource,
+  start: number,
+): AsyncGenerator<Part> {
+  const stamp = encodeStamp(source)
+  yield { length: stamp.length, load: async () => stamp }
+  let segmentStart = stamp.length
+  for (const [index, { hash, exportBytes }] of source.segments.entries()) {
+    if (segmentStart + exportBytes <= start)
+      yield {
+        length: exportBytes,
+        load: () => Promise.reject(new Error('Skipped parts are not read')),
+      }
+    else if (hash === null) yield* zeroParts(source.sizeBytes, index)
+    else yield* storedParts(store, source, index, hash)
+    segmentStart += exportBytes
+  }
+}
+
+function* zeroParts(sizeBytes: number, segmentIndex: number): Generator<Part> {
+  const count = segmentLength(sizeBytes, segmentIndex)
+  yield* zeroRun(sizeBytes, segmentIndex * SEGMENT_CHUNKS, count)
+}
+
+async function* storedParts(
+  store: ChunkStore,
+  source: ExportSource,
+  segmentIndex: number,
+  hash: Sha256,
+): AsyncGenerator<Part> {
+  const segment = decodeSegment(await readContent(store, hash))
+  const layout = await source.loadLayout(segmentIndex)
+  const first = segmentIndex * SEGMENT_CHUNKS
+  for (let at = 0; at < segment.length;) {
+    let run = 0
+    while (at + run < segment.length && layoutEntry(layout, at + run).kind === 'zero') run++
+    yield* zeroRun(source.sizeBytes, first + at, run)
+    at += run
+    if (at === segment.length) break
+    const entry = layoutEntry(layout, at)
+    const contentBytes = chunkLength(source.sizeBytes, first + at)
+    const reference = segment[at]!
+    yield {
+      length: memberLength(entry, contentBytes),
+      load: () => loadMember(store, reference, entry, contentBytes),
+    }
+    at++
+  }
+}
+
+function* zeroRun(sizeBytes: number, firstIndex: number, count: number): Generator<Part> {
+  for (let index = firstIndex; index < firstIndex + count;) {
+    const contentBytes = chunkLength(sizeBytes, index)
+    const run = contentBytes < CHUNK_BYTES ? 1 : Math.min(ZERO_RUN_CHUNKS, wholeChunks(index))
+    yield {
+      length: run * zeroMember(contentBytes).length,
+      load: async () => repeated(zeroMember(contentBytes), run),
+    }
+    index += run
+  }
+
+  /** Those of the rest of the run that are not the short last one of the disk. */
+  function wholeChunks(index: number): number {
+    const rest = firstIndex + count - index
+    return chunkLength(sizeBytes, index + rest - 1) < CHUNK_BYTES ? rest - 1 : rest
+  }
+}
+
+let longRun: Uint8Array | undefined
+
+function repeated(member: Uint8Array, count: number): Uint8Array {
+  if (count === 1) return member
+  longRun ??= Buffer.concat(Array<Uint8Array>(ZERO_RUN_CHUNKS).fill(member))
+  return longRun.subarray(0, count * member.length)
+}
+
+async function loadMember(
+  store: ChunkStore,
+  reference: ChunkReference,
+  entry: LayoutEntry,
+  contentBytes: number,
+): Promise<Uint8Array> {
+  if (reference === 'zero' || reference === 'unused')
+    throw new Error('The layout of an image does not belong to its segment')
+  const stored = await store.read(reference)
+  const { bytes, codec } = stored
+  if (entry.kind !== codec || entry.storedBytes !== bytes.length)
+    throw new ChunkCorruptError(
+      reference,
+      `it is ${bytes.length} bytes of ${codec}, not ${JSON.stringify(entry)} as when the image was made`,
+    )
+  if (codec === 'zstd') return storedMember(await inflateChunk(stored))
+  if (statedLength(bytes) !== contentBytes)
+    throw new ChunkCorruptError(reference, `its trailer does not state ${contentBytes} bytes`)
+  return bytes
+}
