@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { ACTIVE_RUN_STATES, FINAL_RUN_STATES } from '#protocol/run.ts'
 import type { Database } from './db/database.ts'
-import { countImages } from './db/image-digest.ts'
+import { sumImages } from './db/image-digest.ts'
 import { countRunsByState } from './db/runs.ts'
 
 export interface Metrics {
@@ -32,7 +32,19 @@ export function createMetrics(db: Database): Metrics {
     help: 'Images in the library',
     registers,
     async collect() {
-      this.set(await countImages(db))
+      this.set((await sumImages(db)).images)
+    },
+  })
+  new Gauge({
+    name: 'stampede_image_bytes',
+    help: 'Bytes of all images: of their disks, of content in them, and of their chunks as stored',
+    labelNames: ['kind'],
+    registers,
+    async collect() {
+      const { sizeBytes, contentBytes, storedBytes } = await sumImages(db)
+      this.set({ kind: 'size' }, sizeBytes)
+      this.set({ kind: 'content' }, contentBytes)
+      this.set({ kind: 'stored' }, storedBytes)
     },
   })
   return {

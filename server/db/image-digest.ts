@@ -1,4 +1,4 @@
-import { and, eq } from 'drizzle-orm'
+import { and, count, eq, sum } from 'drizzle-orm'
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
@@ -37,6 +37,23 @@ export async function findPinnedImage(
   return { ...sizes, ...(info && { info }) }
 }
 
-export async function countImages(db: Database): Promise<number> {
-  return db.$count(images)
+/** For figures: chunks that images share count for each of them. */
+export async function sumImages(
+  db: Database,
+): Promise<{ images: number; sizeBytes: number; contentBytes: number; storedBytes: number }> {
+  const [row] = await db
+    .select({
+      images: count(),
+      sizeBytes: sum(manifests.sizeBytes).mapWith(Number),
+      contentBytes: sum(manifests.contentBytes).mapWith(Number),
+      storedBytes: sum(manifests.storedBytes).mapWith(Number),
+    })
+    .from(images)
+    .innerJoin(manifests, eq(images.digest, manifests.digest))
+  return {
+    images: row?.images ?? 0,
+    sizeBytes: row?.sizeBytes ?? 0,
+    contentBytes: row?.contentBytes ?? 0,
+    storedBytes: row?.storedBytes ?? 0,
+  }
 }

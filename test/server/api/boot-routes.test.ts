@@ -114,3 +114,20 @@ describeOnEveryDatabase('boot routes for askers from beyond the link', (_open, d
     assert.equal(machine.body.lastSeenAt, app.clock.now().toISOString())
   })
 })
+
+describeOnEveryDatabase('boot routes for unknown machines', (_open, database) => {
+  for (const [policy, isRemembered] of [
+    ['local', true],
+    ['ignore', false],
+  ] as const)
+    it(`send them to their disk under the policy ${policy}`, async () => {
+      const env = { STAMPEDE_TRUST_RELAYED: '1', STAMPEDE_UNKNOWN: policy }
+      await using app = await openTestApp({ database, env })
+      const mac = '52:54:00:00:01:01'
+      const { body } = await app.call<string>('GET', `/boot/${mac}.ipxe`, undefined, PUBLIC)
+      assert.match(body, /sanboot/)
+      assert.doesNotMatch(body, /stampede\.token=/)
+      const { status } = await app.call('GET', `/api/machines/${mac}`)
+      assert.equal(status, isRemembered ? 200 : 404)
+    })
+})
