@@ -2,6 +2,9 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { findAgentFile } from './agent-files.ts'
 import { agentRoutes } from './api/agent-routes.ts'
 import { bootRoutes } from './api/boot-routes.ts'
+import { bootyEnds } from './api/booty-ends.ts'
+import { reportBootyProgress } from './api/booty-progress.ts'
+import { bootyRoutes } from './api/booty-routes.ts'
 import { chunkRoutes } from './api/chunk-routes.ts'
 import { installDocs } from './api/docs-routes.ts'
 import { openEventFeed } from './api/event-feed.ts'
@@ -82,14 +85,19 @@ export async function openApp(
   await http.register(imageRoutes({ database, library }), { prefix: '/api' })
   await http.register(chunkRoutes({ database, library }))
   await http.register(exportRoutes({ database, library }))
-  await http.register(linkRoutes({ database, library, serverUrl: () => url, now }))
+  const isProven = createProof({ ...config, db, log, now })
+  const serverUrl = () => url
+  reportBootyProgress(http, { database, now })
+  const ends = bootyEnds({ database, log, now })
+  await http.register(linkRoutes({ database, library, serverUrl, now, ...ends }))
+  if (config.booty) await http.register(bootyRoutes({ database, serverUrl, isProven, now }))
   await http.register(agentRoutes({ database, now }), { prefix: '/agent' })
   await http.register(
     bootRoutes({
       database,
-      serverUrl: () => url,
+      serverUrl,
       unknown: config.unknown,
-      isProven: createProof({ ...config, db, log, now }),
+      isProven,
       bootFiles: async () => (await bootFiles?.files()) ?? new Map(),
       findAgentFile: (name) => findAgentFile(config.dataFolder, name),
       now,

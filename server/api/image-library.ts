@@ -20,6 +20,7 @@ import type { ChunkStore } from '#server/images/chunk-store.ts'
 import type { CommitLock } from '#server/images/commit-lock.ts'
 import { exportImage } from '#server/images/export-image.ts'
 import { HashSet } from '#server/images/hash-set.ts'
+import { ImageRefusedError } from '#server/images/import-error.ts'
 import { digestOf, importImage, type SectorBytes } from '#server/images/import-image.ts'
 import { segmentExportBytes } from '#server/images/layout.ts'
 import { sweepChunks } from '#server/images/sweep.ts'
@@ -39,6 +40,8 @@ export interface Upload {
   name: string
   body: AsyncIterable<Uint8Array>
   sectorBytes: SectorBytes | undefined
+  /** Any other size is refused: that of the disk that it should be the whole of. */
+  sizeBytes?: number
   /** Where it came from, for people. */
   source: string | undefined
 }
@@ -115,7 +118,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     return image
   }
 
-  async function upload({ name, body, sectorBytes, source }: Upload): Promise<Image> {
+  async function upload({ name, body, sectorBytes, sizeBytes, source }: Upload): Promise<Image> {
     const holder = SERVER_UPLOAD + randomUUID()
     await touch(holder)
     const touching = setInterval(() => {
@@ -123,6 +126,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     }, TOUCH_MILLISECONDS)
     try {
       const imported = await importImage(body, { ...options, sectorBytes })
+      if (sizeBytes !== undefined) checkWhole(imported.manifest, sizeBytes)
       const info = { ...imported.info, ...(source !== undefined && { source }) }
       return await commit(name, imported.manifest, holder, info)
     } catch (err) {
@@ -230,4 +234,14 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       await sweeping
     },
   }
+}
+
+/** A reader that gave up in the middle of a disk may still have ended its stream properly. */
+function checkWhole(manifest: Uint8Array, expectedBytes: number): void {
+  const { sizeBytes } = parseManifest(manifest)
+  if (sizeBytes === expectedBytes) return
+  throw new ImageRefusedError(
+    'not-the-whole-disk',
+    `The upload holds ${sizeBytes} bytes, but the last inventory says that the disk has ${expectedBytes}; capture it again, or take an inventory if the disk was changed`,
+  )
 }

@@ -20,6 +20,8 @@ export interface LinkRoutesOptions {
   now: () => Date
   /** The image of a run's link went out whole in one unranged answer. */
   onDelivered?: (runId: string, bytes: number) => Promise<void>
+  /** Size that the content of a run's upload link must have, if that is known. */
+  expectedUploadBytes?: (runId: string) => Promise<number | undefined>
   /** What was sent to a run's upload link became an image, or not. */
   onUploaded?: (runId: string, result: { image: Image } | { error: string }) => Promise<void>
 }
@@ -156,10 +158,12 @@ function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
         }
         try {
           const { content, fileName } = await receiveUpload(request.raw)
+          const sizeBytes = runId !== null && (await options.expectedUploadBytes?.(runId))
           const image = await options.library.upload({
             name,
             body: content,
             sectorBytes: undefined,
+            ...(sizeBytes && { sizeBytes }),
             source: fileName === undefined ? undefined : `upload of ${fileName}`,
           })
           await tell({ image })

@@ -113,6 +113,13 @@ function findRootPartition(info: ImageInfo | undefined): number {
   return volumes.length === 1 ? volumes[0]!.number : NO_PARTITION
 }
 
+/** Size of the device as the last inventory has it: what a capture of it must have, too. */
+export function findDeviceBytes(request: BootyRequest): number | undefined {
+  const choice = chooseDevice(request)
+  if (choice.kind === 'refused') return undefined
+  return request.inventory?.disks.find(({ path }) => path === choice.device)?.sizeBytes
+}
+
 type DeviceChoice =
   | { kind: 'device'; device: string; warning?: string }
   | { kind: 'refused'; reason: string }

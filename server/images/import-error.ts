@@ -15,3 +15,4 @@ export type ImageRefusal =
   | 'corrupt-upload'
   | 'unsupported-format'
   | 'refused-qcow2'
+  | 'not-the-whole-disk'

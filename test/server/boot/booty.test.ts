@@ -7,6 +7,7 @@ import {
   BootyConfigSchema,
   type BootyRequest,
   bootyAnswer,
+  findDeviceBytes,
   findBootyMac,
 } from '#server/boot/booty.ts'
 
@@ -172,6 +173,15 @@ describe('the device that BOOTy is told', () => {
       assert.equal(device, '/dev/sda')
       assert.match(warning!, /^BOOTy was told to use \/dev\/sda/)
     }
+  })
+
+  it('has the size that the inventory knows, if it knows the device', () => {
+    const disks = inventory(disk('/dev/vda', { sizeBytes: 5e9 }))
+    const request = { link, inventory: disks }
+    assert.equal(findDeviceBytes({ run: run('capture'), ...request }), 5e9)
+    const other = run('capture', { disk: { path: '/dev/sdz' } })
+    assert.equal(findDeviceBytes({ run: other, ...request }), undefined)
+    assert.equal(findDeviceBytes({ run: run('capture'), link }), undefined)
   })
 
   it('is none if hints lead to no disk', () => {
