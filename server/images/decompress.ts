@@ -66,8 +66,9 @@ async function feed(input: ByteInput, decoder: Decoder): Promise<void> {
     fedBytes += bytes.length
     const written = new Promise<void>((resolve) => decoder.write(bytes, () => resolve()))
     await Promise.race([written, ended])
-    if (!decoder.readableEnded) continue
-    // `bytesWritten` is what the decoder made use of.
+    // `bytesWritten` is what the decoder made use of: less than it got means that it is done, which
+    // shows in nothing else before its output was read.
+    if (decoder.bytesWritten === fedBytes) continue
     input.unshift(bytes.subarray(bytes.length - (fedBytes - decoder.bytesWritten)))
     return
   }

@@ -10,6 +10,7 @@ import type { Piece } from './chunk-cutter.ts'
 import { StoreFullError } from './chunk-store.ts'
 import { ImageRefusedError } from './import-error.ts'
 import { MAX_READ_BYTES, type NbdDisk, NbdError, openNbd } from './nbd-client.ts'
+import { checkQcow2Extent } from './qcow2-extent.ts'
 import { checkQcow2Header, QCOW2_HEADER_BYTES } from './qcow2-header.ts'
 
 export type Qcow2Options = {
@@ -37,6 +38,7 @@ export async function* readQcow2(input: ByteInput, options: Qcow2Options): Async
   const path = join(options.spoolFolder, `${randomUUID()}.qcow2`)
   try {
     await spool(input, path, options.maxImageBytes)
+    await checkQcow2Extent(path)
     yield* readSpooled(path)
   } finally {
     await rm(path, { force: true })
