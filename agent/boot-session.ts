@@ -3,7 +3,8 @@ import type { Inventory } from '#protocol/inventory.ts'
 import { createHttpClient } from './http.ts'
 import { createChunkClient } from './http-chunk-client.ts'
 import { openLogStream } from './log-stream.ts'
-import { SupersededError, openReporter } from './reporter.ts'
+import { createProgressLine } from './progress-line.ts'
+import { SupersededError, openReporter, type StepReporter } from './reporter.ts'
 import { runSteps } from './run-steps.ts'
 import { createRunClient, sayHello } from './server-client.ts'
 import type { AgentSettings } from './settings.ts'
@@ -74,7 +75,7 @@ async function performRun(
       inventory,
       chunks,
       steps: STEPS,
-      reporter,
+      reporter: showing(reporter, print),
       signal: stopSignal,
       log,
     })
@@ -84,4 +85,20 @@ async function performRun(
   // Whoever has the run now reports its end.
   if (!(stop.signal.reason instanceof SupersededError)) await server.result(result)
   return result
+}
+
+/** Progress goes to the screen as well: there may be nobody who can reach the server. */
+function showing(reporter: StepReporter, print: (text: string) => void): StepReporter {
+  const line = createProgressLine({ isTTY: false, write: (text) => text && print(text.trimEnd()) })
+  return {
+    started(step) {
+      reporter.started(step)
+      line.started(step)
+    },
+    progress(bytesDone, bytesTotal) {
+      reporter.progress(bytesDone, bytesTotal)
+      line.progress(bytesDone, bytesTotal)
+    },
+    ended: (step, end) => reporter.ended(step, end),
+  }
 }

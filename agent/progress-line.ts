@@ -1,4 +1,3 @@
-import type { WriteStream } from 'node:tty'
 import { formatBytes } from '#protocol/disk-choice.ts'
 import { createRate } from './rate.ts'
 import type { StepReporter } from './reporter.ts'
@@ -7,12 +6,18 @@ import type { StepReporter } from './reporter.ts'
 const TERMINAL_INTERVAL_MILLISECONDS = 200
 const FILE_INTERVAL_MILLISECONDS = 5000
 
+/** A terminal, a file, or what else shows lines. */
+export interface Screen {
+  readonly isTTY: boolean
+  write(text: string): unknown
+}
+
 export interface ProgressLine extends StepReporter {
   /** A line of its own. */
   print(text: string): void
 }
 
-export function createProgressLine(stream: WriteStream): ProgressLine {
+export function createProgressLine(stream: Screen): ProgressLine {
   const clear = stream.isTTY ? '\r\u001b[K' : ''
   const interval = stream.isTTY ? TERMINAL_INTERVAL_MILLISECONDS : FILE_INTERVAL_MILLISECONDS
   let rate = createRate(performance.now())

@@ -42,7 +42,7 @@ export async function sayHello(
       })
       return parseHelloAnswer(body)
     } catch (err) {
-      const isTaken = err instanceof HttpStatusError && err.status === 409
+      const isTaken = err instanceof HttpStatusError && err.code === 'agent-active'
       if (!isTaken || tries >= TAKEN_TRIES) throw err
       onRetry(err.message)
       await sleep(TAKEN_WAIT_SECONDS * 1000, undefined, { signal })

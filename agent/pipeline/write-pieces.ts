@@ -1,11 +1,12 @@
+import { totalmem } from 'node:os'
 import { ChunkCorruptError, type ChunkClient } from '../chunk-client.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
 import type { Piece } from './image-plan.ts'
 import { forEachConcurrently } from './workers.ts'
 
-/** Each holds a chunk twice, compressed and not: together less than 64 MiB. */
-const WRITERS = 16
+/** Each holds a chunk three times at most: compressed, inflated, and where the device takes it. */
+const WRITERS = totalmem() < 1024 ** 3 ? 8 : 16
 
 export interface WriteTarget {
   device: Device

@@ -13,16 +13,21 @@ import type { StepContext, StepOutcome } from './step.ts'
 export interface ReadImageOptions {
   /** Noted beside the image: where it came from. */
   source: string
+  /** Of the programs on the disk, as `uname -m` names it, if that is known. */
+  architecture?: string
 }
 
 export async function readImage(context: StepContext): Promise<StepOutcome> {
-  return await readImageWith(context, { source: `capture of ${context.run.machine.mac}` })
+  const { run, inventory } = context
+  // What runs on this machine is made for its processor.
+  const { architecture } = inventory
+  return await readImageWith(context, { source: `capture of ${run.machine.mac}`, architecture })
 }
 
 /** Makes the disk an image on the server, where it appears only when it is complete. */
 export async function readImageWith(
   context: StepContext,
-  { source }: ReadImageOptions,
+  noted: ReadImageOptions,
 ): Promise<StepOutcome> {
   const { run, disk, chunks, signal } = context
   if (!run.image) throw new Error('The run names no image to save the disk as')
@@ -33,7 +38,7 @@ export async function readImageWith(
   await using device = await openDevice(disk.path, 'read')
   const release = device.holdReadOnly()
   try {
-    const info = { ...(await describeContent(device, disk)), source }
+    const info = { ...(await describeContent(device, disk)), ...noted }
     const { manifest, bytesSent } = await readDisk({
       device,
       sectorBytes,
