@@ -16,13 +16,14 @@ export function configuredInterfaces(text: string): string[] {
 const OUR_NAME = 'stampede'
 
 /**
- * `match`: the card is found by its MAC address. An `ifup` without patterns needs a `name`.
+ * Without a `name`, ifup finds the card by its MAC address (interfaces(5), "Pattern matching
+ * interfaces"); an old ifup needs the name.
  */
 export function staticStanza(network: StaticNetwork, name: string | undefined): string {
   const { mac, address, gateway, nameservers } = network
   const lines = [
     CONFIG_HEADER,
-    `auto ${name ?? `/mac/${mac}=${OUR_NAME}`}`,
+    `auto ${name ?? `mac/${mac}=${OUR_NAME}`}`,
     `iface ${name ?? OUR_NAME} inet static`,
     `    address ${address}`,
     ...(gateway === undefined ? [] : [`    gateway ${gateway}`]),
@@ -58,7 +59,7 @@ function escape(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\/]/g, String.raw`\$&`)
 }
 
-/** Since when `auto /mac/…` is understood; ifupdown-ng and busybox never do. */
+/** Since when `auto mac/…` is understood; ifupdown-ng and busybox never do. */
 const PATTERNS_SINCE = [0, 8, 20]
 
 /** Whether this ifup finds cards by MAC address, by what `ifup --version` prints. */

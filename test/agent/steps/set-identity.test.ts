@@ -76,7 +76,7 @@ describe('setting the identity', { skip: !IS_ROOT && 'needs root for loop device
     assert.equal(
       await readFrom(disk, '/etc/network/interfaces'),
       `# Written by Stampede when it deployed this machine. Change it as you like.
-auto /mac/52:54:00:12:34:56=stampede
+auto mac/52:54:00:12:34:56=stampede
 iface stampede inet static
     address 192.0.2.10/24
     gateway 192.0.2.1

@@ -50,8 +50,8 @@ describe('MAC addresses in network settings', () => {
     ],
     ifupdown: [
       '/etc/network',
-      `auto /mac/${OLD}=lan\niface lan inet dhcp\n    hwaddress ether ${OLD}\n    up echo ${OLD}\n`,
-      `auto /mac/${NEW}=lan\niface lan inet dhcp\n    hwaddress ether ${NEW}\n    up echo ${OLD}\n`,
+      `auto mac/${OLD}=lan\niface lan inet dhcp\n    hwaddress ether ${OLD}\n    up echo ${OLD}\n`,
+      `auto mac/${NEW}=lan\niface lan inet dhcp\n    hwaddress ether ${NEW}\n    up echo ${OLD}\n`,
     ],
     ifcfg: [
       '/etc/sysconfig/network-scripts',
