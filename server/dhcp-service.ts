@@ -26,6 +26,9 @@ export interface DhcpOptions {
   now: () => Date
 }
 
+/** Machines that are being written to the database at one moment. */
+const MAX_PENDING_MACHINES = 256
+
 /** DHCP in the configured mode. Throws ServiceError or SocketError. */
 export async function openDhcp(options: DhcpOptions): Promise<AsyncDisposable> {
   const { config, network, dhcp, url, db, bootFiles, log } = options
@@ -36,7 +39,7 @@ export async function openDhcp(options: DhcpOptions): Promise<AsyncDisposable> {
     ...(config.unknown === 'ignore' && {
       knows: async (mac: Mac) => (await findMachineRow(db, mac)) !== undefined,
     }),
-    onSeen: (seen: SeenMachine) => remember(options, seen),
+    onSeen: createMemory(options),
     onEvent: (event: DhcpEvent) => notice(db, event, log),
     log,
     inherited: inheritedSockets(),
@@ -76,13 +79,20 @@ function inheritedSockets(): { dhcp?: number; bootServer?: number } {
   return { ...(dhcp !== undefined && { dhcp }), ...(bootServer !== undefined && { bootServer }) }
 }
 
-/** Only what boots from the network is a machine of ours; a passing laptop is not. */
-function remember({ db, metrics, log, now }: DhcpOptions, { mac, firmware }: SeenMachine): void {
-  metrics.dhcpRequests.inc({ firmware: firmware ?? 'none' })
-  const creates = firmware !== undefined
-  seeMachine(db, mac, now(), { creates }).catch((err: unknown) =>
-    log.error({ err, mac }, 'Failed to remember a machine'),
-  )
+/**
+ * Only what boots from the network is a machine of ours; a passing laptop is not. In a flood some are
+ * not remembered: real ones ask again.
+ */
+function createMemory({ db, metrics, log, now }: DhcpOptions): (seen: SeenMachine) => void {
+  let pending = 0
+  return ({ mac, firmware }) => {
+    metrics.dhcpRequests.inc({ firmware: firmware ?? 'none' })
+    if (pending >= MAX_PENDING_MACHINES) return
+    pending += 1
+    seeMachine(db, mac, now(), { creates: firmware !== undefined })
+      .catch((err: unknown) => log.error({ err, mac }, 'Failed to remember a machine'))
+      .finally(() => (pending -= 1))
+  }
 }
 
 function notice(db: Database, event: DhcpEvent, log: FastifyBaseLogger): void {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { pruneEvents } from './db/events.ts'
+import { pruneMachines } from './db/machines.ts'
 import { pruneTokens } from './db/tokens.ts'
 import type { OpenedDatabase } from './db/database.ts'
 import { tickRuns } from './runs/moves.ts'
@@ -32,6 +33,7 @@ export function openTicker({ database, log, now }: TickerOptions): Ticker {
     prunedAt = now().getTime()
     await pruneTokens(db, now())
     await pruneEvents(db)
+    await pruneMachines(db, now())
   }
 
   async function tickOn(): Promise<void> {

@@ -16,6 +16,8 @@ const MAX_PARAM_CHARACTERS = 256
 /** Headers must arrive within this; bodies may take as long as bytes keep coming. */
 const HEADERS_TIMEOUT_MILLISECONDS = 30_000
 const KEEP_ALIVE_MILLISECONDS = 75_000
+/** A connection on which nothing moves is cut; while a large image is checked, that takes long. */
+const IDLE_MILLISECONDS = 3_600_000
 
 export interface HttpOptions extends AuthOptions {
   log: FastifyBaseLogger
@@ -29,6 +31,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     routerOptions: { maxParamLength: MAX_PARAM_CHARACTERS },
     // Uploads of a terabyte take hours; a stalled one ends by the route's own idle limit.
     requestTimeout: 0,
+    connectionTimeout: IDLE_MILLISECONDS,
     keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
     forceCloseConnections: 'idle',
     return503OnClosing: true,

@@ -26,6 +26,21 @@ import { pageOf, pageQuery } from './paging.ts'
 const Params = Type.Object({ mac: MacText })
 const tags = ['machines']
 
+/** Whoever reads a machine, changes it and puts it back sends these too; they stay as they are. */
+const IgnoredInPut = Type.Partial(
+  Type.Object({
+    mac: MacText,
+    macs: Type.Unknown(),
+    inventory: Type.Unknown(),
+    state: Type.Unknown(),
+    lastSeenAt: Type.Unknown(),
+  }),
+)
+const PutSchema = Type.Object(
+  { ...IgnoredInPut.properties, ...MachinePutSchema.properties },
+  { additionalProperties: false },
+)
+
 /** Machines by any spelling of any of their MACs. */
 export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox {
   return async (app) => {
@@ -70,7 +85,7 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
           tags,
           summary: "Enter a machine, or replace all of an operator's fields",
           params: Params,
-          body: MachinePutSchema,
+          body: PutSchema,
           response: { 200: MachineSchema, 422: ErrorSchema },
         },
       },
@@ -78,7 +93,10 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
         const mac = parseMac(params.mac)
         checkNetwork(body.network)
         const present = await findMachineRow(db, mac)
-        return saveMachine(db, mac, fieldsOf(body, defaultName(present?.mac ?? mac)))
+        const key = present?.mac ?? mac
+        if (body.mac !== undefined && ![mac, key].includes(parseMac(body.mac)))
+          throw new UnprocessableError(`The body is of machine ${body.mac}, not of ${mac}`)
+        return saveMachine(db, mac, fieldsOf(body, defaultName(key)))
       },
     )
 

@@ -1,4 +1,4 @@
-import { and, asc, eq, gt, inArray, isNull, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray, isNull, lt, ne, sql } from 'drizzle-orm'
 import type { Inventory } from '#protocol/inventory.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { Machine, MachineState } from '#protocol/machine.ts'
@@ -23,6 +23,17 @@ export type OperatorFields = Partial<
 
 /** How old `lastSeenAt` may be before it is worth a write or an event. */
 const SEEN_INTERVAL_SECONDS = 60
+
+/** Anybody on the network can make machines up: so many are kept, and for so long. */
+const MAX_DISCOVERED_MACHINES = 4096
+const DISCOVERED_SECONDS = 7 * 24 * 3600
+
+/** Nobody entered it, no agent told of it, and nothing was ever run on it. */
+const isUnclaimed = and(
+  eq(machines.entered, false),
+  isNull(machines.inventory),
+  sql`not exists (select from ${runs} where ${runs.mac} = ${machines.mac})`,
+)
 
 /** What a machine is called before somebody names it: its MAC as a host name. */
 export function defaultName(mac: Mac): string {
@@ -129,11 +140,22 @@ export async function seeMachine(
 
 async function see(tx: Transaction, mac: Mac, now: Date, creates: boolean): Promise<void> {
   const present = await findMachineRow(tx, mac)
-  if (!present && !creates) return
+  if (!present && !(creates && (await hasRoom(tx)))) return
   if (!present) await insertMachine(tx, mac, false)
   const key = present?.mac ?? mac
   await tx.update(machines).set({ lastSeenAt: now }).where(eq(machines.mac, key))
   await recordMachine(tx, key)
+}
+
+/** Whether one more machine that nobody asked for may be kept. */
+async function hasRoom(tx: Transaction): Promise<boolean> {
+  return (await tx.$count(machines, isUnclaimed)) < MAX_DISCOVERED_MACHINES
+}
+
+/** Forgets machines that were only ever seen, and not of late. */
+export async function pruneMachines(db: Database, now: Date): Promise<void> {
+  const limit = new Date(now.getTime() - DISCOVERED_SECONDS * 1000)
+  await db.delete(machines).where(and(isUnclaimed, lt(machines.lastSeenAt, limit)))
 }
 
 /** Sets `lastSeenAt` of a known machine, without an event. */
@@ -187,15 +209,7 @@ export async function saveInventory(
 async function adoptMac(tx: Transaction, machine: Mac, mac: Mac): Promise<void> {
   await tx
     .delete(machines)
-    .where(
-      and(
-        eq(machines.mac, mac),
-        sql`${machines.mac} <> ${machine}`,
-        eq(machines.entered, false),
-        isNull(machines.inventory),
-        sql`not exists (select from ${runs} where ${runs.mac} = ${machines.mac})`,
-      ),
-    )
+    .where(and(eq(machines.mac, mac), ne(machines.mac, machine), isUnclaimed))
   await tx.insert(machineMacs).values({ mac, machine }).onConflictDoNothing()
 }
 

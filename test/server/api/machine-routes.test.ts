@@ -41,6 +41,17 @@ describeOnEveryDatabase('machine routes', (_open, database) => {
     })
   })
 
+  it('takes back what it gave, changed', async () => {
+    await using app = await openTestApp({ database })
+    await app.call('PUT', URL, { name: 'rack3', tags: ['a'] })
+    const { body } = await app.call<Machine>('GET', URL)
+    const changed = { ...body, name: 'rack4', state: 'deployed', lastSeenAt: '1999' }
+    const put = await app.call('PUT', URL, changed)
+    assert.deepEqual([put.status, put.body], [200, { ...body, name: 'rack4' }])
+    const other = await app.call('PUT', '/api/machines/52:54:00:ab:cd:00', body)
+    assert.equal(other.status, 422)
+  })
+
   it('lists all machines page by page', async () => {
     await using app = await openTestApp({ database })
     const macs = ['01', '02', '03', '04', '05'].map((end) => `52:54:00:00:00:${end}`)
