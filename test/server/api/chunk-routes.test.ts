@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import type { Image } from '#protocol/image-info.ts'
+import { encodeManifest, encodeSegment } from '#protocol/image.ts'
+import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { MIB, sha256 } from '#test/support/disk-content.ts'
+
+const CHUNK = Buffer.alloc(MIB, 'content of a chunk ')
+const HASH = sha256(CHUNK)
+const ZEROS = Buffer.alloc(MIB)
+
+type Refusal = {
+  error: { code: string; message: string; details: { missing: string[] } }
+  missing: string[]
+}
+
+describe('chunks', () => {
+  let app: TestApp
+  before(async () => (app = await openTestApp()))
+  after(() => app[Symbol.asyncDispose]())
+
+  const put = (hash: string, body: Uint8Array) => app.call<Refusal>('PUT', `/chunks/${hash}`, body)
+  const missing = async (...hashes: string[]) =>
+    (await app.call<{ missing: string[] }>('POST', '/chunks/missing', { sha256: hashes })).body
+      .missing
+
+  it('refuses anything but one whole member of the right content, and stores nothing', async () => {
+    const member = gzipSync(CHUNK)
+    const flipped = Buffer.from(member)
+    flipped[member.length - 6]! ^= 1
+    const cases: Record<string, Uint8Array> = {
+      'other content': gzipSync(ZEROS),
+      'two members': Buffer.concat([member, gzipSync(new Uint8Array())]),
+      'the content in two members': Buffer.concat([
+        gzipSync(CHUNK.subarray(0, 1000)),
+        gzipSync(CHUNK.subarray(1000)),
+      ]),
+      'trailing junk': Buffer.concat([member, Buffer.from('junk')]),
+      'trailing zeros': Buffer.concat([member, Buffer.alloc(3)]),
+      'a cut member': member.subarray(0, -1),
+      'a wrong checksum': flipped,
+      'no gzip': CHUNK,
+      zstd: zstdCompressSync(CHUNK),
+      nothing: new Uint8Array(),
+      'too much content': gzipSync(Buffer.alloc(MIB + 1)),
+      'a bomb': gzipSync(Buffer.alloc(64 * MIB), { level: 9 }),
+      'a body without end': Buffer.alloc(4 * MIB, 1),
+    }
+    for (const [name, body] of Object.entries(cases)) {
+      const { status, body: answer } = await put(HASH, body)
+      assert.equal(status, 422, name)
+      assert.match(answer.error.message, /^The chunk/, name)
+      assert.deepEqual(await missing(HASH), [HASH], name)
+    }
+    assert.equal((await put('not-a-hash', member)).status, 400)
+  })
+
+  it('stores a chunk once and serves it as it came', async () => {
+    const content = Buffer.alloc(MIB, 'served as it came')
+    const hash = sha256(content)
+    const first = gzipSync(content, { level: 9 })
+    assert.equal((await app.call('HEAD', `/chunks/${hash}`)).status, 404)
+    assert.equal((await app.call('GET', `/chunks/${hash}`)).status, 404)
+    assert.equal((await put(hash, first)).status, 201)
+    assert.equal((await put(hash, gzipSync(content, { level: 1 }))).status, 200)
+    assert.equal((await put(hash, Buffer.from('not even looked at'))).status, 200)
+    const response = await fetch(`http://127.0.0.1:${app.port}/chunks/${hash}`, {
+      headers: { authorization: `Bearer ${app.adminToken.token}` },
+    })
+    assert.ok(Buffer.from(await response.arrayBuffer()).equals(first))
+    const head = await app.call('HEAD', `/chunks/${hash}`)
+    assert.equal(head.headers.get('content-length'), String(first.length))
+    assert.deepEqual(await missing(hash, HASH), [HASH])
+  })
+
+  it('makes an image only once every chunk of its manifest is there', async () => {
+    const short = Buffer.alloc(512, 'short')
+    const segment = Buffer.from(encodeSegment([sha256(CHUNK), 'zero', 'unused', sha256(short)]))
+    const manifest = Buffer.from(
+      encodeManifest({ sizeBytes: 3 * MIB + 512, sectorBytes: 512, segments: [sha256(segment)] }),
+    )
+    const commit = () => app.call<Image & Refusal>('PUT', '/api/images/by-hand/manifest', manifest)
+
+    for (const content of [segment, CHUNK, short]) {
+      const { status, body } = await commit()
+      assert.equal(status, 409)
+      assert.ok(body.missing.includes(sha256(content)))
+      assert.deepEqual(body.error.details.missing, body.missing)
+      assert.equal((await app.call('GET', '/api/images/by-hand')).status, 404)
+      assert.equal((await put(sha256(content), gzipSync(content))).status, 201)
+    }
+    const { status, body: image } = await commit()
+    assert.equal(status, 201)
+    assert.equal(image.digest, sha256(manifest))
+    assert.equal(image.contentBytes, MIB + 512)
+    const served = await app.call<string>('GET', `/images/by-digest/${image.digest}`)
+    assert.deepEqual(served.body, JSON.parse(manifest.toString()))
+  })
+
+  it('refuses manifests that cannot be', async () => {
+    await put(sha256(CHUNK), gzipSync(CHUNK))
+    const stored = async (...references: Parameters<typeof encodeSegment>[0]) => {
+      const segment = encodeSegment(references)
+      await put(sha256(segment), gzipSync(segment))
+      return sha256(segment)
+    }
+    const base = { sizeBytes: 2 * MIB, sectorBytes: 512 as const }
+    const good = await stored(sha256(CHUNK), 'zero')
+    const cases: Record<string, unknown> = {
+      'a segment too many': encodeManifest({ ...base, segments: [good, null] }),
+      'no segments': encodeManifest({ ...base, segments: [] }),
+      'a size that is no multiple of a sector': encodeManifest({
+        ...base,
+        sizeBytes: MIB + 100,
+        segments: [good],
+      }),
+      'a segment that is too short': encodeManifest({
+        ...base,
+        segments: [await stored(sha256(CHUNK))],
+      }),
+      'a segment of zeros': encodeManifest({ ...base, segments: [await stored('zero', 'zero')] }),
+      'a long chunk in a short place': encodeManifest({
+        ...base,
+        sizeBytes: MIB + 512,
+        segments: [await stored('zero', sha256(CHUNK))],
+      }),
+      'an unknown property': Buffer.from(
+        JSON.stringify({
+          ...JSON.parse(new TextDecoder().decode(encodeManifest({ ...base, segments: [good] }))),
+          more: 1,
+        }),
+      ),
+      'no JSON': Buffer.from('{'),
+      nothing: new Uint8Array(),
+    }
+    for (const [name, body] of Object.entries(cases)) {
+      const answer = await app.call<Refusal>('PUT', '/api/images/refused/manifest', body)
+      assert.equal(answer.status, 422, `${name}: ${JSON.stringify(answer.body)}`)
+    }
+  })
+
+  it('asks for a token', async () => {
+    for (const [method, path] of [
+      ['GET', `/chunks/${HASH}`],
+      ['PUT', `/chunks/${HASH}`],
+      ['GET', '/images/any.img.gz'],
+      ['GET', `/images/by-digest/${HASH}`],
+      ['PUT', '/api/images/any'],
+      ['PUT', '/api/images/any/manifest'],
+    ] as const)
+      assert.equal((await app.call(method, path, undefined, { token: null })).status, 401, path)
+  })
+})
