@@ -32,10 +32,12 @@ export async function openLoopDisk(sizeBytes: number, sectorBytes = 512): Promis
   const sector = ['--sector-size', String(sectorBytes)]
   const attached = await exec('losetup', [...sector, '--find', '--show', file])
   const path = attached.stdout.trim()
+  opened.defer(() => exec('losetup', ['--detach', path]).then(() => undefined))
   opened.defer(async () => {
     await exec('partx', ['--delete', path], { allowExitCodes: [1] })
-    await exec('losetup', ['--detach', path])
   })
+  // A loop device that was set read-only stays so for its next user.
+  await exec('blockdev', ['--setrw', path])
   const resources = opened.move()
   const disk: LoopDisk = {
     path,
