@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { openAsBlob } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { Readable } from 'node:stream'
 import { after, before, describe, it } from 'node:test'
 import type { Run } from '#protocol/run.ts'
 import { run as runCommand } from '#lab/command.ts'
@@ -182,7 +183,8 @@ async function upload(lab: Lab, name: GoldenName): Promise<void> {
   const response = await fetch(new URL(`/api/images/${name}`, url), {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/octet-stream' },
-    body: await openAsBlob(await goldenImage(name)),
+    body: Readable.toWeb(createReadStream(await goldenImage(name))),
+    duplex: 'half',
     signal: AbortSignal.timeout(UPLOAD_TIMEOUT_MS),
   })
   assert.equal(response.status, 201, await response.text())
