@@ -7,6 +7,7 @@ import { diskName, readDisks } from '#agent/inventory/disks.ts'
 import { takeInventory } from '#agent/inventory/inventory.ts'
 import { InventorySchema, type Disk } from '#protocol/inventory.ts'
 import { Value } from 'typebox/value'
+import { DELICATE_CONTENTS } from '#test/support/delicate-disks.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
 
 const MIB = 1024 * 1024
@@ -148,11 +149,7 @@ describe('takeInventory', { skip: NEEDS_ROOT }, () => {
     assert.ok(inventory.cpu.threads > 0)
   })
 
-  for (const [what, prepare] of [
-    ['a dirty ext4 journal', makeDirtyJournal],
-    ['an LVM physical volume', makePhysicalVolume],
-    ['an MD member', makeRaidMember],
-  ] as const) {
+  for (const [what, prepare] of DELICATE_CONTENTS) {
     it(`leaves ${what} as it is, and nothing built on it`, async () => {
       await using disk = await openLoopDevice({ sizeBytes: DISK_BYTES })
       await prepare(disk)
@@ -165,35 +162,3 @@ describe('takeInventory', { skip: NEEDS_ROOT }, () => {
     })
   }
 })
-
-async function makeDirtyJournal(disk: LoopDevice): Promise<void> {
-  await exec('mkfs.ext4', ['-q', '-F', disk.path])
-  // EXT4_FEATURE_INCOMPAT_RECOVER in s_feature_incompat: the journal waits to be replayed.
-  await using file = await open(disk.path, 'r+')
-  await file.write(Buffer.of(0xc6), 0, 1, 1024 + 0x60)
-}
-
-async function makePhysicalVolume(disk: LoopDevice): Promise<void> {
-  await exec('lvm', ['pvcreate', '--devices', disk.path, '--quiet', '--yes', disk.path])
-}
-
-/** Version 1.2 superblock, md(4): 4 kB from the start. Written here, so that mdadm isn't needed. */
-async function makeRaidMember(disk: LoopDevice): Promise<void> {
-  const superblock = Buffer.alloc(256)
-  superblock.writeUInt32LE(0xa92b4efc, 0)
-  superblock.writeUInt32LE(1, 4)
-  superblock.write('stampede-raid-01', 16, 'latin1')
-  superblock.write('host:0', 32, 'latin1')
-  superblock.writeUInt32LE(1, 72)
-  superblock.writeUInt32LE(2, 92)
-  superblock.writeBigUInt64LE(8n, 144)
-  superblock.writeUInt32LE(raidChecksum(superblock), 216)
-  await using file = await open(disk.path, 'r+')
-  await file.write(superblock, 0, superblock.length, 4096)
-}
-
-function raidChecksum(superblock: Buffer): number {
-  let sum = 0n
-  for (let at = 0; at < superblock.length; at += 4) sum += BigInt(superblock.readUInt32LE(at))
-  return Number(((sum & 0xffffffffn) + (sum >> 32n)) & 0xffffffffn)
-}
