@@ -61,6 +61,14 @@ function flipBit(file: string, offset: number): void {
   closeSync(fd)
 }
 
+function readAt(file: string, offset: number): Buffer {
+  const fd = openSync(file, 'r')
+  const bytes = Buffer.alloc(CHUNK_BYTES)
+  readSync(fd, bytes, 0, bytes.length, offset)
+  closeSync(fd)
+  return bytes
+}
+
 describe('write-image', { skip: NEEDS_ROOT }, () => {
   it('leaves on the disk byte for byte what the image holds, zeros included', async () => {
     await using server = await openChunkServer()
@@ -79,6 +87,23 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
       bytesVerified: IMAGE_BYTES,
       bytesUnused: 0,
     })
+  })
+
+  it('keeps the disk from booting from its first write to its last', async () => {
+    await using server = await openChunkServer()
+    await using disk = await openUsedDisk()
+    const digest = server.addImage(sampleImage())
+    const lastWrite = 2 * IMAGE_BYTES - CHUNK_BYTES
+    let looks = 0
+    const onProgress = (done: number) => {
+      if (done >= lastWrite) return
+      looks++
+      assert.ok(isZero(readAt(disk.file, 0)), `A bootable head after ${done} bytes`)
+      assert.ok(isZero(readAt(disk.file, DISK_BYTES - CHUNK_BYTES)), 'An old table at the end')
+    }
+    await writeImage(contextFor(server, disk, digest, { onProgress }))
+    assert.ok(looks > 20)
+    assert.ok(!isZero(readAt(disk.file, 0)))
   })
 
   it('writes the same to a file, where there is no block device', async () => {
