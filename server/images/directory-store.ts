@@ -10,6 +10,7 @@ import {
   rm,
   stat,
   unlink,
+  utimes,
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
@@ -57,7 +58,8 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     try {
       await using file = await open(pathOf(hash), 'r')
       const size = await sizeOf(file)
-      if (size) await file.utimes(new Date(), new Date())
+      // By its path, not by the handle: a file that a sweep has moved away must not count as here.
+      if (size) await utimes(pathOf(hash), new Date(), new Date())
       return size
     } catch (cause) {
       if (codeOf(cause) === 'ENOENT') return undefined
