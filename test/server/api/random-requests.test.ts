@@ -14,13 +14,19 @@ const SEED = 20_260_501
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS']
 const WORDS = [
-  ...['api', 'machines', 'runs', 'images', 'leases', 'reservations', 'agent', 'hello', 'chunks'],
-  ...['boot', 'files', 'kernel', 'l', 'links', 'manifest', 'by-digest', 'missing', 'cancel'],
-  ...['reports', 'log', 'result', 'events', 'metrics', 'healthz', 'docs', 'openapi.json', 'booty'],
-  ...['52:54:00:12:34:56', '525400123456', '52-54-00-12-34-56.ipxe', '52-54-00-12-34-56.bty'],
-  ...['01890a5d-ac96-774b-bcce-b302099a8057', 'a'.repeat(64), 'debian', 'debian.img.gz', '..'],
-  ...['%00', '%2e%2e', '%ff', '', '*', 'a'.repeat(5000)],
-]
+  'api machines runs images leases reservations agent hello chunks boot files kernel l links',
+  'manifest by-digest missing cancel reports log result events metrics healthz docs openapi.json',
+  'booty 52:54:00:12:34:56 525400123456 52-54-00-12-34-56.ipxe 52-54-00-12-34-56.bty debian',
+  `01890a5d-ac96-774b-bcce-b302099a8057 debian.img.gz .. %00 %2e%2e %ff * ${'a'.repeat(5000)}`,
+].flatMap((line) => line.split(' '))
+/** Routes that do something, with what they do it to. */
+const ROUTES = [
+  '/api/machines/52:54:00:12:34:56 /api/machines?limit=3&after=525400123456 /api/runs',
+  '/api/runs?mac=525400123456&state=queued /api/runs/01890a5d-ac96-774b-bcce-b302099a8057/cancel',
+  '/api/images/debian /api/images/debian/links /api/images/debian/manifest /agent/hello',
+  `/api/reservations/525400123456 /chunks/${'a'.repeat(64)} /chunks/missing /boot/525400123456.ipxe`,
+  `/images/debian.img.gz /images/by-digest/${'a'.repeat(64)} /boot/files/ipxe.efi /l/x/debian.img.gz`,
+].flatMap((line) => line.split(' '))
 const KEYS = ['mac', 'workflow', 'image', 'name', 'disk', 'network', 'tags', 'address', 'hostname']
 const MORE_KEYS = ['bootToken', 'inventory', 'attempt', 'sequence', 'lines', 'state', '__proto__']
 
@@ -28,6 +34,7 @@ const segment = fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...WORDS) }, fc
 const path = fc
   .tuple(fc.array(segment, { maxLength: 5 }), fc.option(fc.string({ maxLength: 30 })))
   .map(([segments, query]) => `/${segments.join('/')}${query === null ? '' : `?${query}`}`)
+const target = fc.oneof(path, fc.constantFrom(...ROUTES))
 const value = fc.oneof(
   fc.constantFrom('deploy', '52:54:00:12:34:56', '10.0.0.1/24'),
   fc.jsonValue(),
@@ -52,7 +59,7 @@ const contentType = fc.constantFrom(
 )
 const request = fc.record({
   method: fc.constantFrom(...METHODS),
-  path,
+  path: target,
   body,
   contentType,
   token: fc.constantFrom(ADMIN_TOKEN, 'wrong', undefined),
