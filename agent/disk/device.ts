@@ -140,9 +140,10 @@ async function writeZeros(path: string, file: FileHandle, { start, end }: ByteRa
 }
 
 function holdReadOnly(fd: number): () => void {
-  const wasReadOnly = system.isReadOnly(fd)
+  // A flag that was never set needs no undoing: on a loop device it would outlive the device.
+  if (system.isReadOnly(fd)) return () => {}
   system.setReadOnly(fd, true)
-  return () => system.setReadOnly(fd, wasReadOnly)
+  return () => system.setReadOnly(fd, false)
 }
 
 function rereadPartitionTable(fd: number): boolean {

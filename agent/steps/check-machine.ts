@@ -82,6 +82,12 @@ function refuseSize(imageName: string, manifest: Manifest, disk: Disk): void {
         `${disk.path} has ${disk.sectorBytes}; choose another disk or image`,
     )
   }
+  if (manifest.sizeBytes % disk.sectorBytes !== 0) {
+    throw new RefusedError(
+      `Image "${imageName}" is ${manifest.sizeBytes} bytes, no whole number of sectors of ` +
+        `${disk.sectorBytes} bytes as disk ${disk.path} has them; choose another disk or image`,
+    )
+  }
 }
 
 async function imageHead(

@@ -131,6 +131,17 @@ describe('check-machine', { skip: NEEDS_ROOT }, () => {
       }),
     ],
     [
+      'an image that ends within a sector',
+      /no whole number of sectors/,
+      (server: ChunkServer) => ({
+        image: {
+          name: 'odd',
+          digest: server.addImage(bootableImage(8 * CHUNK_BYTES + 512), { sectorBytes: 4096 }),
+        },
+        disk: { sectorBytes: 4096 },
+      }),
+    ],
+    [
       'an image that boots on UEFI only, on a BIOS machine',
       /boots on UEFI firmware only .* started with BIOS/,
       (server: ChunkServer) => ({
