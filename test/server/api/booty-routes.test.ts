@@ -204,8 +204,20 @@ describeOnEveryDatabase('BOOTy routes', (_open, database) => {
     const run = await queue({ workflow: 'deploy', image: 'debian' })
     const path = `/${run.mac.replaceAll(':', '-')}.bty`
     assert.equal((await app.call('GET', path, undefined, { token: null })).status, 404)
+    const { headers } = BOOTY
+    const stranger = { url: path, headers, remoteAddress: '203.0.113.9' }
+    assert.equal((await app.http.inject(stranger)).statusCode, 404)
     assert.equal((await findRun(run)).state, 'queued')
   })
+})
+
+it('BOOTy, which has no DNS, gets links with an address', async () => {
+  await using app = await openTestApp({ env: { STAMPEDE_URL: 'http://stampede.example:8080' } })
+  const mac = '52:54:00:00:b1:02'
+  await app.call('PUT', `/api/machines/${mac}`, {})
+  await app.call('POST', '/api/runs', { mac, workflow: 'capture', image: 'x' })
+  const { body } = await app.call<BootyConfig>('GET', `/${mac}.bty`, undefined, BOOTY)
+  assert.match(body.desintationAddress!, /^http:\/\/127\.0\.0\.1:8080\/l\//)
 })
 
 it('BOOTy has no routes when it is off', async () => {
