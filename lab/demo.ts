@@ -45,7 +45,11 @@ if (process.getuid?.() !== 0) {
 }
 
 const stop = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    if (stop.signal.aborted) process.exit(1) // asked twice: no more patience
+    stop.abort()
+  })
 const interrupted = once(stop.signal, 'abort')
 
 const folder = await mkdtemp(path.join(tmpdir(), 'stampede-demo-'))
