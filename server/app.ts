@@ -20,13 +20,13 @@ import type { BootFiles } from './boot-files.ts'
 import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
 import { openDatabase, type OpenedDatabase } from './db/database.ts'
-import { findSession } from './db/tokens.ts'
 import { openHttp } from './http-server.ts'
 import { openImageService } from './image-service.ts'
 import { listen } from './http-listen.ts'
 import { createMetrics } from './metrics.ts'
 import { openNetwork } from './network.ts'
 import { createProof } from './proof.ts'
+import { openSessionCache } from './session-cache.ts'
 import { openTicker } from './ticker.ts'
 
 export interface App extends AsyncDisposable {
@@ -63,6 +63,7 @@ export async function openApp(
   const metrics = createMetrics(db)
   const feed = opened.use(await openEventFeed(database))
   const library = opened.use(await openImageService({ config, database, log, now }))
+  const sessions = opened.use(await openSessionCache(database))
   const ticker = opened.use(openTicker({ database, log, now }))
 
   // Known for good when the port is open, which comes last.
@@ -73,7 +74,7 @@ export async function openApp(
     openHttp({
       log,
       adminToken: adminToken.token,
-      findSession: (hash) => findSession(db, hash),
+      findSession: (hash) => sessions.find(hash),
     }),
   )
   await installDocs(http)

@@ -1,14 +1,21 @@
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
+import { after, before, beforeEach, it } from 'node:test'
 import type { Machine } from '#protocol/machine.ts'
+import { machines } from '#server/db/schema.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
-import { openTestApp } from '#test/support/test-app.ts'
+import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 
 const URL = '/api/machines/52:54:00:ab:cd:ef'
 
 describeOnEveryDatabase('machine routes', (_open, database) => {
+  let app: TestApp
+  before(async () => {
+    app = await openTestApp({ database })
+  })
+  after(() => app[Symbol.asyncDispose]())
+  beforeEach(() => app.database.db.delete(machines))
+
   it('a machine saved under one spelling of its MAC is found under another', async () => {
-    await using app = await openTestApp({ database })
     const body = { name: 'rack3', locked: false }
     const saved = await app.call('PUT', '/api/machines/52-54-00-AB-CD-EF', body)
     assert.equal(saved.status, 200)
@@ -24,7 +31,6 @@ describeOnEveryDatabase('machine routes', (_open, database) => {
   })
 
   it('PUT replaces what it does not name, PATCH leaves it', async () => {
-    await using app = await openTestApp({ database })
     await app.call('PUT', URL, { name: 'rack3', tags: ['a'], hostname: 'node1', image: 'debian' })
     const patched = await app.call<Machine>('PATCH', URL, { hostname: null, locked: true })
     assert.equal('hostname' in patched.body, false)
@@ -42,7 +48,6 @@ describeOnEveryDatabase('machine routes', (_open, database) => {
   })
 
   it('takes back what it gave, changed', async () => {
-    await using app = await openTestApp({ database })
     await app.call('PUT', URL, { name: 'rack3', tags: ['a'] })
     const { body } = await app.call<Machine>('GET', URL)
     const changed = { ...body, name: 'rack4', state: 'deployed', lastSeenAt: '1999' }
@@ -53,7 +58,6 @@ describeOnEveryDatabase('machine routes', (_open, database) => {
   })
 
   it('lists all machines page by page', async () => {
-    await using app = await openTestApp({ database })
     const macs = ['01', '02', '03', '04', '05'].map((end) => `52:54:00:00:00:${end}`)
     for (const mac of macs.toReversed()) await app.call('PUT', `/api/machines/${mac}`, {})
     const seen: string[] = []
@@ -68,7 +72,6 @@ describeOnEveryDatabase('machine routes', (_open, database) => {
   })
 
   it('forgets a deleted machine', async () => {
-    await using app = await openTestApp({ database })
     await app.call('PUT', URL, {})
     assert.equal((await app.call('DELETE', URL)).status, 204)
     assert.equal((await app.call('GET', URL)).status, 404)
@@ -76,7 +79,6 @@ describeOnEveryDatabase('machine routes', (_open, database) => {
   })
 
   it('answers both of two first saves at once', async () => {
-    await using app = await openTestApp({ database })
     const both = await Promise.all([1, 2].map((i) => app.call('PUT', URL, { name: `n${i}` })))
     assert.deepEqual(
       both.map(({ status }) => status),
@@ -94,7 +96,6 @@ describeOnEveryDatabase('machine routes', (_open, database) => {
   ]
   for (const [what, status, method, path, body] of refused)
     it(`refuses ${what} with ${status}`, async () => {
-      await using app = await openTestApp({ database })
       const answer = await app.call<{ error: { code: string; message: string } }>(
         method,
         path,
