@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises'
 import type { Exec } from '../exec.ts'
 import { readLayout, type Layout } from '../system/layout.ts'
+import { keepBootFlags } from './boot-flag.ts'
 import type { PartitionChange } from './plan.ts'
 
 /**
@@ -8,7 +9,9 @@ import type { PartitionChange } from './plan.ts'
  * GUIDs, names and attributes, and the boot code in sector 0.
  */
 export async function moveBackupGpt(exec: Exec, diskPath: string): Promise<Layout> {
-  await exec('sfdisk', [...QUIET, '--relocate', 'gpt-bak-std', diskPath])
+  await keepBootFlags(diskPath, () =>
+    exec('sfdisk', [...QUIET, '--relocate', 'gpt-bak-std', diskPath]),
+  )
   return await readLayout(exec, diskPath)
 }
 
@@ -21,7 +24,8 @@ export async function resizePartitions(
   for (const { number, sizeSectors } of changes) {
     // Fields that are not given (start, type, name, …) stay as they are.
     const input = `,${sizeSectors}\n`
-    await exec('sfdisk', [...QUIET, '-N', String(number), diskPath], { input })
+    const args = [...QUIET, '-N', String(number), diskPath]
+    await keepBootFlags(diskPath, () => exec('sfdisk', args, { input }))
   }
   const numbers = changes.map((change) => change.number)
   const range = `${Math.min(...numbers)}:${Math.max(...numbers)}`

@@ -10,8 +10,9 @@ import { exec } from '#agent/exec.ts'
 import { readLayout } from '#agent/system/layout.ts'
 import type { Disk } from '#lab/disk.ts'
 import { goldenImage } from '#lab/golden-images.ts'
-import { GOLDEN_MAC } from '#lab/golden-recipes.ts'
+import { GOLDEN_MAC, GOLDEN_PASSWORD } from '#lab/golden-recipes.ts'
 import { openMachine } from '#lab/machine.ts'
+import { openLabNetwork } from '#lab/network.ts'
 import { buildInitramfs } from '../../initramfs/build.ts'
 
 const GIB = 1024 ** 3
@@ -19,6 +20,10 @@ const TARGET_BYTES = 10 * GIB
 /** Software emulation on a busy machine: some 60 s are usual. */
 const DEADLINE_MS = 300_000
 const COPY_SECONDS = 300
+const ROUTE_DEADLINE_MS = 120_000
+/** The card may get its address after the login prompt has come. */
+const WAIT_FOR_ROUTE =
+  'for _ in $(seq 60); do ip -4 route | grep -q ^default && break; sleep 1; done'
 const FIXTURE_AGENT = resolve(import.meta.dirname, '../fixtures/grow-agent.ts')
 
 type Result = {
@@ -78,8 +83,30 @@ describe('growth and identity on LVM', () => {
     assert.match(String(system['network']), /192\.0\.2\.10\/24/)
     assert(system.hostKeys.includes('ssh_host_ed25519_key.pub'))
     await checkTable(target.file)
+    await checkBoot(target, join(folder.path, 'boot'))
   })
 })
+
+/** There is no DHCP server on the bridge: the address can only be the static one. */
+async function checkBoot(target: Disk, folder: string): Promise<void> {
+  await using network = await openLabNetwork()
+  await using machine = await openMachine({
+    name: 'grown',
+    folder,
+    firmware: 'bios',
+    disks: [target],
+    card: { network, mac: '52:54:00:12:34:56', romFile: '' },
+  })
+  const { console } = machine
+  await console.login(GOLDEN_PASSWORD)
+  assert.equal((await console.shell('hostname')).trim(), 'node7')
+  await console.shell(WAIT_FOR_ROUTE, { deadlineMs: ROUTE_DEADLINE_MS })
+  const addresses = await console.shell('ip -4 -o address show scope global')
+  assert.deepEqual(addresses.match(/inet \S+/g), ['inet 192.0.2.10/24'])
+  const status = await console.shell('networkctl --no-pager status --all')
+  assert.match(status, /10-netplan-00-stampede\.network/)
+  assert.doesNotMatch(status, /10-netplan-lan\.network/)
+}
 
 async function copyDisk(from: string, file: string, serial: string): Promise<Disk> {
   await exec('cp', ['--sparse=always', from, file], { timeoutSeconds: COPY_SECONDS })
