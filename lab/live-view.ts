@@ -5,6 +5,9 @@ import type { Run, Step } from '#protocol/run.ts'
 const LINE_INTERVAL_MS = 10_000
 const MB = 1_000_000
 
+/** A terminal, or whatever stands in its place. */
+export type OutputStream = NodeJS.WritableStream & { isTTY?: boolean }
+
 export type LiveView = Disposable & {
   /** A line of the story, with the seconds since the start. */
   say: (text: string) => void
@@ -13,7 +16,7 @@ export type LiveView = Disposable & {
 }
 
 /** Tells what happens: with bars where the terminal can redraw lines, else in plain lines. */
-export function createLiveView(stream: NodeJS.WriteStream): LiveView {
+export function createLiveView(stream: OutputStream): LiveView {
   const started = Date.now()
   const say = (text: string) => {
     const seconds = Math.round((Date.now() - started) / 1000)
@@ -41,7 +44,7 @@ function printLines(say: (text: string) => void, label: string): (run: Run) => v
   }
 }
 
-function drawBars(stream: NodeJS.WriteStream, label: string): (run: Run) => void {
+function drawBars(stream: OutputStream, label: string): (run: Run) => void {
   const format = `       {label}: {step} [{bar}] {percentage}% {rate}`
   const bars = new MultiBar({ format, stream, hideCursor: true }, Presets.shades_classic)
   const barOfStep = new Map<string, ReturnType<MultiBar['create']>>()
