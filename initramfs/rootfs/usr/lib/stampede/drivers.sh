@@ -1,5 +1,7 @@
 # Drivers: every device says in its modalias which modules could drive it.
 
+KNOWN_ALIASES=/run/stampede/aliases
+
 # Nodes that load their module when they are first opened, such as loop-control (see depmod(8)).
 create_static_nodes() {
   while read -r module node numbers; do
@@ -11,13 +13,16 @@ create_static_nodes() {
   done <"/lib/modules/$(uname -r)/modules.devname"
 }
 
-# Asks for the modules of all devices there are; a new bus or disk may bring new devices.
+# Asks for the modules of all devices there are; a new bus or disk may bring new devices. What was
+# asked for is not asked again, and the long aliases of CPU and mainboard have no driver here.
 load_drivers() {
-  before=
+  # An empty list of patterns would match everything in busybox's grep.
+  [ -e "$KNOWN_ALIASES" ] || echo none >"$KNOWN_ALIASES"
   for _ in 1 2 3 4 5; do
-    aliases=$(find /sys/devices -name modalias -exec cat {} + 2>/dev/null | sort -u)
-    [ "$aliases" != "$before" ] || break
-    before=$aliases
+    aliases=$(find /sys/devices -name modalias -exec cat {} + 2>/dev/null | grep -v '^\(cpu\|dmi\):' |
+      sort -u | grep -vxFf "$KNOWN_ALIASES")
+    [ -n "$aliases" ] || break
+    echo "$aliases" >>"$KNOWN_ALIASES"
     echo "$aliases" | tr '\n' '\0' | xargs -0 modprobe -a -b -q 2>/dev/null
   done
 }

@@ -28,7 +28,8 @@ fail() {
   [ "$shell" = 1 ] && open_shells
   left=$reboot_delay
   while [ "$left" -gt 0 ]; do
-    printf '\rstampede: Rebooting in %s s ' "$left"
+    # Each second only at the end: all of it also goes to a log.
+    [ "$left" -gt 10 ] && [ $((left % 10)) -ne 0 ] || printf '\rstampede: Rebooting in %s s ' "$left"
     sleep 1
     left=$((left - 1))
   done
