@@ -88,6 +88,9 @@ function failure(step: string, error: string, signal: AbortSignal, receipt: Rece
 }
 
 function errorText(err: unknown): string {
+  // Tidying up failed, too: what happened first is what people need to know.
+  if (err instanceof SuppressedError)
+    return `${errorText(err.suppressed)}; and then ${errorText(err.error)}`
   return err instanceof Error ? err.message : String(err)
 }
 

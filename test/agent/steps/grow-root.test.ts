@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { open, readFile, statfs, writeFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
-import { exec } from '#agent/exec.ts'
+import { exec, type Exec } from '#agent/exec.ts'
 import { growRoot } from '#agent/steps/grow-root.ts'
 import { readLayout } from '#agent/system/layout.ts'
 import { openMount } from '#agent/system/mount.ts'
@@ -201,6 +201,28 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     const outcome = await growRoot(createContext(disk))
     assert.equal(outcome.state, 'succeeded')
     assert.match(outcome.message ?? '', /subvol=@/)
+  })
+
+  it('lets go of the disk when the run is cancelled in the middle', async () => {
+    await using disk = await openLoopDisk(mib(300))
+    await disk.sfdisk('label: gpt\n,\n')
+    await disk.format(1, 'ext4')
+    await disk.inside(1, 'ext4', async (root) => {
+      await writeTinySystem(root)
+      await installProgram(root, 'busybox')
+      const script = '#!/usr/sbin/busybox sh\nexec /usr/sbin/busybox sleep 60\n'
+      await writeFile(`${root}/usr/sbin/resize2fs`, script, { mode: 0o755 })
+    })
+    await disk.enlarge(mib(800))
+    const cancel = new AbortController()
+    const { signal } = cancel
+    const bound: Exec = (command, args, options) => {
+      if (command === 'unshare') setTimeout(() => cancel.abort(new Error('Cancelled')), 500)
+      return exec(command, args, { ...options, signal })
+    }
+    await assert.rejects(growRoot({ ...createContext(disk), exec: bound }), /Cancelled/)
+    assert(!(await readFile('/proc/self/mounts', 'utf8')).includes(disk.partition(1)))
+    await checkFileSystem(disk, 1, 'ext4')
   })
 
   it('leaves another disk with the same UUIDs and labels as it is', async () => {
