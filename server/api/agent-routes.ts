@@ -57,7 +57,6 @@ export function agentRoutes({ database, now }: AgentRoutesOptions): FastifyPlugi
           inventory: Clean(InventorySchema, body.inventory) as Inventory,
         }
         const run = await sayHello(db, request, now())
-        await database.flush()
         log.info({ mac, run: run?.id, attempt: run?.attempt }, 'Agent said hello')
         return { sessionToken, run }
       },
@@ -118,7 +117,8 @@ export function agentRoutes({ database, now }: AgentRoutesOptions): FastifyPlugi
       async (request) => {
         const { attempt } = sessionOf(request)
         const run = await resultRun(db, request.params.id, attempt, request.body, now())
-        // Before the agent reboots: a run forgotten in a power cut would be done once more.
+        // Before the agent reboots: a run forgotten in a power cut would be done once more. A busy
+        // disk may take longer than the agent waits, who then asks again.
         await database.flush()
         request.log.info({ mac: run.mac, run: run.id, state: run.state }, 'Run ended')
         return toRun(run)

@@ -66,7 +66,6 @@ async function decide(
     await bootRun(db, waiting.id, now).catch((err: unknown) => {
       if (!(err instanceof RunRefusedError)) throw err
     })
-    await database.flush()
   }
   const activeRun = await findActiveRun(db, machine.mac)
   const ended = await findLastEndedRun(db, machine.mac)

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyBaseLogger } from 'fastify'
 import { Type } from 'typebox'
 import { parseMac } from '#protocol/mac.ts'
 import { RunDetailSchema, RunRequestSchema, RunSchema, RunStateSchema } from '#protocol/run.ts'
@@ -34,10 +35,10 @@ export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsy
           response: { 201: RunSchema, 409: ErrorSchema, 422: ErrorSchema },
         },
       },
-      async ({ body }, reply) => {
+      async ({ body, log }, reply) => {
         checkNetwork(body.network)
         const run = await createRun(db, body, now())
-        await database.flush()
+        flushSoon(database, log)
         return reply.code(201).header('location', `/api/runs/${run.id}`).send(run)
       },
     )
@@ -90,11 +91,16 @@ export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsy
           response: { 200: RunSchema, 404: ErrorSchema, 409: ErrorSchema },
         },
       },
-      async ({ params }) => {
+      async ({ params, log }) => {
         const run = await cancelRun(db, params.id, now())
-        await database.flush()
+        flushSoon(database, log)
         return run
       },
     )
   }
+}
+
+/** An operator sees it when a power cut undid a call; a busy disk is no reason to keep them waiting. */
+function flushSoon(database: OpenedDatabase, log: FastifyBaseLogger): void {
+  database.flush().catch((err: unknown) => log.error({ err }, 'The database could not be flushed'))
 }
