@@ -26,7 +26,7 @@ const KERNEL_ARGUMENTS = ['console=tty0', 'console=ttyS0,115200', 'rootfstype=ra
 
 /**
  * The text of the script. No command in it writes to a disk, and whatever fails in it, it ends at the
- * local disk. Understood by every iPXE since 2012; run with Debian 12's of 2019.
+ * local disk. Seen to run with the iPXE of Debian 12 (2019) and of Debian 13 (2025).
  *
  * Throws TypeError if the URL, the token or a kernel argument could be read as another command.
  */
