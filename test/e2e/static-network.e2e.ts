@@ -7,6 +7,8 @@ import { exec } from '#agent/exec.ts'
 import { growRoot } from '#agent/steps/grow-root.ts'
 import { resetIdentity } from '#agent/steps/reset-identity.ts'
 import { setIdentity } from '#agent/steps/set-identity.ts'
+import { openDeployedSystem } from '#agent/system/deployed-system.ts'
+import type { SystemFiles } from '#agent/system/system-files.ts'
 import { goldenImage } from '#lab/golden-images.ts'
 import { GOLDEN_PASSWORD } from '#lab/golden-recipes.ts'
 import type { GoldenName } from '#lab/golden-recipes.ts'
@@ -24,18 +26,19 @@ const WAIT_FOR_ROUTE =
   'for _ in $(seq 60); do ip -4 route | grep -q ^default && break; sleep 1; done'
 
 describe('a static network, on a bridge without any DHCP server', () => {
-  const cases: [golden: GoldenName, backEnd: string][] = [
+  const cases: [golden: GoldenName, backEnd: string, prepare?: Prepare][] = [
     ['b', 'ifupdown'],
     ['c', 'network-manager'],
+    ['c', 'networkd', useNetworkd],
   ]
-  for (const [golden, backEnd] of cases)
+  for (const [golden, backEnd, prepare] of cases)
     it(`is up in image ${golden}, by ${backEnd}, and nothing else is`, async () => {
       await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-static-'))
       const file = join(folder.path, 'disk.raw')
       const image = await goldenImage(golden, (message) => process.stderr.write(`${message}\n`))
       await exec('cp', ['--sparse=always', image, file], { timeoutSeconds: COPY_SECONDS })
       await truncate(file, TARGET_BYTES)
-      const logs = await personalize(file)
+      const logs = await personalize(file, prepare)
       assert.match(logs.join('\n'), new RegExp(`by ${backEnd}$`))
 
       await using network = await openLabNetwork()
@@ -61,13 +64,31 @@ describe('a static network, on a bridge without any DHCP server', () => {
     })
 })
 
+type Prepare = (files: SystemFiles) => Promise<void>
+
+/** As if the image had been set up with networkd, and DHCP on all cards. */
+async function useNetworkd(files: SystemFiles): Promise<void> {
+  const wants = '/etc/systemd/system/multi-user.target.wants'
+  const unit = 'systemd-networkd.service'
+  await files.remove(`${wants}/NetworkManager.service`)
+  await files.link(`${wants}/${unit}`, `/lib/systemd/system/${unit}`)
+  const dhcp = '[Match]\nName=e*\n[Network]\nDHCP=yes\n'
+  await files.write('/etc/systemd/network/20-wired.network', dhcp)
+}
+
 /** What a deploy does after the image was written; returns what it logged. */
-async function personalize(file: string): Promise<string[]> {
+async function personalize(file: string, prepare?: Prepare): Promise<string[]> {
   const attached = await exec('losetup', ['--find', '--show', file])
   const path = attached.stdout.trim()
+  await exec('blockdev', ['--setrw', path])
   await exec('partx', ['--add', path])
   try {
     const context = createContext({ path }, { options: { hostname: 'node7', network: NETWORK } })
+    if (prepare) {
+      await using system = await openDeployedSystem(context)
+      assert(system)
+      await prepare(system.files)
+    }
     for (const step of [growRoot, resetIdentity, setIdentity])
       assert.equal((await step(context)).state, 'succeeded')
     assert.deepEqual(context.warnings, [])
