@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { copyFile, mkdir, mkdtempDisposable, readFile, readdir } from 'node:fs/promises'
-import { rename, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtempDisposable, readFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PackageFile } from './apt.ts'
 import { packArchive } from './archive.ts'
+import { BASE_PREFIX, BUILD_PREFIX, tidyCache } from './cache.ts'
 import { unpackPackages } from './packages.ts'
 import * as recipe from './recipe.ts'
 import { createProgress, report } from './report.ts'
@@ -21,12 +22,11 @@ export interface Base {
 const COMPRESSION_LEVEL = 12
 /** Our own code decides what the archive holds too. */
 const BUILDING_CODE = ['tree.ts', 'modules.ts', 'libraries.ts', 'firmware.ts', 'archive.ts']
-const KEPT_BASES = 3
 
 /** The base for these packages, from the cache or built now. */
 export async function prepareBase(cacheFolder: string, files: PackageFile[]): Promise<Base> {
   const key = await baseKey(files)
-  const folder = join(cacheFolder, `base-${key}`)
+  const folder = join(cacheFolder, `${BASE_PREFIX}${key}`)
   const found = await findContents(folder)
   const contents = found ?? (await buildBase(cacheFolder, folder, files))
   const paths = { archivePath: join(folder, 'base.cpio.zst'), kernelPath: join(folder, 'kernel') }
@@ -54,7 +54,7 @@ async function buildBase(
   folder: string,
   files: PackageFile[],
 ): Promise<TreeContents> {
-  await using work = await mkdtempDisposable(join(cacheFolder, 'build-'))
+  await using work = await mkdtempDisposable(join(cacheFolder, BUILD_PREFIX))
   const packages = join(work.path, 'packages')
   const tree = join(work.path, 'tree')
   const result = join(work.path, 'result')
@@ -73,19 +73,10 @@ async function buildBase(
   const kernel = join(packages, 'boot', `vmlinuz-${contents.kernelVersion}`)
   await copyFile(kernel, join(result, 'kernel'))
   await writeFile(join(result, 'contents.json'), JSON.stringify(contents, undefined, 2))
-  await keepNewest(cacheFolder)
+  await tidyCache(cacheFolder)
   // Complete or not there at all; another build may have been faster.
   await rename(result, folder).catch(async (err: unknown) => {
     if (!(await findContents(folder))) throw err
   })
   return contents
-}
-
-async function keepNewest(cacheFolder: string): Promise<void> {
-  const names = (await readdir(cacheFolder)).filter((name) => name.startsWith('base-'))
-  const aged = await Promise.all(
-    names.map(async (name) => ({ name, at: (await stat(join(cacheFolder, name))).mtimeMs })),
-  )
-  const old = aged.sort((a, b) => b.at - a.at).slice(KEPT_BASES - 1)
-  for (const { name } of old) await rm(join(cacheFolder, name), { recursive: true })
 }

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import { copyFile, mkdir, mkdtempDisposable, readFile, rename } from 'node:fs/promises'
 import { appendFile, stat, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { AGENT_ENTRY, bundleAgent } from './agent-bundle.ts'
 import type { PackageFile } from './apt.ts'
 import { packArchive } from './archive.ts'
 import { type Base, prepareBase } from './base.ts'
+import { cacheFolder } from './cache.ts'
 import { fetchPackages } from './packages.ts'
 import { formatMegabytes, report } from './report.ts'
 import { buildOverlay } from './tree.ts'
@@ -35,12 +35,6 @@ export interface InitramfsOptions {
   agentEntry: string
   firmware: boolean
   refresh: boolean
-}
-
-/** Downloads and intermediate results, shared by all clones of the project. */
-export function cacheFolder(): string {
-  const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache')
-  return join(cache, 'stampede/initramfs')
 }
 
 /**

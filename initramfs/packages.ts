@@ -3,6 +3,7 @@ import { mkdir, mkdtempDisposable, readFile, readdir } from 'node:fs/promises'
 import { rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type PackageFile, openPrivateApt } from './apt.ts'
+import { APT_PREFIX } from './cache.ts'
 import { formatMegabytes, report } from './report.ts'
 import { DEBIAN_SUITE, FIRMWARE_COMPONENT, FIRMWARE_PACKAGES } from './recipe.ts'
 import { PACKAGES, UNUSED_DEPENDENCIES } from './recipe.ts'
@@ -28,7 +29,7 @@ export async function fetchPackages(options: PackageOptions): Promise<PackageFil
   if (!refresh && known && (await missingFrom(debFolder, known)).length === 0) return known
 
   await mkdir(debFolder, { recursive: true })
-  await using folder = await mkdtempDisposable(join(cacheFolder, 'apt-'))
+  await using folder = await mkdtempDisposable(join(cacheFolder, APT_PREFIX))
   const apt = await openPrivateApt(folder.path, firmware ? [FIRMWARE_COMPONENT] : [])
   report('Reading the package index of Debian')
   await apt.refresh()
