@@ -3,7 +3,7 @@ import { copyFile, mkdir, mkdtempDisposable, readFile, rename } from 'node:fs/pr
 import { appendFile, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { AGENT_ENTRY, bundleAgent } from './agent-bundle.ts'
+import { AGENT_ENTRY, bundleAgent } from '../agent/build.ts'
 import type { PackageFile } from './apt.ts'
 import { packArchive } from './archive.ts'
 import { type Base, prepareBase } from './base.ts'

@@ -21,8 +21,17 @@ const NOTICE_SECONDS = 10
 /** Pauses between tries to load the agent: a restarting server needs seconds, not minutes. */
 const RETRY_PAUSES_SECONDS = [2, 4, 8, 16, 32]
 
-/** So that both screen and serial line show what happens, and all RAM may hold the initramfs. */
-const KERNEL_ARGUMENTS = ['console=tty0', 'console=ttyS0,115200', 'rootfstype=ramfs']
+/**
+ * So that both screen and serial line show what happens, and all RAM may hold the initramfs. Without
+ * `quiet` the kernel prints this line, and with it the token; a panic reboots after 30 s.
+ */
+const KERNEL_ARGUMENTS = [
+  'console=tty0',
+  'console=ttyS0,115200',
+  'rootfstype=ramfs',
+  'quiet',
+  'panic=30',
+]
 
 /**
  * The text of the script. No command in it writes to a disk, and whatever fails in it, it ends at the

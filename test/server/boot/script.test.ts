@@ -32,6 +32,8 @@ describe('the script that starts the agent', () => {
       'console=tty0',
       'console=ttyS0,115200',
       'rootfstype=ramfs',
+      'quiet',
+      'panic=30',
       'stampede.shell=1',
     ])
     assert.match(script, /^initrd --name initrd http:\/\/192.0.2.1:8080\/boot\/initrd/m)
