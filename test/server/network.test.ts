@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempDisposable } from 'node:fs/promises'
+import { cp, mkdtempDisposable } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -8,8 +8,12 @@ import { openLabNetwork, type LabHost, type LabNetwork } from '#lab/network.ts'
 import { openLabServer, type LabServer } from '#lab/server.ts'
 import type { Lease } from '#protocol/lease.ts'
 import type { Machine } from '#protocol/machine.ts'
+import { openFreshDatabase } from '#test/support/database.ts'
 
 const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'network namespaces need root'
+
+const MAIN = join(import.meta.dirname, '../../server/main.ts')
+const NOBODY = 65_534
 
 /** Sends what a BIOS PXE ROM would, and keeps the address it gets. */
 const UDHCPC = ['udhcpc', '-i', 'eth0', '-f', '-q', '-n', '-t', '5', '-T', '2', '-s', '/bin/true']
@@ -80,24 +84,45 @@ describe('the server on a network', { skip: NEEDS_ROOT }, () => {
 
   it('a second one on the network refuses to start, naming the first', async () => {
     const host = await network.openHost({ address: '10.79.0.30/24' })
-    await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-second-'))
-    const child = host.spawn(
-      process.execPath,
-      [join(import.meta.dirname, '../../server/main.ts')],
-      {
-        env: {
-          PATH: process.env['PATH'],
-          STAMPEDE_DATA: folder.path,
-          STAMPEDE_DHCP: 'server',
-          STAMPEDE_DHCP_RANGE: '10.79.0.50-10.79.0.60',
-        },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    )
-    let errors = ''
-    child.stderr?.on('data', (text) => (errors += text))
-    const [code] = (await once(child, 'close')) as [number]
+    await using folder = await openDataFolder()
+    const { code, errors } = await startAndFail(host, [process.execPath, MAIN], {
+      STAMPEDE_DATA: folder.path,
+      STAMPEDE_DHCP: 'server',
+      STAMPEDE_DHCP_RANGE: '10.79.0.50-10.79.0.60',
+    })
     assert.equal(code, 1)
     assert.match(errors, /Another DHCP server answers on eth0: 10\.79\.0\.1; stop it/)
   })
+
+  it('says which port it may not open', async () => {
+    const host = await network.openHost({ address: '10.79.0.31/24' })
+    await using folder = await openDataFolder()
+    await host.run('chown', ['-R', `${NOBODY}:${NOBODY}`, folder.path])
+    const nobody = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups']
+    const { code, errors } = await startAndFail(host, [...nobody, process.execPath, MAIN], {
+      STAMPEDE_DATA: folder.path,
+    })
+    assert.equal(code, 1)
+    assert.match(errors, /TFTP cannot listen on 10\.79\.0\.31 port 69: no permission; run as root/)
+  })
+
+  /** With a database, which would take most of the time. */
+  async function openDataFolder(): Promise<AsyncDisposable & { path: string }> {
+    await using fresh = await openFreshDatabase('embedded')
+    assert.equal(fresh.config.kind, 'embedded')
+    const folder = await mkdtempDisposable(join(tmpdir(), 'stampede-data-'))
+    await cp(fresh.config.folder, join(folder.path, 'database'), { recursive: true })
+    return { path: folder.path, [Symbol.asyncDispose]: () => folder.remove() }
+  }
+
+  async function startAndFail(host: LabHost, command: string[], env: Record<string, string>) {
+    const child = host.spawn(command[0]!, command.slice(1), {
+      env: { PATH: process.env['PATH'], ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let errors = ''
+    child.stderr?.on('data', (text) => (errors += text))
+    const [code] = (await once(child, 'close')) as [number | null]
+    return { code, errors }
+  }
 })
