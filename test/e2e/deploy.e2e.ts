@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { Readable } from 'node:stream'
 import { after, before, describe, it } from 'node:test'
 import type { Run } from '#protocol/run.ts'
 import { run as runCommand } from '#lab/command.ts'
@@ -183,7 +182,7 @@ async function upload(lab: Lab, name: GoldenName): Promise<void> {
   const response = await fetch(new URL(`/api/images/${name}`, url), {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/octet-stream' },
-    body: Readable.toWeb(createReadStream(await goldenImage(name))),
+    body: createReadStream(await goldenImage(name)),
     duplex: 'half',
     signal: AbortSignal.timeout(UPLOAD_TIMEOUT_MS),
   })
