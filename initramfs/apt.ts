@@ -63,6 +63,7 @@ export async function openPrivateApt(folder: string, extraComponents: string[]) 
     'APT::Sandbox::User': 'root',
     'Acquire::Languages': 'none',
     'Acquire::Retries': '3',
+    'APT::Update::Error-Mode': 'any', // else an unreachable mirror is only a warning
   }
   const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`])
   for (const name of ['lists/partial', 'archives/partial', 'empty']) {

@@ -131,10 +131,15 @@ if (import.meta.main) {
       refresh: { type: 'boolean', default: false },
     },
   })
-  await buildInitramfs({
-    outputFolder: resolve(values.output),
-    agentEntry: resolve(values.agent),
-    firmware: process.env['STAMPEDE_FIRMWARE'] === '1',
-    refresh: values.refresh,
-  })
+  try {
+    await buildInitramfs({
+      outputFolder: resolve(values.output),
+      agentEntry: resolve(values.agent),
+      firmware: process.env['STAMPEDE_FIRMWARE'] === '1',
+      refresh: values.refresh,
+    })
+  } catch (err) {
+    report(`Failed: ${err instanceof Error ? err.message : String(err)}`)
+    process.exitCode = 1
+  }
 }

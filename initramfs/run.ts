@@ -31,5 +31,6 @@ function explain(program: string, args: string[], err: unknown): string {
     return `The program "${program}" is missing; install the Debian package that holds it`
   }
   const stderr = err instanceof Error && 'stderr' in err ? String(err.stderr).trim() : String(err)
-  return `"${[program, ...args].join(' ').slice(0, 200)}" failed: ${stderr.slice(-2000)}`
+  // The last words of a command say what was asked; apt's begin with a page of options.
+  return `"${program} … ${args.slice(-2).join(' ')}" failed: ${stderr.slice(-2000)}`
 }
