@@ -31,7 +31,10 @@ async function receiveForm(request: IncomingMessage): Promise<UploadBody> {
     file.on('error', () => {})
     if (!isFirst) return file.resume()
     isFirst = false
-    found.resolve({ content: withIdleLimit(file, request), fileName: filename || undefined })
+    found.resolve({
+      content: formContent(withIdleLimit(file, request)),
+      fileName: filename || undefined,
+    })
   })
   form.on('close', () =>
     found.reject(new BadRequestError('The form has no file; send one part with a file name')),
@@ -40,6 +43,15 @@ async function receiveForm(request: IncomingMessage): Promise<UploadBody> {
   request.on('error', (cause) => form.destroy(cause))
   request.pipe(form)
   return found.promise
+}
+
+/** A form that ends before its closing boundary shows here only. */
+async function* formContent(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* content
+  } catch (cause) {
+    throw cause instanceof RequestError ? cause : brokenForm(cause)
+  }
 }
 
 function openForm({ headers }: IncomingMessage): busboy.Busboy {

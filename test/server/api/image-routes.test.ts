@@ -98,6 +98,26 @@ describe('images', () => {
     assert.equal(image.info.source, 'upload of 52:54:00:12:34:56.zmg')
   })
 
+  it('refuses a form that ends without its boundary, and one without a file', async () => {
+    const headers = { 'content-type': 'multipart/form-data; boundary=xyz' }
+    const head =
+      '--xyz\r\nContent-Disposition: form-data; name="f"; filename="disk.img"\r\n' +
+      'Content-Type: application/octet-stream\r\n\r\n'
+    const post = (body: Buffer) =>
+      app.call<Refusal>('POST', '/api/images/broken-form', body, { headers })
+    const whole = Buffer.concat([
+      Buffer.from(head),
+      DISK,
+      Buffer.from('\r\n--xyz--\r\n--xyz--\r\n'),
+    ])
+    const cut = whole.subarray(0, head.length + 2 * MIB)
+    assert.equal((await post(cut)).status, 400)
+    assert.equal((await post(Buffer.from('--xyz--\r\n'))).status, 400)
+    assert.equal((await app.call('GET', '/api/images/broken-form')).status, 404)
+    // BOOTy writes the closing boundary twice.
+    assert.equal((await post(whole)).status, 201)
+  })
+
   it('lists, reads and deletes', async () => {
     await put('short-lived', DISK)
     const { body } = await app.call<{ items: Image[] }>('GET', '/api/images')
