@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,12 +20,14 @@ export interface LoopDisk extends AsyncDisposable {
 }
 
 const MIB = 1024 * 1024
+/** In memory where possible: mkfs and unmounting flush a lot, and the files are mostly holes. */
+const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
 export const IS_ROOT = process.getuid?.() === 0
 
 export async function openLoopDisk(sizeBytes: number, sectorBytes = 512): Promise<LoopDisk> {
   await using opened = new AsyncDisposableStack()
-  const folder = await mkdtemp(join(tmpdir(), 'stampede-loop-'))
+  const folder = await mkdtemp(join(FOLDER, 'stampede-loop-'))
   opened.defer(() => rm(folder, { recursive: true }))
   const file = join(folder, 'disk')
   await writeFile(file, '')
