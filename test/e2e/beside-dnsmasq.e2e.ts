@@ -14,13 +14,14 @@ import { createLabDisk, openLabMachine, runToSuccess } from '#lab/scenario.ts'
 import type { Lab } from '#lab/scenario.ts'
 import { openLabServer } from '#lab/server.ts'
 
+const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'network namespaces need root'
 const MAC = '52:54:00:5a:02:01'
 const DNSMASQ = '10.203.0.2'
 const MIB = 1024 ** 2
 /** From power on to the inventory, under emulation. */
 const INVENTORY_DEADLINE_MS = 5 * 60_000
 
-describe('beside the DHCP server of the network', () => {
+describe('beside the DHCP server of the network', { skip: NEEDS_ROOT }, () => {
   const opened = new AsyncDisposableStack()
   let folder: string
   let network: LabNetwork
