@@ -7,13 +7,18 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs'
  */
 const PACKAGES = {
   server: ['ipxe', 'qemu-utils', 'xz-utils', 'bzip2', 'iproute2', 'iputils-ping', 'util-linux'],
-  initramfs: ['zstd', 'cpio', 'kmod', 'binutils', 'dpkg', 'apt', 'busybox-static'],
+  initramfs: ['zstd', 'cpio', 'kmod', 'binutils', 'dpkg', 'apt', 'debian-archive-keyring'],
   lab: [
     ['qemu-system-x86', 'qemu-utils', 'ipxe-qemu', 'ovmf', 'seabios', 'iproute2'],
     ['debootstrap', 'debian-archive-keyring', 'zstd', 'mount', 'e2fsprogs', 'xfsprogs', 'lvm2'],
     ['fdisk', 'dosfstools', 'mtools', 'grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin'],
   ].flat(),
-  test: ['dnsmasq-base', 'mdadm'],
+  // Peers and tools that the tests hold ours against.
+  test: [
+    ['dnsmasq-base', 'isc-dhcp-client', 'isc-dhcp-relay', 'kea-admin', 'atftp', 'tftp-hpa', 'curl'],
+    ['busybox-static', 'postgresql', 'mdadm', 'gdisk', 'fdisk', 'btrfs-progs', 'openssh-client'],
+  ].flat(),
+  bench: ['curl', 'pigz', 'partclone', 'fdisk', 'e2fsprogs'],
 }
 
 const GOALS = {
@@ -21,7 +26,7 @@ const GOALS = {
   initramfs: ['initramfs'],
   demo: ['server', 'initramfs', 'lab'],
   test: ['server', 'initramfs', 'lab', 'test'],
-  bench: ['server', 'initramfs', 'lab', 'test'],
+  bench: ['server', 'initramfs', 'bench'],
 }
 
 /** Installs what is missing of the Debian packages for `goal`; nothing is done when all are there. */
