@@ -129,8 +129,9 @@ async function answerFor(
   return bootyAnswer({
     run,
     link,
+    isLocked: machine.locked,
     ...(machine.inventory && { inventory: machine.inventory }),
-    ...(image && isPinned && { imageInfo: image.info }),
+    ...(image && isPinned && { imageInfo: image.info, imageSize: image }),
   })
 }
 

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
-import { chooseDisk } from '#protocol/disk-choice.ts'
-import type { ImageInfo } from '#protocol/image-info.ts'
+import { chooseDisk, describeDisk } from '#protocol/disk-choice.ts'
+import type { Image, ImageInfo } from '#protocol/image-info.ts'
 import type { Inventory } from '#protocol/inventory.ts'
 import { type Mac, parseMac } from '#protocol/mac.ts'
 import type { Run } from '#protocol/run.ts'
@@ -34,6 +34,9 @@ export interface BootyRequest {
   inventory?: Inventory
   /** Of the image to deploy. */
   imageInfo?: ImageInfo
+  imageSize?: Pick<Image, 'sizeBytes' | 'sectorBytes'>
+  /** The operator's lock on the machine. */
+  isLocked?: boolean
   /** Where BOOTy gets the image, or sends it; with an address, since it has no DNS. */
   link: string
 }
@@ -67,9 +70,13 @@ export function bootyAnswer(request: BootyRequest): BootyAnswer {
   if (run.workflow !== 'deploy' && run.workflow !== 'capture') {
     return { kind: 'refused', reason: `BOOTy cannot do the workflow "${run.workflow}"` }
   }
+  if (request.isLocked)
+    return { kind: 'refused', reason: 'The machine is locked; unlock it to let runs work on it' }
   const choice = chooseDevice(request)
   if (choice.kind === 'refused') return choice
   const { device, warning } = choice
+  const unfit = run.workflow === 'deploy' ? whyUnfit(request, device) : undefined
+  if (unfit !== undefined) return { kind: 'refused', reason: unfit }
   const config =
     run.workflow === 'deploy'
       ? writeConfig(request, device)
@@ -103,6 +110,19 @@ function writeConfig({ run, imageInfo, link }: BootyRequest, device: string): Bo
     ...(network?.gateway !== undefined && { gateway: network.gateway }),
     ...(nameserver !== undefined && { nameserver }),
   }
+}
+
+/** BOOTy writes whatever it gets until the disk ends, so what the last inventory tells is asked here. */
+function whyUnfit({ imageSize, inventory }: BootyRequest, device: string): string | undefined {
+  const disk = inventory?.disks.find(({ path }) => path === device)
+  if (!disk || !imageSize) return undefined
+  const { sizeBytes, sectorBytes } = imageSize
+  const otherwise = 'choose another disk or image, or take an inventory if the disk was changed'
+  if (sizeBytes > disk.sizeBytes)
+    return `The image has ${sizeBytes} bytes but disk ${describeDisk(disk)} only ${disk.sizeBytes}; ${otherwise}`
+  if (sectorBytes !== disk.sectorBytes)
+    return `The image is made for sectors of ${sectorBytes} bytes but disk ${describeDisk(disk)} has ${disk.sectorBytes}; ${otherwise}`
+  return undefined
 }
 
 /** BOOTy grows LVM only: the partition that holds the physical volume. */

@@ -200,6 +200,20 @@ describeOnEveryDatabase('BOOTy routes', (_open, database) => {
       assert.equal((await app.call('GET', path, undefined, BOOTY)).status, 404)
   })
 
+  it('gives nothing to a locked machine, or for a disk that is too small', async () => {
+    const small = await queue({ workflow: 'deploy', image: 'debian' })
+    const inventory = createInventory()
+    inventory.disks[0]!.sizeBytes = CONTENT.length - 512
+    const where = eq(tables.machines.mac, parseMac(small.mac))
+    await app.database.db.update(tables.machines).set({ inventory }).where(where)
+    const locked = await queue({ workflow: 'deploy', image: 'debian' })
+    await app.call('PATCH', `/api/machines/${locked.mac}`, { locked: true })
+    for (const run of [small, locked]) {
+      assert.equal((await configOf(run)).status, 404)
+      assert.partialDeepStrictEqual(await findRun(run), { state: 'queued', claimedBy: null })
+    }
+  })
+
   it('leaves the run alone when someone else asks', async () => {
     const run = await queue({ workflow: 'deploy', image: 'debian' })
     const path = `/${run.mac.replaceAll(':', '-')}.bty`

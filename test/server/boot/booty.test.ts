@@ -145,6 +145,21 @@ describe('the configuration for BOOTy', () => {
     assert.ok(!('gateway' in answer.config) && !('nameserver' in answer.config))
   })
 
+  it('is none for a locked machine, or a disk that the image does not fit', () => {
+    const disks = inventory(disk('/dev/sda'))
+    const deploy = { run: run('deploy'), link, inventory: disks }
+    const fitting = { sizeBytes: 8e9, sectorBytes: 512 }
+    assert.equal(bootyAnswer({ ...deploy, imageSize: fitting }).kind, 'config')
+    for (const [reason, request] of [
+      [/is locked/, { isLocked: true }],
+      [/8000000512 bytes .* only 8000000000/, { imageSize: { ...fitting, sizeBytes: 8e9 + 512 } }],
+      [/sectors of 4096 bytes .* has 512/, { imageSize: { ...fitting, sectorBytes: 4096 } }],
+    ] as const) {
+      const answer = bootyAnswer({ ...deploy, ...request })
+      assert.match(answer.kind === 'refused' ? answer.reason : '', reason)
+    }
+  })
+
   it('refuses workflows that BOOTy does not have', () => {
     for (const workflow of ['wipe', 'inventory'] as const)
       assert.equal(bootyAnswer({ run: run(workflow), link }).kind, 'refused')
