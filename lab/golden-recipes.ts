@@ -125,7 +125,8 @@ const MODULES = [
   'drivers/firmware drivers/hid drivers/input drivers/md drivers/net/ethernet/intel/e1000',
   'drivers/net/virtio_net drivers/net/net_failover drivers/nvme drivers/rtc drivers/scsi',
   'drivers/usb/common drivers/usb/core drivers/usb/host drivers/usb/storage drivers/virtio',
-  'net/core net/packet net/ipv6',
+  // SATA, SCSI and NVMe disks need t10-pi of `block`.
+  'block net/core net/packet net/ipv6',
 ].flatMap((line) => line.split(' '))
 
 /** Of `drivers/scsi`, the host adapters; the lab's machines have virtio. */
