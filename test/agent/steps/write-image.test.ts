@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { ChunkCorruptError, ChunkMissingError } from '#agent/chunk-client.ts'
@@ -69,6 +69,12 @@ function readAt(file: string, offset: number): Buffer {
   return bytes
 }
 
+/** Documentation/block/stat.rst: the 16th figure counts completed flushes. */
+function flushCount({ path }: LoopDevice): number {
+  const text = readFileSync(`/sys/block/${path.slice('/dev/'.length)}/stat`, 'latin1')
+  return Number(text.trim().split(/\s+/)[15])
+}
+
 describe('write-image', { skip: NEEDS_ROOT }, () => {
   it('leaves on the disk byte for byte what the image holds, zeros included', async () => {
     await using server = await openChunkServer()
@@ -104,6 +110,43 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     await writeImage(contextFor(server, disk, digest, { onProgress }))
     assert.ok(looks > 20)
     assert.ok(!isZero(readAt(disk.file, 0)))
+  })
+
+  it('zeroes 4 MiB at both ends before it asks for the first chunk', async () => {
+    await using server = await openChunkServer()
+    await using disk = await openUsedDisk()
+    const ends: boolean[] = []
+    server.fault = ({ url }) => {
+      if (!url!.startsWith('/chunks/') || ends.length > 0) return false
+      const starts = [0, 1, 2, 3, 20, 21, 22, 23].map((index) => index * CHUNK_BYTES)
+      ends.push(...starts.map((start) => isZero(readAt(disk.file, start))))
+      assert.ok(!isZero(readAt(disk.file, 4 * CHUNK_BYTES)))
+      return false
+    }
+    await writeImage(contextFor(server, disk, server.addImage(sampleImage())))
+    assert.deepEqual(
+      ends,
+      Array.from({ length: 8 }, () => true),
+    )
+  })
+
+  it('flushes after the ends are zeroed and after each part, before that is read back', async () => {
+    await using server = await openChunkServer()
+    await using disk = await openUsedDisk()
+    const counts = [flushCount(disk)]
+    server.fault = ({ url }) => {
+      if (url!.startsWith('/chunks/') && counts.length === 1) counts.push(flushCount(disk))
+      return false
+    }
+    // Chunks 1 to 18, the last two, the head: each written, then read back.
+    const written = [18 * CHUNK_BYTES, 37 * CHUNK_BYTES + 1536, 39 * CHUNK_BYTES + 2 * 1536]
+    const onProgress = (done: number) => {
+      if (done > written[counts.length - 2]!) counts.push(flushCount(disk))
+    }
+    await writeImage(contextFor(server, disk, server.addImage(sampleImage()), { onProgress }))
+    assert.equal(counts.length, 5)
+    for (const [index, count] of counts.slice(1).entries())
+      assert.ok(count > counts[index]!, `Flushes so far: ${counts.join(', ')}`)
   })
 
   it('writes the same to a file, where there is no block device', async () => {
@@ -274,6 +317,22 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
       assert.equal(context.facts.imageVerified, undefined)
     })
   }
+
+  it('reads back what the device holds, not what memory does', async () => {
+    await using server = await openChunkServer()
+    await using disk = await openUsedDisk()
+    const digest = server.addImage(sampleImage())
+    let flips = 0
+    const onProgress = (done: number) => {
+      // All of the body is written and flushed, and its first chunk read back; the last is not yet.
+      if (done <= 18 * CHUNK_BYTES || flips > 0) return
+      flips++
+      flipBit(disk.file, 18 * CHUNK_BYTES + 100)
+    }
+    const context = contextFor(server, disk, digest, { onProgress })
+    await assert.rejects(writeImage(context), ReadBackError)
+    assertUnbootable(await disk.content())
+  })
 
   it('refuses a disk that something else holds, and leaves it as it is', async () => {
     await using server = await openChunkServer()

@@ -3,7 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { after, describe, it } from 'node:test'
+import { ByteInput } from '#server/images/byte-input.ts'
+import { readQcow2 } from '#server/images/qcow2.ts'
 import { checkQcow2Header } from '#server/images/qcow2-header.ts'
 import { MIB } from '#test/support/disk-content.ts'
 import { manifestOf, openTestStore } from '#test/support/image-store.ts'
@@ -51,12 +54,23 @@ const HOSTILE: Record<string, () => Buffer> = {
       'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10',
       '1M',
     ),
+  'AES encryption': () => patched(35, [1]),
   'an unknown incompatible feature': () => patched(79, [0x80]),
   'the mark of corruption': () => patched(79, [0x02]),
   'version 1': () => patched(7, [1]),
   'clusters of 4 GiB': () => patched(23, [32]),
   'header extensions without an end': () => patched(104, Array<number>(65_000).fill(1)),
   'a header length beyond the file': () => patched(100, [0xff, 0xff, 0xff, 0xf8]),
+}
+
+/** What the kernel says of the child of ours that reads. */
+function lookAtReader(): { status: string; limits: string } {
+  const text = execFileSync('ps', ['-o', 'pid=,comm=', '--ppid', String(process.pid)], {
+    encoding: 'utf8',
+  })
+  const pid = /^ *(\d+) qemu-nbd$/m.exec(text)?.[1]
+  const read = (name: string) => readFileSync(`/proc/${pid}/${name}`, 'latin1')
+  return { status: read('status'), limits: read('limits') }
 }
 
 describe('a hostile qcow2 file', () => {
@@ -106,6 +120,27 @@ describe('a hostile qcow2 file', () => {
     const image = await store.import(file)
     assert.equal(manifestOf(image).sizeBytes, 64 * MIB)
     assert.equal((await store.files()).length, 2) // one chunk, one segment
+  })
+
+  it('is read by a process without privileges, and with limits', async () => {
+    await using store = await openTestStore()
+    const { spoolFolder } = store
+    const path = join(folder, 'watched.qcow2')
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', path, '4M'])
+    execFileSync('qemu-io', ['-c', 'write -P 7 0 4M', path], { stdio: 'ignore' })
+    await using input = new ByteInput(Readable.from([readFileSync(path)]))
+    let looks = 0
+    for await (const _piece of readQcow2(input, { spoolFolder, maxImageBytes: 2 ** 40 })) {
+      if (looks++ > 0) continue
+      const { status, limits } = lookAtReader()
+      assert.match(status, /^NoNewPrivs:\t1$/m)
+      assert.match(status, /^CapEff:\t0+$/m)
+      if (process.getuid?.() === 0) assert.match(status, /^Uid:(\t65534){4}$/m)
+      assert.match(limits, /^Max address space +2147483648 +2147483648 /m)
+      assert.match(limits, /^Max file size +0 +0 /m)
+      assert.match(limits, /^Max cpu time +\d+ +\d+ /m)
+    }
+    assert.ok(looks > 0)
   })
 
   it('leaves no reader running, and no folder of one', async () => {
