@@ -4,7 +4,7 @@ import { mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { crc32, gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { ImageRefusedError } from '#server/images/import-error.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
@@ -42,6 +42,16 @@ const FORMATS: Record<string, (disk: Uint8Array) => Uint8Array> = {
   'compressed qcow2': (disk) => qcow2(disk, ['-c']),
   'qcow2 of version 2': (disk) => qcow2(disk, ['-o', 'compat=0.10']),
   'qcow2 in gzip': (disk) => gzipSync(qcow2(disk)),
+}
+
+/** The .xz file format, sections 3.1 and 5.3.1: the dictionary's size is a code in the first block. */
+function withHugeDictionary(xz: Buffer): Buffer {
+  const start = 12
+  const end = start + (xz[start]! + 1) * 4
+  const header = xz.subarray(start, end)
+  header[header.indexOf(Buffer.of(0x21, 1)) + 2] = 40
+  header.writeUInt32LE(crc32(header.subarray(0, -4)), header.length - 4)
+  return xz
 }
 
 describe('importImage', () => {
@@ -112,6 +122,12 @@ describe('importImage', () => {
         name,
       )
     }
+  })
+
+  it('refuses an xz file that asks for 4 GiB of memory', async () => {
+    await using store = await openTestStore()
+    const file = FORMATS['xz']!(DISK)
+    await assert.rejects(store.import(withHugeDictionary(file)), { code: 'corrupt-upload' })
   })
 
   it('passes on the error of a broken connection', async () => {
