@@ -5,8 +5,7 @@ import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, Sha256Text } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
-import { hashChunk } from '#server/images/chunk-codec.ts'
-import { inflateMember } from '#server/images/gzip-member.ts'
+import { codecOf, hashChunk, inflateChunk } from '#server/images/chunk-codec.ts'
 import { NotFoundError, UnprocessableError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
@@ -58,7 +57,11 @@ export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyP
       {
         config,
         exposeHeadRoute: false,
-        schema: { tags, summary: 'A chunk as it is stored: one gzip member', params: ChunkParams },
+        schema: {
+          tags,
+          summary: 'A chunk as it is stored: one gzip member or zstd frame',
+          params: ChunkParams,
+        },
       },
       async (request, reply) => {
         const hash = parseSha256(request.params.sha256)
@@ -120,7 +123,13 @@ function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
   const { store } = library
 
   async function putChunk(hash: Sha256, bytes: Uint8Array): Promise<void> {
-    const content = await inflateMember(bytes)
+    const codec = codecOf(bytes)
+    if (!codec)
+      throw new UnprocessableError(
+        'The chunk is refused: it is neither a gzip member nor a zstd frame',
+        'refused-chunk',
+      )
+    const content = await inflateChunk({ codec, bytes })
     const actual = await hashChunk(content)
     if (actual !== hash)
       throw new UnprocessableError(
@@ -139,7 +148,7 @@ function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
         config,
         schema: {
           tags,
-          summary: 'Store a chunk: exactly one gzip member of at most 1 MiB of content',
+          summary: 'Store a chunk: one gzip member or zstd frame of at most 1 MiB of content',
           params: ChunkParams,
           response: { 200: Type.Null(), 201: Type.Null(), 422: ErrorSchema },
         },

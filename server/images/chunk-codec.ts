@@ -1,13 +1,12 @@
 import { promisify } from 'node:util'
-import { gzip, zstdDecompress } from 'node:zlib'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { gzip } from 'node:zlib'
 import { encodeHex } from '#protocol/hex.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { ChunkCorruptError, type ChunkStore, type StoredChunk } from './chunk-store.ts'
-import { inflateMember } from './gzip-member.ts'
+import { ChunkCorruptError, type ChunkStore, type Codec, type StoredChunk } from './chunk-store.ts'
+import { inflateMember, isGzip } from './gzip-member.ts'
+import { inflateFrame, isZstd } from './zstd-frame.ts'
 
 const gzipAsync = promisify(gzip)
-const zstdDecompressAsync = promisify(zstdDecompress)
 
 /** Of the levels, the one that keeps up with a disk; see design.md §4 for what was measured. */
 const GZIP_LEVEL = 1
@@ -25,19 +24,29 @@ export function compressChunk(content: Uint8Array): Promise<Uint8Array> {
   return gzipAsync(content, { level: GZIP_LEVEL, chunkSize: GZIP_OUTPUT_BYTES })
 }
 
+/** How a chunk is compressed, by its first bytes; undefined: in no way that we know. */
+export function codecOf(bytes: Uint8Array): Codec | undefined {
+  if (isGzip(bytes)) return 'gzip'
+  return isZstd(bytes) ? 'zstd' : undefined
+}
+
 /** Content of a stored chunk, not yet compared with its hash. Throws what the codec throws. */
 export function inflateChunk({ codec, bytes }: StoredChunk): Promise<Uint8Array> {
   switch (codec) {
     case 'gzip':
       return inflateMember(bytes)
     case 'zstd':
-      return zstdDecompressAsync(bytes, { maxOutputLength: CHUNK_BYTES })
+      return inflateFrame(bytes)
   }
 }
 
 /** The content under `hash`, verified. Throws as `ChunkStore.read` does. */
 export async function readContent(store: ChunkStore, hash: Sha256): Promise<Uint8Array> {
-  const stored = await store.read(hash)
+  return await verifiedContent(hash, await store.read(hash))
+}
+
+/** The content of a chunk that was read. Throws ChunkCorruptError if it is not that of `hash`. */
+export async function verifiedContent(hash: Sha256, stored: StoredChunk): Promise<Uint8Array> {
   const content = await inflateChunk(stored).catch((cause: unknown) => {
     throw new ChunkCorruptError(hash, (cause as Error).message, { cause })
   })

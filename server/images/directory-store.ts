@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
+import { codecOf } from './chunk-codec.ts'
 import {
   ChunkCorruptError,
   ChunkMissingError,
@@ -27,7 +28,8 @@ import {
   StoreUnreachableError,
   type Sweep,
 } from './chunk-store.ts'
-import { isGzip, statedLength } from './gzip-member.ts'
+import { statedLength } from './gzip-member.ts'
+import { decodeFrameHeader, FRAME_HEADER_BYTES, FrameDecodeError } from './zstd-frame.ts'
 
 export type DirectoryStoreOptions = {
   folder: string
@@ -35,31 +37,57 @@ export type DirectoryStoreOptions = {
   flush: () => Promise<void>
 }
 
-const EXTENSION = '.gz'
+const EXTENSIONS: Record<Codec, string> = { gzip: '.gz', zstd: '.zst' }
+const CODECS = ['gzip', 'zstd'] as const
 const TEMPORARY_FOLDER = 'tmp'
 const FILE_NAME_LENGTH = 62
-/** Magic, header, an empty block, trailer: nothing shorter is a member. */
-const SHORTEST_MEMBER_BYTES = 20
-/** A member of 1 MiB that does not compress is barely longer. */
-const LONGEST_MEMBER_BYTES = CHUNK_BYTES + 65_536
+/** Magic, header, an empty block, trailer: nothing shorter is a whole chunk. */
+const SHORTEST_BYTES: Record<Codec, number> = { gzip: 20, zstd: 9 }
+/** 1 MiB that does not compress becomes barely longer. */
+const LONGEST_BYTES = CHUNK_BYTES + 65_536
 /** libuv has four threads; a few more calls keep them busy. */
 const CONCURRENT_CALLS = 16
 
 /**
- * Chunks as files `ab/cdef….gz`. One is written under a temporary name and linked to its own, which
- * fails if another was first. The modification time says when a chunk was last touched.
+ * Chunks as files `ab/cdef….gz` or `.zst`. One is written under a temporary name and linked to its
+ * own, which fails if another was first. The modification time says when a chunk was last touched.
  * Call `prepareDirectoryStore` once per process start before.
  */
 export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): ChunkStore {
   const limit = pLimit(CONCURRENT_CALLS)
-  const pathOf = (hash: Sha256) => join(folder, hash.slice(0, 2), hash.slice(2) + EXTENSION)
+  const changing = new Map<Sha256, Promise<unknown>>()
+  const pathOf = (hash: Sha256, codec: Codec) =>
+    join(folder, hash.slice(0, 2), hash.slice(2) + EXTENSIONS[codec])
+
+  /**
+   * Puts and removals of one chunk, one after the other. With two names for it, `link` alone could
+   * not make the first writer win.
+   */
+  async function alone<Result>(hash: Sha256, work: () => Promise<Result>): Promise<Result> {
+    const done = (changing.get(hash) ?? Promise.resolve()).then(work)
+    const settled = done.catch(() => {})
+    changing.set(hash, settled)
+    try {
+      return await done
+    } finally {
+      if (changing.get(hash) === settled) changing.delete(hash)
+    }
+  }
 
   async function touchOne(hash: Sha256): Promise<StoredSize | undefined> {
+    for (const codec of CODECS) {
+      const size = await touchFile(pathOf(hash, codec), codec)
+      if (size) return size
+    }
+    return undefined
+  }
+
+  async function touchFile(path: string, codec: Codec): Promise<StoredSize | undefined> {
     try {
-      await using file = await open(pathOf(hash), 'r')
-      const size = await sizeOf(file)
+      await using file = await open(path, 'r')
+      const size = await sizeOf(file, codec)
       // By its path, not by the handle: a file that a sweep has moved away must not count as here.
-      if (size) await utimes(pathOf(hash), new Date(), new Date())
+      if (size) await utimes(path, new Date(), new Date())
       return size
     } catch (cause) {
       if (codeOf(cause) === 'ENOENT') return undefined
@@ -76,10 +104,12 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
 
   async function putIfAbsent(hash: Sha256, bytes: Uint8Array): Promise<void> {
     if (await touchOne(hash)) return
+    const codec = codecOf(bytes)
+    if (!codec) throw new TypeError(`Chunk "${hash}" is neither a gzip member nor a zstd frame`)
     const temporary = join(folder, TEMPORARY_FOLDER, randomUUID())
     try {
       await write(temporary, bytes)
-      await linkUnlessWhole(temporary, hash)
+      await linkUnlessWhole(temporary, hash, codec)
     } catch (cause) {
       throw unreachable(cause)
     } finally {
@@ -87,22 +117,25 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     }
   }
 
-  async function linkUnlessWhole(temporary: string, hash: Sha256): Promise<void> {
+  async function linkUnlessWhole(temporary: string, hash: Sha256, codec: Codec): Promise<void> {
+    const path = pathOf(hash, codec)
     try {
-      await link(temporary, pathOf(hash))
+      await link(temporary, path)
     } catch (cause) {
       if (codeOf(cause) !== 'EEXIST') throw cause
       // Another writer was first, or a power failure left a stump there: only that is replaced.
-      if (!(await touchOne(hash))) await rename(temporary, pathOf(hash))
+      if (!(await touchFile(path, codec))) await rename(temporary, path)
     }
+    // A stump of the other codec would be found first, or kept for ever.
+    for (const other of CODECS) if (other !== codec) await rm(pathOf(hash, other), { force: true })
   }
 
   /**
    * Moved away first and looked at again: a touch either came before, and is seen now, or finds no
    * file and its caller stores the chunk anew. So no lock is needed against touches.
    */
-  async function removeUntouched(hash: Sha256, cutoff: Date): Promise<boolean> {
-    const path = pathOf(hash)
+  async function removeUntouched({ hash, codec }: Named, cutoff: Date): Promise<boolean> {
+    const path = pathOf(hash, codec)
     if ((await stat(path)).mtimeMs >= cutoff.getTime()) return false
     const aside = join(folder, TEMPORARY_FOLDER, randomUUID())
     await rename(path, aside)
@@ -127,23 +160,27 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     },
 
     async read(hash): Promise<StoredChunk> {
-      const bytes = await readFile(pathOf(hash)).catch((cause: unknown) => {
-        if (codeOf(cause) === 'ENOENT') throw new ChunkMissingError(hash, { cause })
-        throw unreachable(cause)
-      })
-      const codec = codecOf(bytes)
-      if (!codec || bytes.length < SHORTEST_MEMBER_BYTES)
-        throw new ChunkCorruptError(hash, `its ${bytes.length} bytes are no gzip member`)
-      return { codec, bytes }
+      for (const codec of CODECS) {
+        const bytes = await readFile(pathOf(hash, codec)).catch((cause: unknown) => {
+          if (codeOf(cause) !== 'ENOENT') throw unreachable(cause)
+        })
+        if (!bytes) continue
+        if (codecOf(bytes) !== codec || bytes.length < SHORTEST_BYTES[codec])
+          throw new ChunkCorruptError(hash, `its ${bytes.length} bytes are no ${codec} chunk`)
+        return { codec, bytes }
+      }
+      throw new ChunkMissingError(hash)
     },
 
-    putIfAbsent: (hash, bytes) => limit(() => putIfAbsent(hash, bytes)),
+    putIfAbsent: (hash, bytes) => alone(hash, () => limit(() => putIfAbsent(hash, bytes))),
 
     async sweep({ prefix, isLive, cutoff }: Sweep): Promise<number> {
       try {
         const names = await readdir(join(folder, prefix)).catch(ignore('ENOENT'))
-        const garbage = hashesOf(prefix, names ?? []).filter((hash) => !isLive(hash))
-        const removals = garbage.map((hash) => limit(() => removeUntouched(hash, cutoff)))
+        const garbage = chunksOf(prefix, names ?? []).filter(({ hash }) => !isLive(hash))
+        const removals = garbage.map((chunk) =>
+          alone(chunk.hash, () => limit(() => removeUntouched(chunk, cutoff))),
+        )
         return (await Promise.all(removals)).filter(Boolean).length
       } catch (cause) {
         throw unreachable(cause)
@@ -170,32 +207,42 @@ export const PREFIXES: readonly string[] = Array.from({ length: 256 }, (_, byte)
   byte.toString(16).padStart(2, '0'),
 )
 
-function hashesOf(prefix: string, names: string[]): Sha256[] {
-  return names
-    .filter((name) => name.length === FILE_NAME_LENGTH + EXTENSION.length)
-    .map((name) => prefix + name.slice(0, FILE_NAME_LENGTH))
-    .filter((text) => new RegExp(SHA256_PATTERN).test(text))
-    .map(parseSha256)
+type Named = { hash: Sha256; codec: Codec }
+
+function chunksOf(prefix: string, names: string[]): Named[] {
+  return names.flatMap((name) => {
+    const text = prefix + name.slice(0, FILE_NAME_LENGTH)
+    const codec = CODECS.find((each) => name.slice(FILE_NAME_LENGTH) === EXTENSIONS[each])
+    if (!codec || !new RegExp(SHA256_PATTERN).test(text)) return []
+    return [{ hash: parseSha256(text), codec }]
+  })
 }
 
 /** Undefined if the file cannot be a whole chunk. */
-async function sizeOf(file: FileHandle): Promise<StoredSize | undefined> {
+async function sizeOf(file: FileHandle, codec: Codec): Promise<StoredSize | undefined> {
   const { size: storedBytes } = await file.stat()
-  if (storedBytes < SHORTEST_MEMBER_BYTES || storedBytes > LONGEST_MEMBER_BYTES) return undefined
-  const ends = Buffer.alloc(8)
-  await file.read(ends, 0, 4, 0)
-  await file.read(ends, 4, 4, storedBytes - 4)
-  if (!isGzip(ends)) return undefined
-  const contentBytes = statedLength(ends)
-  if (contentBytes > CHUNK_BYTES) return undefined
-  return { codec: 'gzip', storedBytes, contentBytes }
+  if (storedBytes < SHORTEST_BYTES[codec] || storedBytes > LONGEST_BYTES) return undefined
+  const head = Buffer.alloc(FRAME_HEADER_BYTES)
+  await file.read(head, 0, head.length, 0)
+  if (codecOf(head) !== codec) return undefined
+  const contentBytes = codec === 'gzip' ? await trailerOf(file, storedBytes) : frameContent(head)
+  if (contentBytes === undefined || contentBytes > CHUNK_BYTES) return undefined
+  return { codec, storedBytes, contentBytes }
 }
 
-/** RFC 8878 §3.1.1: the magic number of a zstd frame. */
-function codecOf(bytes: Uint8Array): Codec | undefined {
-  if (isGzip(bytes)) return 'gzip'
-  const isZstd = [0x28, 0xb5, 0x2f, 0xfd].every((byte, index) => bytes[index] === byte)
-  return isZstd ? 'zstd' : undefined
+async function trailerOf(file: FileHandle, storedBytes: number): Promise<number> {
+  const trailer = Buffer.alloc(4)
+  await file.read(trailer, 0, 4, storedBytes - 4)
+  return statedLength(trailer)
+}
+
+function frameContent(head: Uint8Array): number | undefined {
+  try {
+    return decodeFrameHeader(head).contentBytes
+  } catch (err) {
+    if (err instanceof FrameDecodeError) return undefined
+    throw err
+  }
 }
 
 function codeOf(err: unknown): string | undefined {

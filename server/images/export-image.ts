@@ -7,7 +7,7 @@ import {
   segmentLength,
 } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { inflateChunk, readContent } from './chunk-codec.ts'
+import { readContent, verifiedContent } from './chunk-codec.ts'
 import { ChunkCorruptError, type ChunkStore } from './chunk-store.ts'
 import { encodeStamp } from './export-stamp.ts'
 import { statedLength, storedMember } from './gzip-member.ts'
@@ -154,7 +154,8 @@ async function loadMember(
       reference,
       `it is ${bytes.length} bytes of ${codec}, not ${JSON.stringify(entry)} as when the image was made`,
     )
-  if (codec === 'zstd') return storedMember(await inflateChunk(stored))
+  // The member's checksum is made here: it must not vouch for what the store has lost.
+  if (codec === 'zstd') return storedMember(await verifiedContent(reference, stored))
   if (statedLength(bytes) !== contentBytes)
     throw new ChunkCorruptError(reference, `its trailer does not state ${contentBytes} bytes`)
   return bytes

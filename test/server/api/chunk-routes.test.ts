@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { constants, gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { Image } from '#protocol/image-info.ts'
 import { encodeManifest, encodeSegment } from '#protocol/image.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
@@ -9,6 +9,7 @@ import { MIB, sha256 } from '#test/support/disk-content.ts'
 const CHUNK = Buffer.alloc(MIB, 'content of a chunk ')
 const HASH = sha256(CHUNK)
 const ZEROS = Buffer.alloc(MIB)
+const CHECKED = { params: { [constants.ZSTD_c_checksumFlag]: 1 } }
 
 type Refusal = {
   error: { code: string; message: string; details: { missing: string[] } }
@@ -25,8 +26,11 @@ describe('chunks', () => {
     (await app.call<{ missing: string[] }>('POST', '/chunks/missing', { sha256: hashes })).body
       .missing
 
-  it('refuses anything but one whole member of the right content, and stores nothing', async () => {
+  it('refuses anything but one whole member or frame of the right content, and stores nothing', async () => {
     const member = gzipSync(CHUNK)
+    const frame = zstdCompressSync(CHUNK, CHECKED)
+    const wrong = Buffer.from(frame)
+    wrong[wrong.length - 1]! ^= 1
     const flipped = Buffer.from(member)
     flipped[member.length - 6]! ^= 1
     const cases: Record<string, Uint8Array> = {
@@ -41,7 +45,15 @@ describe('chunks', () => {
       'a cut member': member.subarray(0, -1),
       'a wrong checksum': flipped,
       'no gzip': CHUNK,
-      zstd: zstdCompressSync(CHUNK),
+      'a frame of other content': zstdCompressSync(ZEROS),
+      'two frames': Buffer.concat([frame, zstdCompressSync(new Uint8Array())]),
+      'a frame and a member': Buffer.concat([frame, member]),
+      'a frame and junk': Buffer.concat([frame, Buffer.from('junk')]),
+      'a cut frame': frame.subarray(0, -1),
+      'the head of a frame': frame.subarray(0, 5),
+      'a frame with a wrong checksum': wrong,
+      'a frame with too much content': zstdCompressSync(Buffer.alloc(MIB + 1)),
+      'a frame that is a bomb': zstdCompressSync(Buffer.alloc(64 * MIB)),
       nothing: new Uint8Array(),
       'too much content': gzipSync(Buffer.alloc(MIB + 1)),
       'a bomb': gzipSync(Buffer.alloc(64 * MIB), { level: 9 }),
@@ -72,6 +84,30 @@ describe('chunks', () => {
     const head = await app.call('HEAD', `/chunks/${hash}`)
     assert.equal(head.headers.get('content-length'), String(first.length))
     assert.deepEqual(await missing(hash, HASH), [HASH])
+  })
+
+  it('takes a zstd frame as well, keeps it, and exports it as a gzip member', async () => {
+    const content = Buffer.alloc(MIB, 'kept as a frame')
+    const hash = sha256(content)
+    const other = Buffer.alloc(MIB, 'beside the frame')
+    const frame = zstdCompressSync(content, CHECKED)
+    assert.equal((await put(hash, frame)).status, 201)
+    assert.equal((await put(hash, gzipSync(content))).status, 200)
+    const segment = Buffer.from(encodeSegment([hash, 'zero', sha256(other)]))
+    for (const bytes of [segment, other]) await put(sha256(bytes), gzipSync(bytes))
+    const manifest = Buffer.from(
+      encodeManifest({ sizeBytes: 3 * MIB, sectorBytes: 512, segments: [sha256(segment)] }),
+    )
+    assert.equal((await app.call('PUT', '/api/images/mixed/manifest', manifest)).status, 201)
+    const headers = { authorization: `Bearer ${app.adminToken.token}` }
+    const get = async (path: string) => {
+      const response = await fetch(`http://127.0.0.1:${app.port}${path}`, { headers })
+      assert.equal(response.status, 200)
+      return Buffer.from(await response.arrayBuffer())
+    }
+    assert.ok((await get(`/chunks/${hash}`)).equals(frame))
+    const exported = gunzipSync(await get('/images/mixed.img.gz'))
+    assert.ok(exported.equals(Buffer.concat([content, ZEROS, other])))
   })
 
   it('makes an image only once every chunk of its manifest is there', async () => {

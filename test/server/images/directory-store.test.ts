@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { gunzipSync, gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import {
   ChunkCorruptError,
   ChunkMissingError,
@@ -21,6 +21,7 @@ import { openTestStore } from '#test/support/image-store.ts'
 const CONTENT = Buffer.alloc(MIB, 'the content ')
 const HASH = sha256(CONTENT)
 const MEMBER = gzipSync(CONTENT)
+const FRAME = zstdCompressSync(CONTENT)
 
 const pathOf = (folder: string, hash = HASH) =>
   join(folder, hash.slice(0, 2), `${hash.slice(2)}.gz`)
@@ -39,6 +40,36 @@ describe('directory store', () => {
     assert.equal(codec, 'gzip')
     assert.ok(gunzipSync(bytes).equals(CONTENT))
     assert.equal((await test.files()).length, 1)
+  })
+
+  it('keeps one of a member and a frame that come at once', async () => {
+    await using test = await openTestStore()
+    for (let round = 0; round < 20; round++) {
+      const forms = round % 2 === 0 ? [MEMBER, FRAME] : [FRAME, MEMBER]
+      await Promise.all(forms.map((bytes) => test.store.putIfAbsent(HASH, bytes)))
+      assert.equal((await test.files()).length, 1)
+      assert.equal((await test.store.read(HASH)).codec, round % 2 === 0 ? 'gzip' : 'zstd')
+      const size = (await test.store.touch([HASH])).get(HASH)
+      assert.equal(size?.contentBytes, MIB)
+      assert.equal(await sweep(test.store, new Date(Date.now() + 1)), 1)
+      assert.deepEqual(await test.files(), [])
+    }
+  })
+
+  it('replaces a stump of one codec by a whole chunk of the other', async () => {
+    await using test = await openTestStore()
+    for (const [stump, whole] of [
+      [MEMBER, FRAME],
+      [FRAME, MEMBER],
+    ] as const) {
+      await test.store.putIfAbsent(HASH, stump)
+      const [name] = await test.files()
+      await truncate(join(test.folder, HASH.slice(0, 2), name!), 0)
+      await test.store.putIfAbsent(HASH, whole)
+      assert.ok(Buffer.from((await test.store.read(HASH)).bytes).equals(whole))
+      assert.equal((await test.files()).length, 1)
+      await sweep(test.store, new Date(Date.now() + 1))
+    }
   })
 
   it('tells missing, corrupt and unreachable apart', async () => {
