@@ -10,7 +10,8 @@ export const DELICATE_CONTENTS: [string, (disk: LoopDevice) => Promise<void>][] 
 ]
 
 async function makeDirtyJournal(disk: LoopDevice): Promise<void> {
-  await exec('mkfs.ext4', ['-q', '-F', disk.path])
+  // Without checksums, or the superblock that we change would be refused: a mount must be able to write.
+  await exec('mkfs.ext4', ['-q', '-F', '-O', '^metadata_csum', disk.path])
   // EXT4_FEATURE_INCOMPAT_RECOVER in s_feature_incompat: the journal waits to be replayed.
   await using file = await open(disk.path, 'r+')
   await file.write(Buffer.of(0xc6), 0, 1, 1024 + 0x60)

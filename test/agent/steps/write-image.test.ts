@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
-import { gzipSync } from 'node:zlib'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { ChunkCorruptError, ChunkMissingError } from '#agent/chunk-client.ts'
 import { DeviceBusyError, openDevice } from '#agent/disk/device.ts'
 import { sha256 } from '#agent/http-chunk-client.ts'
 import { ReadBackError, isZero } from '#agent/pipeline/verify-pieces.ts'
 import { writeImage, writeImageWith } from '#agent/steps/write-image.ts'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES, encodeManifest, encodeSegment } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { openChunkServer, type ChunkServer } from '#test/support/chunk-server.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
@@ -59,6 +60,24 @@ function flipBit(file: string, offset: number): void {
   readSync(fd, byte, 0, 1, offset)
   writeSync(fd, Buffer.of(byte[0]! ^ 1), 0, 1, offset)
   closeSync(fd)
+}
+
+/** All of the body is written and flushed, and its first chunk read back; chunk 18 is not yet. */
+function flipOnce(disk: LoopDevice): (done: number) => void {
+  let flips = 0
+  return (done) => {
+    if (done > 18 * CHUNK_BYTES && flips++ === 0) flipBit(disk.file, 18 * CHUNK_BYTES + 100)
+  }
+}
+
+/** As a disk that does not know how. */
+async function disableDiscard({ path }: LoopDevice): Promise<AsyncDisposable> {
+  const file = `/sys/block/${path.slice('/dev/'.length)}/queue/discard_max_bytes`
+  const before = Number(await readFile(file, 'latin1'))
+  await writeFile(file, '0')
+  // The kernel takes whole granules only, and may itself have told of more.
+  const restored = String(before - (before % CHUNK_BYTES))
+  return { [Symbol.asyncDispose]: () => writeFile(file, restored) }
 }
 
 function readAt(file: string, offset: number): Buffer {
@@ -197,6 +216,31 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     assert.partialDeepStrictEqual(zeroing.facts, { bytesUnused: 0, bytesVerified: IMAGE_BYTES })
   })
 
+  it('makes unused chunks zero by writing, where discarding does nothing', async () => {
+    await using server = await openChunkServer()
+    await using disk = await openUsedDisk()
+    await using _kept = await disableDiscard(disk)
+    const old = await disk.content()
+    const digest = server.addImage(sampleImage(), { unused: [10] })
+    const unused = (content: Buffer) => content.subarray(10 * CHUNK_BYTES, 11 * CHUNK_BYTES)
+
+    await writeImage(contextFor(server, disk, digest))
+    assert.ok(unused(await disk.content()).equals(unused(old)))
+    await writeImage(contextFor(server, disk, digest, { options: { zeroUnused: true } }))
+    assert.ok(isZero(unused(await disk.content())))
+  })
+
+  it('reads unused chunks back as zeros if the run says so', async () => {
+    await using server = await openChunkServer()
+    await using disk = await openUsedDisk()
+    const digest = server.addImage(sampleImage(), { unused: [18] })
+    const onProgress = flipOnce(disk)
+    const options = { zeroUnused: true }
+    const context = contextFor(server, disk, digest, { options, onProgress })
+    await assert.rejects(writeImage(context), ReadBackError)
+    await writeImage(contextFor(server, disk, digest, { onProgress: flipOnce(disk) }))
+  })
+
   it('says in the receipt that nothing was verified if the read-back was left out', async () => {
     await using server = await openChunkServer()
     await using disk = await openUsedDisk()
@@ -253,6 +297,38 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     const before = await disk.digest()
     await assert.rejects(writeImage(contextFor(server, disk, digest)), ChunkCorruptError)
     assert.equal(await disk.digest(), before)
+  })
+
+  it('inflates no more than a chunk, whatever the server sends', async () => {
+    await using server = await openChunkServer()
+    await using disk = await openUsedDisk()
+    const image = sampleImage()
+    const context = contextFor(server, disk, server.addImage(image))
+    for (const bomb of [gzipSync, zstdCompressSync]) {
+      server.chunks.set(chunkHash(image, 12), bomb(Buffer.alloc(CHUNK_BYTES + 1)))
+      await assert.rejects(writeImage(context), /does not inflate/)
+      assertUnbootable(await disk.content())
+    }
+  })
+
+  it('refuses a chunk that has not the length of its place', async () => {
+    await using server = await openChunkServer()
+    await using disk = await openUsedDisk()
+    const short = randomBytes(512)
+    const store = (bytes: Uint8Array) => {
+      server.chunks.set(sha256(bytes), gzipSync(bytes))
+      return sha256(bytes)
+    }
+    const references = [store(randomBytes(CHUNK_BYTES)), store(short), 'zero'] as const
+    const manifest = encodeManifest({
+      sizeBytes: 3 * CHUNK_BYTES,
+      sectorBytes: 512,
+      segments: [store(encodeSegment(references))],
+    })
+    server.manifests.set(sha256(manifest), Buffer.from(manifest))
+    const writing = writeImage(contextFor(server, disk, sha256(manifest)))
+    await assert.rejects(writing, /holds 512 bytes where the image has 1048576/)
+    assertUnbootable(await disk.content())
   })
 
   it('goes on after connections cut in the middle of a chunk', async () => {
@@ -322,14 +398,7 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     await using server = await openChunkServer()
     await using disk = await openUsedDisk()
     const digest = server.addImage(sampleImage())
-    let flips = 0
-    const onProgress = (done: number) => {
-      // All of the body is written and flushed, and its first chunk read back; the last is not yet.
-      if (done <= 18 * CHUNK_BYTES || flips > 0) return
-      flips++
-      flipBit(disk.file, 18 * CHUNK_BYTES + 100)
-    }
-    const context = contextFor(server, disk, digest, { onProgress })
+    const context = contextFor(server, disk, digest, { onProgress: flipOnce(disk) })
     await assert.rejects(writeImage(context), ReadBackError)
     assertUnbootable(await disk.content())
   })

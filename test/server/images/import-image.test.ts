@@ -126,7 +126,7 @@ describe('importImage', () => {
 
   it('refuses an xz file that asks for 4 GiB of memory', async () => {
     await using store = await openTestStore()
-    const file = FORMATS['xz']!(DISK)
+    const file = Buffer.from(FORMATS['xz']!(DISK))
     await assert.rejects(store.import(withHugeDictionary(file)), { code: 'corrupt-upload' })
   })
 
