@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { open, readFile, statfs, writeFile } from 'node:fs/promises'
+import { open, readFile, stat, statfs, writeFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { exec, type Exec } from '#agent/exec.ts'
 import { growRoot } from '#agent/steps/grow-root.ts'
+import { majorOf, minorOf } from '#agent/system/chroot.ts'
 import { readLayout } from '#agent/system/layout.ts'
 import { openMount } from '#agent/system/mount.ts'
 import { IS_ROOT, mib, openLoopDisk, type LoopDisk } from '../system/loop-disk.ts'
@@ -132,6 +133,30 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     })
   })
 
+  it('lets programs of the deployed system use no device node that came with the image', async () => {
+    await using other = await openLoopDisk(mib(8))
+    await using disk = await openLoopDisk(mib(300))
+    await disk.sfdisk('label: gpt\n,\n')
+    await disk.format(1, 'ext4')
+    const { rdev } = await stat(other.path)
+    await disk.inside(1, 'ext4', async (root) => {
+      await writeTinySystem(root)
+      for (const name of ['busybox', 'resize2fs']) await installProgram(root, name)
+      await exec('mv', [`${root}/usr/sbin/resize2fs`, `${root}/usr/sbin/real`])
+      const numbers = [String(majorOf(rdev)), String(minorOf(rdev))]
+      await exec('mknod', [`${root}/other-disk`, 'b', ...numbers])
+      const write =
+        '/usr/sbin/busybox dd if=/usr/sbin/real of=/other-disk bs=4096 count=1 conv=fsync'
+      const script = `#!/usr/sbin/busybox sh\n${write}\nexec /usr/sbin/real "$@"\n`
+      await writeFile(`${root}/usr/sbin/resize2fs`, script, { mode: 0o755 })
+    })
+    await disk.enlarge(mib(800))
+    assert.equal((await growRoot(createContext(disk))).state, 'succeeded')
+    assert((await sizeOfRoot(disk)) > mib(700))
+    await exec('blockdev', ['--flushbufs', other.path])
+    assert.deepEqual(await readFile(other.file), Buffer.alloc(mib(8)))
+  })
+
   it('leaves the layout alone, with a warning, where a partition lies behind the root', async () => {
     await using disk = await openLoopDisk(mib(300))
     await disk.sfdisk('label: gpt\nsize=200M\nsize=50M,type=S\n')
@@ -244,7 +269,33 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
       assert((await sizeAndContent(disk, 1, fileSystem)) > mib(800))
     }
   })
+
+  it('takes no btrfs that the kernel saw on another disk for the one on the target', async () => {
+    await using disk = await openLoopDisk(mib(400))
+    await disk.sfdisk('label: gpt\n,\n')
+    await disk.format(1, 'btrfs')
+    await installTiny(disk, 1, 'btrfs')
+    await using clone = await openLoopDisk(mib(400))
+    await exec('dd', [`if=${disk.path}`, `of=${clone.path}`, 'bs=1M', 'conv=sparse,fsync'])
+    await exec('partx', ['--add', clone.path])
+    // Written to since, so of the two it is the newer, which the kernel prefers.
+    await clone.inside(1, 'btrfs', (root) => writeFile(`${root}/newer`, 'newer'))
+    await exec('btrfs', ['device', 'scan', clone.partition(1)])
+    const before = await hashFile(clone.file)
+    await disk.enlarge(mib(900))
+    assert.equal((await growRoot(createContext(disk))).state, 'succeeded')
+    await exec('blockdev', ['--flushbufs', clone.path])
+    assert.equal(await hashFile(clone.file), before)
+    assert((await sizeAndContent(disk, 1, 'btrfs')) > mib(800))
+  })
 })
+
+async function sizeOfRoot(disk: LoopDisk): Promise<number> {
+  return await disk.inside(1, 'ext4', async (root) => {
+    const { blocks, bsize } = await statfs(root)
+    return blocks * bsize
+  })
+}
 
 /** With the clone's XFS in use: the kernel then refuses a second one of its UUID by default. */
 async function growBeside(
