@@ -179,6 +179,8 @@ export const agentSessions = pgTable('agent_sessions', {
   mac: text().$type<Mac>().notNull(),
   runId: uuid().references(() => runs.id, { onDelete: 'cascade' }),
   attempt: integer().notNull(),
+  /** What it was swapped for; the agent may ask again if our answer was lost. */
+  bootTokenHash: text().$type<Sha256>(),
   createdAt: moment().notNull(),
 })
 

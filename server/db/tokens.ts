@@ -1,4 +1,4 @@
-import { and, eq, gt, isNotNull, lt, or, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, isNotNull, lt, or, sql } from 'drizzle-orm'
 import type { Mac } from '#protocol/mac.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
@@ -34,6 +34,7 @@ export async function takeBootToken(
 
 export interface NewSession {
   hash: Sha256
+  bootTokenHash: Sha256
   mac: Mac
   runId: string | null
   attempt: number
@@ -41,11 +42,31 @@ export interface NewSession {
 }
 
 /** Earlier attempts' sessions stay, so that their agents are told that they are old. */
-export async function saveSession(
+export async function saveSession(tx: Transaction, { now, ...session }: NewSession): Promise<void> {
+  await tx.insert(agentSessions).values({ ...session, createdAt: now })
+}
+
+/** What this card got for a boot token that it used of late. */
+export async function findSwappedSession(
   tx: Transaction,
-  { hash, mac, runId, attempt, now }: NewSession,
-): Promise<void> {
-  await tx.insert(agentSessions).values({ hash, mac, runId, attempt, createdAt: now })
+  bootTokenHash: Sha256,
+  mac: Mac,
+  now: Date,
+): Promise<{ runId: string | null; attempt: number } | undefined> {
+  const limit = new Date(now.getTime() - BOOT_TOKEN_SECONDS * 1000)
+  const [found] = await tx
+    .select({ runId: agentSessions.runId, attempt: agentSessions.attempt })
+    .from(agentSessions)
+    .where(
+      and(
+        eq(agentSessions.bootTokenHash, bootTokenHash),
+        eq(agentSessions.mac, mac),
+        gt(agentSessions.createdAt, limit),
+      ),
+    )
+    .orderBy(asc(agentSessions.createdAt)) // asking again and again does not prolong it
+    .limit(1)
+  return found
 }
 
 /** The session and its run as it is now. */

@@ -12,10 +12,11 @@ import {
   saveInventory,
   type MachineRow,
 } from '#server/db/machines.ts'
-import { findActiveRun, type RunRow } from '#server/db/runs.ts'
-import { saveSession, takeBootToken } from '#server/db/tokens.ts'
+import { findActiveRun, findRun, type RunRow } from '#server/db/runs.ts'
+import { findSwappedSession, saveSession, takeBootToken } from '#server/db/tokens.ts'
 import { failRun, helloRun, throwRefusal } from './moves.ts'
 import { RunRefusedError } from './refused.ts'
+import { isUnreported } from './rules.ts'
 
 export interface HelloRequest {
   bootTokenHash: Sha256
@@ -45,15 +46,11 @@ export async function sayHello(
 /** A refusal that it returns is committed, one that it throws leaves the token good. */
 async function hello(
   tx: Transaction,
-  { bootTokenHash, sessionTokenHash, mac, inventory }: HelloRequest,
+  request: HelloRequest,
   now: Date,
 ): Promise<AgentRun | null | RunRefusedError> {
-  if (!(await takeBootToken(tx, bootTokenHash, mac, now)))
-    throw new RunRefusedError(
-      401,
-      'boot-token-invalid',
-      `The boot token is not one for ${mac}, was used, or has expired; boot the machine again`,
-    )
+  const { bootTokenHash, sessionTokenHash, mac, inventory } = request
+  if (!(await takeBootToken(tx, bootTokenHash, mac, now))) return answerAgain(tx, request, now)
   const machine = await getMachine(tx, mac)
   const active = await findActiveRun(tx, machine.mac)
 
@@ -77,6 +74,7 @@ async function hello(
   if (claimed instanceof RunRefusedError) return claimed
   await saveSession(tx, {
     hash: sessionTokenHash,
+    bootTokenHash,
     mac,
     runId: claimed?.id ?? null,
     attempt: claimed?.attempts ?? 0,
@@ -84,6 +82,28 @@ async function hello(
   })
   await recordMachine(tx, machine.mac)
   return claimed ? toAgentRun(tx, await getMachine(tx, mac), claimed) : null
+}
+
+/**
+ * An agent that did not hear our answer says hello once more. Until its first report it gets another
+ * session of the same attempt, and nothing else changes. The earlier one stays good: which of two
+ * answers got lost is not known here. Throws RunRefusedError.
+ */
+async function answerAgain(
+  tx: Transaction,
+  { bootTokenHash, sessionTokenHash, mac }: HelloRequest,
+  now: Date,
+): Promise<AgentRun> {
+  const swapped = await findSwappedSession(tx, bootTokenHash, mac, now)
+  const run = swapped?.runId ? await findRun(tx, swapped.runId) : undefined
+  if (!swapped || !run || !isUnreported(run, swapped.attempt))
+    throw new RunRefusedError(
+      401,
+      'boot-token-invalid',
+      `The boot token is not one for ${mac}, was used, or has expired; boot the machine again`,
+    )
+  await saveSession(tx, { hash: sessionTokenHash, bootTokenHash, mac, ...swapped, now })
+  return toAgentRun(tx, await getMachine(tx, mac), run)
 }
 
 async function getMachine(tx: Transaction, mac: Mac): Promise<MachineRow> {

@@ -66,6 +66,11 @@ export function hello(run: RunRecord, now: Date): Outcome {
   return { changes: start(run, 'agent', now) }
 }
 
+/** Whether the agent of this attempt has said hello, and nothing more. */
+export function isUnreported(run: RunRecord, attempt: number): boolean {
+  return run.state === 'running' && run.attempts === attempt && run.lastReportAt === null
+}
+
 /** BOOTy fetched its configuration: it reports nothing, so this is all that starts its run. */
 export function claimForBooty(run: RunRecord, now: Date): Outcome {
   if (!isActive(run)) return refuse('run-over', `The run is ${run.state}`)

@@ -96,6 +96,53 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
     assert.equal((await hello(app, mac, late)).status, 401)
   })
 
+  it('answers a hello again whose answer was lost, until the first report of its attempt', async () => {
+    const { id } = await queueRun(app, mac)
+    const token = await bootToken(app, mac)
+    const first = await hello(app, mac, token)
+    assert.equal((await hello(app, mac.replace('52:', '56:'), token)).status, 401)
+    const again = await Promise.all([hello(app, mac, token), hello(app, mac, token)])
+    const tokens = [first, ...again].map(({ body }) => body.sessionToken)
+    assert.equal(new Set(tokens).size, 3)
+    for (const { status, body } of again)
+      assert.deepEqual([status, body.run], [200, first.body.run])
+    assert.equal((await readRun(app, id)).attempts, 1)
+
+    const report = {
+      ...{ attempt: 1, at: app.clock.now().toISOString(), step: 'wipe-disk', state: 'running' },
+      ...{ bytesDone: 0, bytesTotal: 0, bytesPerSecond: 0 },
+    }
+    for (const [sequence, session] of tokens.entries()) {
+      const url = `/agent/runs/${id}/reports`
+      const answer = await app.call('POST', url, { ...report, sequence }, { token: session })
+      assert.deepEqual([answer.status, answer.body], [200, { cancel: false }])
+    }
+    const late = await hello(app, mac, token)
+    assert.deepEqual([late.status, codeOf(late)], [401, 'boot-token-invalid'])
+    assert.equal((await readRun(app, id)).attempts, 1)
+  })
+
+  it('answers two equal hellos at once alike, and counts one attempt', async () => {
+    const { id } = await queueRun(app, mac)
+    const token = await bootToken(app, mac)
+    const answers = await Promise.all([hello(app, mac, token), hello(app, mac, token)])
+    for (const { status, body } of answers) assert.deepEqual([status, body.run?.attempt], [200, 1])
+    assert.equal((await readRun(app, id)).attempts, 1)
+  })
+
+  it('answers no hello again after the next attempt began, the run ended, or fifteen minutes', async () => {
+    const { id } = await queueRun(app, mac)
+    const tokens = [await bootToken(app, mac), await bootToken(app, mac)] as const
+    assert.equal((await hello(app, mac, tokens[0])).body.run?.attempt, 1)
+    assert.equal((await hello(app, mac, tokens[1])).body.run?.attempt, 2)
+    assert.equal((await hello(app, mac, tokens[0])).status, 401)
+    assert.equal((await hello(app, mac, tokens[1])).body.run?.attempt, 2)
+    app.clock.advance(15 * 60 + 1)
+    assert.equal((await hello(app, mac, tokens[1])).status, 401)
+    await app.tick()
+    assert.equal((await readRun(app, id)).state, 'timed-out')
+  })
+
   it('refuses another agent while one reported in the last minute, and keeps its token', async () => {
     await queueRun(app, mac)
     const agent = await startAgent(app, mac)
