@@ -19,6 +19,7 @@ import { runRoutes } from './api/run-routes.ts'
 import type { BootFiles } from './boot-files.ts'
 import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
+import { refuseBesideAnother } from './dhcp-service.ts'
 import { openDatabase, type OpenedDatabase } from './db/database.ts'
 import { openHttp } from './http-server.ts'
 import { openImageService } from './image-service.ts'
@@ -57,6 +58,7 @@ export async function openApp(
 ): Promise<App> {
   await using opened = new AsyncDisposableStack()
   opened.use(await openDataFolder(config.dataFolder))
+  await refuseBesideAnother(config)
   const adminToken = await openAdminToken(config.dataFolder, config.adminToken)
   const database = opened.use(await openDatabase(config.database))
   const { db } = database

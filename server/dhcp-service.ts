@@ -47,7 +47,6 @@ export async function openDhcp(options: DhcpOptions): Promise<AsyncDisposable> {
   const settings = { address, boot: { serverUrl: url } }
   if (dhcp.mode === 'proxy') return openDhcpServer({ ...common, mode: 'proxy', settings })
 
-  if (!dhcp.force) await refuseBesideAnother(network)
   const pool = {
     range: dhcp.range,
     ...(dhcp.router && { router: dhcp.router }),
@@ -63,8 +62,12 @@ export async function openDhcp(options: DhcpOptions): Promise<AsyncDisposable> {
   })
 }
 
-/** Two servers would give out each other's addresses. */
-async function refuseBesideAnother(network: NetworkConfig): Promise<void> {
+/**
+ * Two servers would give out each other's addresses. Asked before anything slow is opened, so that the
+ * operator hears of it at once. Throws ServiceError or SocketError.
+ */
+export async function refuseBesideAnother({ network, dhcp }: Config): Promise<void> {
+  if (!network || dhcp.mode !== 'server' || dhcp.force) return
   const servers = await probeForServers(network.interface)
   if (servers.length === 0) return
   throw new ServiceError(

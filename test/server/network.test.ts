@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { cp, mkdtempDisposable } from 'node:fs/promises'
+import { cp, mkdtempDisposable, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -82,9 +82,9 @@ describe('the server on a network', { skip: NEEDS_ROOT }, () => {
     assert.doesNotMatch(sums[0]!, /^e3b0c442/) // of nothing
   })
 
-  it('a second one on the network refuses to start, naming the first', async () => {
+  it('a second one on the network refuses to start, naming the first, before it makes a database', async () => {
     const host = await network.openHost({ address: '10.79.0.30/24' })
-    await using folder = await openDataFolder()
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-data-'))
     const { code, errors } = await startAndFail(host, [process.execPath, MAIN], {
       STAMPEDE_DATA: folder.path,
       STAMPEDE_DHCP: 'server',
@@ -92,6 +92,7 @@ describe('the server on a network', { skip: NEEDS_ROOT }, () => {
     })
     assert.equal(code, 1)
     assert.match(errors, /Another DHCP server answers on eth0: 10\.79\.0\.1; stop it/)
+    assert.deepEqual(await readdir(folder.path), ['lock'])
   })
 
   it('says which port it may not open', async () => {
