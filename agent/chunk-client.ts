@@ -13,7 +13,7 @@ export interface ChunkClient {
   read(hash: Sha256, signal: AbortSignal): Promise<Uint8Array>
   /** Those of `hashes` (any number) that the server lacks. */
   missing(hashes: readonly Sha256[], signal: AbortSignal): Promise<Set<Sha256>>
-  /** Sends `bytes`, one gzip member; returns how many went over the wire. */
+  /** Sends `bytes`, one gzip member or zstd frame. */
   put(hash: Sha256, bytes: Uint8Array, signal: AbortSignal): Promise<void>
   /** The image appears with this call. Throws ImageIncompleteError naming missing chunks. */
   commit(name: string, manifest: Uint8Array, signal: AbortSignal): Promise<void>

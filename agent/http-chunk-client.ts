@@ -1,6 +1,6 @@
 import { hash as digestOf } from 'node:crypto'
 import { promisify } from 'node:util'
-import { gunzip, zstdDecompress } from 'node:zlib'
+import { constants, gunzip, zstdDecompress } from 'node:zlib'
 import pRetry, { AbortError } from 'p-retry'
 import { Value } from 'typebox/value'
 import { CHUNK_BYTES, ManifestSchema, type Manifest } from '#protocol/image.ts'
@@ -43,6 +43,12 @@ export function sha256(bytes: Uint8Array): Sha256 {
   return parseSha256(digestOf('sha256', bytes, 'hex'))
 }
 
+/** On libuv's thread pool, beside other work: for whole chunks. */
+export async function hashChunk(bytes: Uint8Array): Promise<Sha256> {
+  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
+  return parseSha256(Buffer.from(digest).toString('hex'))
+}
+
 async function readManifest(http: HttpClient, digest: Sha256, signal: AbortSignal) {
   return await retryCorrupt(signal, async () => {
     const bytes = await get(http, `/images/by-digest/${digest}`, `Image ${digest}`, signal)
@@ -64,7 +70,7 @@ async function readChunk(http: HttpClient, hash: Sha256, signal: AbortSignal) {
   return await retryCorrupt(signal, async () => {
     const stored = await get(http, `/chunks/${hash}`, `Chunk ${hash}`, signal)
     const bytes = await inflate(hash, stored)
-    if (sha256(bytes) !== hash)
+    if ((await hashChunk(bytes)) !== hash)
       throw new ChunkCorruptError(
         `Chunk ${hash} of the server has other content than its name says`,
       )
@@ -95,11 +101,19 @@ async function get(http: HttpClient, path: string, what: string, signal: AbortSi
 }
 
 /** One output buffer of the whole chunk: one trip to the thread pool instead of 64. */
+const INFLATE_OPTIONS = { chunkSize: CHUNK_BYTES + 1, maxOutputLength: CHUNK_BYTES }
+const UNZSTD_OPTIONS = {
+  ...INFLATE_OPTIONS,
+  // No more memory for its window than for a chunk, whatever a frame asks for.
+  params: { [constants.ZSTD_d_windowLogMax]: Math.log2(CHUNK_BYTES) },
+}
+
 async function inflate(hash: Sha256, stored: Buffer): Promise<Buffer> {
   const isZstd = stored.length >= 4 && stored.readUInt32LE() === ZSTD_MAGIC
-  const options = { chunkSize: CHUNK_BYTES + 1, maxOutputLength: CHUNK_BYTES }
   try {
-    return isZstd ? await zstdDecompressAsync(stored, options) : await gunzipAsync(stored, options)
+    return isZstd
+      ? await zstdDecompressAsync(stored, UNZSTD_OPTIONS)
+      : await gunzipAsync(stored, INFLATE_OPTIONS)
   } catch (err) {
     throw new ChunkCorruptError(`Chunk ${hash} of the server does not inflate: ${String(err)}`, {
       cause: err,

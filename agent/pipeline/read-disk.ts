@@ -10,7 +10,7 @@ import type { Sha256 } from '#protocol/sha256.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
-import { sha256 } from '../http-chunk-client.ts'
+import { hashChunk, sha256 } from '../http-chunk-client.ts'
 import { createChunkSender, type ChunkSender } from './send-chunks.ts'
 import { isZero } from './verify-pieces.ts'
 import { forEachConcurrently } from './workers.ts'
@@ -87,7 +87,7 @@ async function readChunk(index: number, buffer: Buffer, { device, hashes }: Batc
   const bytes = buffer.subarray(0, chunkLength(device.sizeBytes, index))
   await device.read(bytes, index * CHUNK_BYTES)
   if (isZero(bytes)) return undefined
-  const hash = sha256(bytes)
+  const hash = await hashChunk(bytes)
   hashes.set(Buffer.from(hash, 'hex'), index * HASH_BYTES)
   return { hash, bytes }
 }

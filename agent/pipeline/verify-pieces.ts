@@ -1,7 +1,7 @@
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
-import { sha256 } from '../http-chunk-client.ts'
+import { hashChunk } from '../http-chunk-client.ts'
 import type { Piece } from './image-plan.ts'
 import { forEachConcurrently } from './workers.ts'
 
@@ -39,7 +39,7 @@ async function verifyChunk(piece: Piece & { kind: 'data' }, device: Device): Pro
   await withChunkBuffer(async (buffer) => {
     const bytes = buffer.subarray(0, piece.end - piece.start)
     await device.read(bytes, piece.start)
-    if (sha256(bytes) !== piece.hash) throw readBackError(device, piece.start)
+    if ((await hashChunk(bytes)) !== piece.hash) throw readBackError(device, piece.start)
   })
 }
 

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { gunzipSync, gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib'
 import {
   CHUNK_BYTES,
   HASH_BYTES,
@@ -121,7 +121,7 @@ async function answer(state: State, request: IncomingMessage, response: ServerRe
   }
   if (route === 'PUT chunks') {
     state.putCount++
-    if (sha256(gunzipSync(body)) !== name) return json(422, { error: { message: 'Wrong hash' } })
+    if (sha256(inflate(body)) !== name) return json(422, { error: { message: 'Wrong hash' } })
     state.chunks.set(name, body)
     return json(201, {})
   }
@@ -147,7 +147,7 @@ function commit(
     if (segment === null) continue
     const stored = state.chunks.get(segment)
     if (!stored) missing.push(segment)
-    else missing.push(...missingOf(state, gunzipSync(stored)))
+    else missing.push(...missingOf(state, inflate(stored)))
   }
   if (missing.length > 0) return json(409, { missing })
   const digest = sha256(manifest)
@@ -169,4 +169,9 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const pieces: Buffer[] = []
   for await (const piece of request) pieces.push(piece as Buffer)
   return Buffer.concat(pieces)
+}
+
+/** A chunk is a gzip member or a zstd frame. */
+function inflate(stored: Uint8Array): Buffer {
+  return stored[0] === 0x1f ? gunzipSync(stored) : zstdDecompressSync(stored)
 }
