@@ -269,7 +269,7 @@ function readDhcp(
   return {
     mode,
     range: readRange(env, network),
-    router: readAddresses(env, 'STAMPEDE_DHCP_ROUTER', 1)[0],
+    router: readRouter(env, network),
     dns: readAddresses(env, 'STAMPEDE_DHCP_DNS', 16),
     leaseSeconds: readInteger(env, 'STAMPEDE_DHCP_LEASE_SECONDS', {
       least: SHORTEST_LEASE_SECONDS,
@@ -295,6 +295,16 @@ function readRange(env: Env, { cidr, interface: name }: NetworkConfig): Ipv4Rang
       `STAMPEDE_DHCP_RANGE is "${text}" which holds ${cidr.address}, our own address`,
     )
   return range
+}
+
+/** RFC 2132 §3.5: routers on the client's subnet; it could reach no other. */
+function readRouter(env: Env, { cidr, interface: name }: NetworkConfig): Ipv4 | undefined {
+  const [router] = readAddresses(env, 'STAMPEDE_DHCP_ROUTER', 1)
+  if (router !== undefined && !rangeContains(networkRange(cidr), router))
+    throw new ConfigError(
+      `STAMPEDE_DHCP_ROUTER is "${router}" which is not within ${formatIpv4Cidr(cidr)}, the network of ${name}`,
+    )
+  return router
 }
 
 function readAddresses(env: Env, name: string, most: number): Ipv4[] {

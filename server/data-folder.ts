@@ -1,5 +1,5 @@
-import { chmod, mkdir, open, readFile, writeFile, type FileHandle } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, mkdir, open, readFile, stat, writeFile, type FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import koffi from 'koffi'
 import { createToken } from './api/auth.ts'
 
@@ -30,7 +30,7 @@ export async function openDataFolder(folder: string): Promise<AsyncDisposable> {
 
 async function openLockFile(folder: string): Promise<FileHandle> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await makeFolder(folder)
     return await open(join(folder, 'lock'), 'a+', 0o600)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
@@ -39,6 +39,23 @@ async function openLockFile(folder: string): Promise<FileHandle> {
       { cause },
     )
   }
+}
+
+/** As `recursive` would, which never ends where nothing can be made, such as in /proc. */
+async function makeFolder(folder: string): Promise<void> {
+  if (await isFolder(folder)) return
+  const parent = dirname(folder)
+  if (parent !== folder) await makeFolder(parent)
+  await mkdir(folder, { mode: 0o700 }).catch(async (err: unknown) => {
+    if (!(await isFolder(folder))) throw err // made by another meanwhile
+  })
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
 }
 
 export interface AdminToken {

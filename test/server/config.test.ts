@@ -130,6 +130,11 @@ describe('configuration', () => {
       { STAMPEDE_DHCP: 'off', STAMPEDE_DHCP_DNS: '10.0.0.2' },
       /STAMPEDE_DHCP_DNS is set.*not off/,
     ],
+    [
+      'a router of another network',
+      { ...SERVER, STAMPEDE_DHCP_ROUTER: '10.0.1.1' },
+      /10\.0\.1\.1" which is not within 10\.0\.0\.1\/24/,
+    ],
     ['two routers', { ...SERVER, STAMPEDE_DHCP_ROUTER: '10.0.0.2,10.0.0.3' }, /1 at most/],
     ['a name for an address', { ...SERVER, STAMPEDE_DHCP_DNS: 'ns.example' }, /ns\.example/],
     [

@@ -135,6 +135,15 @@ describe('the program', () => {
     await assert.rejects(stat(join(folder, 'none')))
   })
 
+  it('ends with one sentence where no data folder can be made', async () => {
+    for (const data of ['/proc/stampede/data', '/dev/null/data']) {
+      await using program = start({ ...OFF, STAMPEDE_DATA: data })
+      await program.until(/\n/)
+      assert.equal(await program.exit(), 1)
+      assert.match(program.output(), /^The data folder ".*" cannot be written \(.*\n$/)
+    }
+  })
+
   it('ends with one sentence when its database does not answer', async () => {
     await using program = start({
       ...OFF,
