@@ -1,8 +1,11 @@
 /** A MAC address in the one form we store, compare and print: `52:54:00:12:34:56`. */
 export type Mac = string & { readonly __mac: unique symbol }
 
-/** The spellings we accept: iPXE prints `52-54-00-12-34-56`, labels often `525400123456`. */
-export const MAC_PATTERN = '^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$'
+/**
+ * The spellings we accept: iPXE prints `52-54-00-12-34-56`, labels often `525400123456`, switches
+ * `5254.0012.3456`.
+ */
+export const MAC_PATTERN = '^[0-9a-fA-F]{2}([:.-]?[0-9a-fA-F]{2}){5}$'
 
 const MAC_REGEXP = new RegExp(MAC_PATTERN)
 
