@@ -5,7 +5,7 @@ import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, Sha256Text } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
-import { codecOf, hashChunk, inflateChunk } from '#server/images/chunk-codec.ts'
+import { contentHash } from '#server/images/chunk-verifier.ts'
 import { NotFoundError, UnprocessableError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
@@ -122,15 +122,8 @@ export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyP
 function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
   const { store } = library
 
-  async function putChunk(hash: Sha256, bytes: Uint8Array): Promise<void> {
-    const codec = codecOf(bytes)
-    if (!codec)
-      throw new UnprocessableError(
-        'The chunk is refused: it is neither a gzip member nor a zstd frame',
-        'refused-chunk',
-      )
-    const content = await inflateChunk({ codec, bytes })
-    const actual = await hashChunk(content)
+  async function putChunk(hash: Sha256, bytes: Uint8Array<SharedArrayBuffer>): Promise<void> {
+    const actual = await contentHash(bytes)
     if (actual !== hash)
       throw new UnprocessableError(
         `The chunk's content has the hash ${actual}, not ${hash}; send it under its own`,
@@ -159,7 +152,7 @@ function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
         await library.touch(uploadHolder(request))
         try {
           if ((await store.touch([hash])).has(hash)) return await reply.code(200).send(null)
-          await putChunk(hash, await readBounded(request.raw))
+          await withBody(request.raw, (bytes) => putChunk(hash, bytes))
           return await reply.code(201).send(null)
         } catch (err) {
           return rethrowImageError(err)
@@ -169,19 +162,35 @@ function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
   }
 }
 
-async function readBounded(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = []
+/** Bodies are read to memory that is used again: it grows with the requests that are under way. */
+const freeBodies: Uint8Array<SharedArrayBuffer>[] = []
+const MAX_FREE_BODIES = 32
+
+async function withBody(
+  body: AsyncIterable<Uint8Array>,
+  use: (bytes: Uint8Array<SharedArrayBuffer>) => Promise<void>,
+): Promise<void> {
+  const buffer = freeBodies.pop() ?? new Uint8Array(new SharedArrayBuffer(MAX_CHUNK_BODY_BYTES))
+  try {
+    await use(buffer.subarray(0, await readBounded(body, buffer)))
+  } finally {
+    if (freeBodies.length < MAX_FREE_BODIES) freeBodies.push(buffer)
+  }
+}
+
+/** How many bytes the body has. */
+async function readBounded(body: AsyncIterable<Uint8Array>, buffer: Uint8Array): Promise<number> {
   let length = 0
   for await (const part of body) {
-    length += part.length
     // Read on to its end, or the caller would be cut off before the answer.
-    if (length <= MAX_CHUNK_BODY_BYTES) parts.push(part)
-    else if (length > 16 * MAX_CHUNK_BODY_BYTES) break
+    if (length + part.length <= buffer.length) buffer.set(part, length)
+    length += part.length
+    if (length > 16 * MAX_CHUNK_BODY_BYTES) break
   }
   if (length > MAX_CHUNK_BODY_BYTES)
     throw new UnprocessableError(
       `The chunk has more than ${MAX_CHUNK_BODY_BYTES} bytes; a chunk is at most 1 MiB of content`,
       'chunk-too-large',
     )
-  return Buffer.concat(parts)
+  return length
 }

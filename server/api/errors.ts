@@ -1,4 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
+import { MAC_PATTERN } from '#protocol/mac.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
 
 /** What a caller did wrong, as a status, a stable code and a finished sentence. */
@@ -93,6 +94,8 @@ function answerFor(error: FastifyError, request: FastifyRequest): Answer {
     return answer(error.status, error.code, error.message, error.details)
   }
   if (error.validation) return validationAnswer(error)
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return answer(415, codeOf(error), 'Send JSON, with the header "Content-Type: application/json"')
   // Fastify's own: a body that is too large, no JSON, of an unknown type, …
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return answer(error.statusCode, codeOf(error), error.message)
@@ -102,12 +105,29 @@ function answerFor(error: FastifyError, request: FastifyRequest): Answer {
   return answer(500, 'internal', 'Something failed in the server; its log says what')
 }
 
+/** Fastify's names of the parts of a request, in words. */
+const PARTS: Record<string, string> = {
+  params: 'path',
+  querystring: 'query',
+  headers: 'header',
+}
+
 function validationAnswer(error: FastifyError): Answer {
-  const problems = (error.validation ?? []).map(({ instancePath, message }) =>
-    `${instancePath.slice(1).replaceAll('/', '.')} ${message ?? 'is not valid'}`.trim(),
-  )
-  const where = error.validationContext ?? 'request'
+  const texts = (error.validation ?? []).map(({ instancePath, message, params }) => {
+    const name = instancePath.slice(1).replaceAll('/', '.')
+    return `${name} ${explainProblem(message, params)}`.trim()
+  })
+  const problems = [...new Set(texts)]
+  const part = error.validationContext ?? 'request'
+  const where = PARTS[part] ?? part
   return answer(400, 'bad-request', `The ${where} is not valid: ${problems.join(', ')}`, problems)
+}
+
+/** Nobody reads a pattern or "schema is false" and knows what to change. */
+function explainProblem(message: string | undefined, params: Record<string, unknown>): string {
+  if (params['pattern'] === MAC_PATTERN) return 'must be a MAC address such as 52:54:00:12:34:56'
+  if (message === 'schema is false') return 'must not be there'
+  return message ?? 'is not valid'
 }
 
 function answer(status: number, code: string, message: string, details?: unknown): Answer {

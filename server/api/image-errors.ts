@@ -5,9 +5,8 @@ import {
   StoreUnreachableError,
 } from '#server/images/chunk-store.ts'
 import { ManifestRefusedError } from '#server/images/check-image.ts'
-import { MemberDecodeError } from '#server/images/gzip-member.ts'
+import { ChunkRefusedError } from '#server/images/chunk-verifier.ts'
 import { ImageRefusedError } from '#server/images/import-error.ts'
-import { FrameDecodeError } from '#server/images/zstd-frame.ts'
 import { NotFoundError, RequestError, UnavailableError, UnprocessableError } from './errors.ts'
 
 /** Throws what the caller is told for an error of the image store; anything else as it is. */
@@ -18,7 +17,7 @@ export function rethrowImageError(err: unknown): never {
       : new UnprocessableError(err.message, err.code)
   if (err instanceof ManifestRefusedError)
     throw new UnprocessableError(err.message, 'refused-manifest')
-  if (err instanceof MemberDecodeError || err instanceof FrameDecodeError)
+  if (err instanceof ChunkRefusedError)
     throw new UnprocessableError(`The chunk is refused: ${err.message}`, 'refused-chunk')
   if (err instanceof ChunkMissingError) throw new NotFoundError(err.message, 'chunk-missing')
   if (err instanceof ChunkCorruptError) throw new RequestError(500, 'chunk-corrupt', err.message)

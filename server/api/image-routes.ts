@@ -11,7 +11,7 @@ import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 import { pageOf, pageQuery } from './paging.ts'
 import { checkMayWriteImage, uploadHolder } from './principal-images.ts'
-import { discardRest, receiveUpload } from './upload-body.ts'
+import { discardRest, receiveUpload, takeUploads } from './upload-body.ts'
 
 export interface ImageRoutesOptions {
   database: OpenedDatabase
@@ -109,8 +109,7 @@ function missing(name: string): never {
 /** Their bodies are streams of whatever type. */
 function uploadRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
   return async (app) => {
-    app.removeAllContentTypeParsers()
-    app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+    takeUploads(app)
     app.route({
       method: ['POST', 'PUT'],
       url: '/images/:name',

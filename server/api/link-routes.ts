@@ -11,7 +11,7 @@ import { NotFoundError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 import { exportedName, EXPORT_SUFFIX, sendExport } from './send-export.ts'
-import { discardRest, receiveUpload } from './upload-body.ts'
+import { discardRest, receiveUpload, takeUploads } from './upload-body.ts'
 
 export interface LinkRoutesOptions {
   database: OpenedDatabase
@@ -136,8 +136,7 @@ function downloadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
 /** BOOTy posts a form of one file, and does not read our answer. */
 function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
   return async (app) => {
-    app.removeAllContentTypeParsers()
-    app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+    takeUploads(app)
     app.route({
       method: ['POST', 'PUT'],
       url: '/l/:token/:file',

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { parseRange } from './byte-range.ts'
-import { NotFoundError } from './errors.ts'
+import { NotFoundError, RequestError } from './errors.ts'
 import type { OpenedExport } from './image-library.ts'
 
 export interface SendExportOptions {
@@ -28,13 +28,16 @@ export function sendExport(
     .header('content-disposition', `attachment; filename="${fileName}"`)
   if (isListed(request.headers['if-none-match'], etag)) return reply.code(304).send()
   if (request.headers['if-match'] !== undefined && !isListed(request.headers['if-match'], etag))
-    return reply.code(412).send()
+    throw new RequestError(412, 'image-changed', 'The image is not the one of the If-Match header')
 
   const ifRange = request.headers['if-range']
   const isCurrent = ifRange === undefined || ifRange === etag
   const range = isCurrent ? parseRange(request.headers.range, totalBytes) : 'whole'
-  if (range === 'unsatisfiable')
-    return reply.code(416).header('content-range', `bytes */${totalBytes}`).send()
+  if (range === 'unsatisfiable') {
+    void reply.header('content-range', `bytes */${totalBytes}`)
+    const message = `The range "${request.headers.range}" is beyond the end: there are ${totalBytes} bytes`
+    throw new RequestError(416, 'range-not-satisfiable', message)
+  }
   const { start, end } = range === 'whole' ? { start: 0, end: totalBytes } : range
   void reply.header('content-length', end - start)
   if (range !== 'whole')

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import busboy from 'busboy'
+import type { FastifyInstance } from 'fastify'
 import { BadRequestError, RequestError } from './errors.ts'
 
 export interface UploadBody {
@@ -16,9 +17,24 @@ const MAX_PARTS = 100
 
 /** The content of an upload: the body itself, or the first file of a form. */
 export function receiveUpload(request: IncomingMessage): UploadBody | Promise<UploadBody> {
-  const isForm = /^multipart\/form-data/i.test(request.headers['content-type'] ?? '')
-  if (isForm) return receiveForm(request)
+  if (isForm(request)) return receiveForm(request)
   return { content: withIdleLimit(request, request), fileName: undefined }
+}
+
+/**
+ * Lets uploads through unread, whatever they call themselves: a Content-Type that is no media type at
+ * all would be refused before its route.
+ */
+export function takeUploads(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  app.addHook('onRequest', async ({ raw }) => {
+    if (!isForm(raw)) raw.headers['content-type'] = 'application/octet-stream'
+  })
+}
+
+function isForm({ headers }: IncomingMessage): boolean {
+  return /^multipart\/form-data/i.test(headers['content-type'] ?? '')
 }
 
 /** What follows the first file, such as a second closing boundary, is not looked at. */

@@ -33,6 +33,12 @@ export function refuseRun(request: RunRequest, machine: MachineSettings): Refuse
       code: 'machine-locked',
       message: `Machine "${machine.name}" (${machine.mac}) is locked; unlock it first`,
     }
+  const { minBytes = 0, maxBytes = Infinity } = request.disk ?? machine.disk ?? {}
+  if (minBytes > maxBytes)
+    return senseless(
+      'disk-impossible',
+      `No disk has at least ${minBytes} and at most ${maxBytes} bytes; correct the disk hints`,
+    )
   if (workflow === 'deploy' && !imageOf(request, machine))
     return senseless(
       'image-missing',

@@ -108,10 +108,9 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
       assert.deepEqual([status, body.run], [200, first.body.run])
     assert.equal((await readRun(app, id)).attempts, 1)
 
-    const report = {
-      ...{ attempt: 1, at: app.clock.now().toISOString(), step: 'wipe-disk', state: 'running' },
-      ...{ bytesDone: 0, bytesTotal: 0, bytesPerSecond: 0 },
-    }
+    const at = app.clock.now().toISOString()
+    const figures = { bytesDone: 0, bytesTotal: 0, bytesPerSecond: 0 }
+    const report = { attempt: 1, at, step: 'wipe-disk', state: 'running', ...figures }
     for (const [sequence, session] of tokens.entries()) {
       const url = `/agent/runs/${id}/reports`
       const answer = await app.call('POST', url, { ...report, sequence }, { token: session })

@@ -83,6 +83,14 @@ describe('images', () => {
     assert.equal(wrapped.body.digest, raw.body.digest)
   })
 
+  it('takes a body whatever it calls itself', async () => {
+    for (const type of ['text/plain; charset=utf-8', 'application/json', 'an image', ';;']) {
+      const options = { headers: { 'content-type': type } }
+      const { status, body } = await app.call<Image>('POST', '/api/images/any', DISK, options)
+      assert.deepEqual([status, body.sizeBytes], [201, DISK.length], type)
+    }
+  })
+
   it('takes the first file of a form, whatever its field is called', async () => {
     const form = new FormData()
     form.append('comment', 'not a file')
@@ -232,6 +240,10 @@ describe('exports', () => {
     const beyond = await get({ range: `bytes=${whole.length}-` })
     assert.equal(beyond.status, 416)
     assert.equal(beyond.headers.get('content-range'), `bytes */${whole.length}`)
+    assert.equal(((await beyond.json()) as Refusal).error.code, 'range-not-satisfiable')
+    const changed = await get({ 'if-match': '"other"' })
+    assert.equal(changed.status, 412)
+    assert.equal(((await changed.json()) as Refusal).error.code, 'image-changed')
   })
 
   it('breaks off, and never ends cleanly, when a chunk is damaged', async () => {

@@ -57,6 +57,26 @@ describeOnEveryDatabase('machine routes', (_open, database) => {
     assert.equal(other.status, 422)
   })
 
+  it('says in words what is wrong with a request', async () => {
+    const messageOf = async (...[method, path, body, options]: Parameters<TestApp['call']>) => {
+      const answer = await app.call<{ error: { message: string } }>(method, path, body, options)
+      return [answer.status, answer.body.error.message]
+    }
+    assert.deepEqual(await messageOf('GET', '/api/machines/rack3'), [
+      400,
+      'The path is not valid: mac must be a MAC address such as 52:54:00:12:34:56',
+    ])
+    assert.deepEqual(await messageOf('GET', '/api/machines?limit=0'), [
+      400,
+      'The query is not valid: limit must be >= 1',
+    ])
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    assert.deepEqual(await messageOf('PUT', URL, '{}', { headers }), [
+      415,
+      'Send JSON, with the header "Content-Type: application/json"',
+    ])
+  })
+
   it('lists all machines page by page', async () => {
     const macs = ['01', '02', '03', '04', '05'].map((end) => `52:54:00:00:00:${end}`)
     for (const mac of macs.toReversed()) await app.call('PUT', `/api/machines/${mac}`, {})

@@ -115,6 +115,13 @@ describeOnEveryDatabase('run routes', (_open, database) => {
     assert.deepEqual([idsOf(rest), rest.next], [ids.slice(4), null])
   })
 
+  it('refuses hints that no disk could match', async () => {
+    await app.call('PUT', `/api/machines/${mac('09')}`, {})
+    const disk = { minBytes: 10, maxBytes: 5 }
+    const refused = await post({ mac: mac('09'), workflow: 'wipe', disk })
+    assert.deepEqual([refused.status, refused.body.error.code], [422, 'disk-impossible'])
+  })
+
   it('a machine that is locked gets no run', async () => {
     await app.call('PUT', `/api/machines/${mac('04')}`, { locked: true })
     const { status, body } = await post({ mac: mac('04'), workflow: 'wipe' })
