@@ -7,6 +7,7 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
 import { contentHash } from '#server/images/chunk-verifier.ts'
 import { NotFoundError, UnprocessableError } from './errors.ts'
+import { createFreeList } from './free-list.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 import {
@@ -24,6 +25,10 @@ export interface ChunkRoutesOptions {
 /** 1 MiB that does not compress, and what gzip adds. */
 const MAX_CHUNK_BODY_BYTES = CHUNK_BYTES + 65_536
 const MAX_ASKED = 4096
+const bodyBuffers = createFreeList(
+  () => new Uint8Array(new SharedArrayBuffer(MAX_CHUNK_BODY_BYTES)),
+)
+const answerBuffers = createFreeList(() => Buffer.allocUnsafeSlow(MAX_CHUNK_BODY_BYTES))
 const IMMUTABLE = 'private, max-age=31536000, immutable'
 const tags = ['chunks']
 const config = { access: 'admin-or-agent' } as const
@@ -66,7 +71,10 @@ export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyP
       async (request, reply) => {
         const hash = parseSha256(request.params.sha256)
         await checkMayReadChunk(request, hash, library).catch(rethrowImageError)
-        const { bytes, codec } = await store.read(hash).catch((err: unknown) => {
+        const buffer = answerBuffers.take()
+        // Also after an error, and when the caller went away.
+        reply.raw.once('close', () => answerBuffers.give(buffer))
+        const { bytes, codec } = await store.read(hash, buffer).catch((err: unknown) => {
           request.log.error({ err, hash }, 'Chunk could not be read')
           return rethrowImageError(err)
         })
@@ -79,7 +87,10 @@ export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyP
 
     app.head(
       '/chunks/:sha256',
-      { config, schema: { tags, summary: 'Whether a chunk is there', params: ChunkParams } },
+      {
+        config: { ...config, swagger: { exposeHeadRoute: true } },
+        schema: { tags, summary: 'Whether a chunk is there', params: ChunkParams },
+      },
       async (request, reply) => {
         const hash = parseSha256(request.params.sha256)
         const isCapture =
@@ -142,6 +153,7 @@ function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'Store a chunk: one gzip member or zstd frame of at most 1 MiB of content',
+          consumes: ['application/gzip'],
           params: ChunkParams,
           response: { 200: Type.Null(), 201: Type.Null(), 422: ErrorSchema },
         },
@@ -162,19 +174,15 @@ function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
   }
 }
 
-/** Bodies are read to memory that is used again: it grows with the requests that are under way. */
-const freeBodies: Uint8Array<SharedArrayBuffer>[] = []
-const MAX_FREE_BODIES = 32
-
 async function withBody(
   body: AsyncIterable<Uint8Array>,
   use: (bytes: Uint8Array<SharedArrayBuffer>) => Promise<void>,
 ): Promise<void> {
-  const buffer = freeBodies.pop() ?? new Uint8Array(new SharedArrayBuffer(MAX_CHUNK_BODY_BYTES))
+  const buffer = bodyBuffers.take()
   try {
     await use(buffer.subarray(0, await readBounded(body, buffer)))
   } finally {
-    if (freeBodies.length < MAX_FREE_BODIES) freeBodies.push(buffer)
+    bodyBuffers.give(buffer)
   }
 }
 

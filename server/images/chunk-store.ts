@@ -22,8 +22,11 @@ export interface ChunkStore {
    * them. A file that cannot be a whole chunk counts as absent.
    */
   touch(hashes: readonly Sha256[]): Promise<Map<Sha256, StoredSize>>
-  /** The stored bytes. Throws ChunkMissingError, ChunkCorruptError or StoreUnreachableError. */
-  read(hash: Sha256): Promise<StoredChunk>
+  /**
+   * The stored bytes, in `buffer` if one is given that is longer than any chunk. Throws
+   * ChunkMissingError, ChunkCorruptError or StoreUnreachableError.
+   */
+  read(hash: Sha256, buffer?: Uint8Array): Promise<StoredChunk>
   /**
    * Stores all of `bytes` or nothing; a chunk that is already here is left as it is, and touched.
    * Throws StoreFullError or StoreUnreachableError.

@@ -159,9 +159,9 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
       return sizes
     },
 
-    async read(hash): Promise<StoredChunk> {
+    async read(hash, buffer): Promise<StoredChunk> {
       for (const codec of CODECS) {
-        const bytes = await readFile(pathOf(hash, codec)).catch((cause: unknown) => {
+        const bytes = await readWhole(pathOf(hash, codec), buffer).catch((cause: unknown) => {
           if (codeOf(cause) !== 'ENOENT') throw unreachable(cause)
         })
         if (!bytes) continue
@@ -206,6 +206,18 @@ export async function prepareDirectoryStore(folder: string): Promise<void> {
 export const PREFIXES: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
   byte.toString(16).padStart(2, '0'),
 )
+
+/** Throws as `open` and `read` do. */
+async function readWhole(path: string, buffer: Uint8Array | undefined): Promise<Uint8Array> {
+  if (!buffer) return await readFile(path)
+  await using file = await open(path, 'r')
+  for (let length = 0; ;) {
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length, length)
+    length += bytesRead
+    // A whole chunk is shorter than the buffer: what fills it is found to be none.
+    if (bytesRead === 0 || length === buffer.length) return buffer.subarray(0, length)
+  }
+}
 
 type Named = { hash: Sha256; codec: Codec }
 
