@@ -59,15 +59,14 @@ function imageDigest({ run }: StepContext): Sha256 {
   return parseSha256(run.image.digest)
 }
 
-/** The head may have been written and not read back as it should. */
+/** Head and backup table may have been written and not read back as they should. */
 async function keepUnbootable(context: StepContext, device: Device): Promise<void> {
   try {
-    await device.zero({ start: 0, end: Math.min(WIPED_END_BYTES, device.sizeBytes) })
-    await device.flush()
+    await wipeEnds(device)
     context.log(`Disk ${device.path} holds an unfinished image and does not boot`)
   } catch (err) {
     // The failure that brought us here is the one to report.
-    context.log(`The head of disk ${device.path} could not be zeroed again: ${String(err)}`)
+    context.log(`The ends of disk ${device.path} could not be zeroed again: ${String(err)}`)
   }
 }
 
