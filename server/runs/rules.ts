@@ -6,6 +6,8 @@ import type { Receipt, Run, RunState, Step, Workflow } from '#protocol/run.ts'
 export const MAX_ATTEMPTS = 3
 export const BOOTING_TIMEOUT_SECONDS = 15 * 60
 export const RUNNING_TIMEOUT_SECONDS = 10 * 60
+/** BOOTy waits 10 s before it reboots, and a machine needs some time to come back. */
+export const BOOTY_REBOOT_SECONDS = 30
 
 /** What the rules look at. */
 export interface RunRecord {
@@ -76,6 +78,9 @@ export function claimForBooty(run: RunRecord, now: Date): Outcome {
   if (!isActive(run)) return refuse('run-over', `The run is ${run.state}`)
   if (run.claimedBy === 'agent') return refuse('claimed', 'Our agent works on the run already')
   if (run.cancelRequested) return { changes: end(run, 'cancelled', now) }
+  // Asked again so soon, with not a byte of the image gone: it is the same boot.
+  if (isUnreported(run, run.attempts) && secondsBetween(run.attemptAt!, now) < BOOTY_REBOOT_SECONDS)
+    return UNCHANGED
   if (run.attempts >= MAX_ATTEMPTS) return tooManyAttempts(run, now)
   return { changes: { ...start(run, 'booty', now), bootedAt: run.bootedAt ?? now } }
 }
