@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifySchema } from 'fastify'
 
 /** Operations keep to these groups in the page that one browses. */
 const TAGS = [
@@ -12,6 +12,15 @@ const TAGS = [
   { name: 'agent', description: 'For the agent that works on a machine' },
   { name: 'boot', description: 'For firmware and iPXE' },
 ]
+
+function isPublic({ config }: { config?: { access?: string } }): boolean {
+  return config?.access === 'public'
+}
+
+/** A body that no schema may check, since it is a stream of bytes. */
+function streamOf({ consumes, body }: FastifySchema): FastifySchema {
+  return consumes && body === undefined ? { body: { type: 'string', format: 'binary' } } : {}
+}
 
 /**
  * The OpenAPI text and a page to browse it, both without a token: they tell nothing of this server.
@@ -31,6 +40,10 @@ export async function installDocs(app: FastifyInstance): Promise<void> {
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
     },
+    transform: ({ schema, url, route }) => ({
+      schema: { ...schema, ...streamOf(schema), ...(isPublic(route) && { security: [] }) },
+      url,
+    }),
   })
   await app.register(async (scope) => {
     scope.addHook('onRoute', (route) => {

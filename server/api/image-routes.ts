@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { ImageInfoSchema, ImageSchema } from '#protocol/image-info.ts'
-import { MAX_MANIFEST_BYTES } from '#protocol/image.ts'
+import { MANIFEST_MEDIA_TYPE, MAX_MANIFEST_BYTES } from '#protocol/image.ts'
 import { ErrorSchema, IMAGE_NAME_PATTERN, ImageName, listOf, Sha256Text } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { deleteImage, findImage, listImages, saveImageInfo } from '#server/db/image-queries.ts'
@@ -116,6 +116,7 @@ function uploadRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
       schema: {
         tags,
         summary: 'Upload an image: raw, gzip, xz, zstd, bzip2 or qcow2, as the body or in a form',
+        consumes: ['application/octet-stream', 'multipart/form-data'],
         params: Params,
         querystring: Type.Object({
           sectorSize: Type.Optional(Type.Union([Type.Literal(512), Type.Literal(4096)])),
@@ -159,6 +160,7 @@ function manifestRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
         schema: {
           tags,
           summary: 'Make an image of chunks that are in the store; 409 lists those that are not',
+          consumes: [MANIFEST_MEDIA_TYPE],
           params: Params,
           response: {
             201: ImageSchema,

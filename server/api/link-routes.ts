@@ -50,6 +50,11 @@ export async function createLink(
   return `${serverUrl()}/l/${token}/${link.imageName}${suffix}`
 }
 
+const LinkRequest = Type.Object(
+  { expiresInSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_LINK_SECONDS })) },
+  { additionalProperties: false },
+)
+
 function createRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
   const { database, now } = options
   return async (app) => {
@@ -60,16 +65,8 @@ function createRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
           tags: ['images'],
           summary: 'Make an expiring address of the image that needs no header',
           params: Type.Object({ name: ImageName }),
-          body: Type.Optional(
-            Type.Object(
-              {
-                expiresInSeconds: Type.Optional(
-                  Type.Integer({ minimum: 1, maximum: MAX_LINK_SECONDS }),
-                ),
-              },
-              { additionalProperties: false },
-            ),
-          ),
+          // Fastify's word for no body is null.
+          body: Type.Optional(Type.Union([LinkRequest, Type.Null()])),
           response: { 201: ImageLinkSchema, 404: ErrorSchema },
         },
       },
@@ -144,6 +141,7 @@ function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
       schema: {
         tags: ['images'],
         summary: 'Upload an image by a link',
+        consumes: ['application/octet-stream', 'multipart/form-data'],
         params: Type.Object({
           token: LinkParams.properties.token,
           file: Type.String({ pattern: IMAGE_NAME_PATTERN }),

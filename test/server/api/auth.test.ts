@@ -2,7 +2,11 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 
-type OpenApi = { paths: Record<string, Record<string, unknown>> }
+interface Operation {
+  security?: unknown
+  requestBody?: { content: object }
+}
+type OpenApi = { paths: Record<string, Record<string, Operation>> }
 
 /** What anybody may ask: whoever boots has no token, and BOOTy and links bring theirs in the path. */
 const PUBLIC: Record<string, string[]> = {
@@ -54,6 +58,18 @@ describe('tokens', () => {
     const { body } = await app.call<OpenApi>('GET', '/api/openapi.json', undefined, { token: null })
     for (const [path, methods] of Object.entries(PUBLIC))
       assert.deepEqual(Object.keys(body.paths[path] ?? {}).toSorted(), methods, path)
+  })
+
+  it('the OpenAPI text says which calls need none, and which take a stream', async () => {
+    const { body } = await app.call<OpenApi>('GET', '/api/openapi.json', undefined, { token: null })
+    for (const [path, methods] of Object.entries(body.paths))
+      for (const { security } of Object.values(methods))
+        assert.deepEqual(security, path in PUBLIC ? [] : undefined, path)
+    const { requestBody } = body.paths['/api/images/{name}']!['put']!
+    assert.deepEqual(Object.keys(requestBody!.content), [
+      'application/octet-stream',
+      'multipart/form-data',
+    ])
   })
 
   it('the scheme is read without regard to case', async () => {

@@ -107,5 +107,6 @@ describeOnEveryDatabase('access to images', (_open, database) => {
     assert.equal((await app.call('POST', pathname.replace('.img.gz', ''), DISK)).status, 404)
     app.clock.advance(61)
     assert.equal((await download(pathname, null)).status, 404)
+    assert.equal((await app.call('POST', '/api/images/golden/links')).status, 201)
   })
 })
