@@ -6,10 +6,10 @@ import type { ChunkClient } from '../chunk-client.ts'
 
 const compress = promisify(zstdCompress)
 
-/** What zstd adds to 1 MiB that does not compress is less. */
-const COMPRESSED_BYTES = CHUNK_BYTES + 4096
-/** A third of the time of gzip's level 1, and fewer bytes: docs/decisions/013. */
-const LEVEL = 3
+/** Most chunks need no second buffer of this size, and few waste most of it. */
+const COMPRESSED_BYTES = CHUNK_BYTES / 2
+/** A quarter of the time of gzip's level 1, and fewer bytes: docs/decisions/013. */
+const LEVEL = 1
 
 export interface ChunkSender {
   /** Brings those that the server lacks there; buffers may be reused afterwards. */
