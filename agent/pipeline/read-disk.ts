@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os'
 import {
   CHUNK_BYTES,
   HASH_BYTES,
@@ -15,9 +16,13 @@ import { createChunkSender, type ChunkSender } from './send-chunks.ts'
 import { isZero } from './verify-pieces.ts'
 import { forEachConcurrently } from './workers.ts'
 
-/** Asked for at once, and in memory: 3 × 16 MiB of disk content together. */
-const BATCH_CHUNKS = 16
-const BATCHES_AT_ONCE = 3
+const IS_SMALL_MACHINE = totalmem() < 1024 ** 3
+/**
+ * Asked for at once, and in memory with what they are compressed to: 48 MiB of disk content
+ * together, or 16 MiB.
+ */
+const BATCH_CHUNKS = IS_SMALL_MACHINE ? 8 : 16
+const BATCHES_AT_ONCE = IS_SMALL_MACHINE ? 2 : 3
 
 export interface ReadDiskOptions {
   device: Device
