@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
+import { after, before, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pino from 'pino'
+import { openImageLibrary, type ImageLibrary } from '#server/api/image-library.ts'
+import type { OpenedDatabase } from '#server/db/database.ts'
+import { createDatabaseCommitLock } from '#server/db/commit-lock.ts'
+import { findImage } from '#server/db/image-queries.ts'
+import type { ChunkStore } from '#server/images/chunk-store.ts'
+import { createCommitLock } from '#server/images/commit-lock.ts'
+import { describeOnEveryDatabase } from '#test/support/database.ts'
+import { diskContent } from '#test/support/disk-content.ts'
+import { openTestStore, type TestStore } from '#test/support/image-store.ts'
+
+/** A sweep of a small store takes less, if nothing keeps it waiting. */
+const SWEEP_MILLISECONDS = 1000
+
+describeOnEveryDatabase('the image library', (openTestDatabase, kind) => {
+  let database: OpenedDatabase
+  let test: TestStore
+  before(async () => {
+    database = await openTestDatabase()
+    test = await openTestStore()
+  })
+  after(async () => {
+    await test[Symbol.asyncDispose]()
+    await database[Symbol.asyncDispose]()
+  })
+
+  async function withLibrary(
+    flush: (library: ImageLibrary) => Promise<void>,
+    use: (library: ImageLibrary) => Promise<void>,
+  ): Promise<void> {
+    const store: ChunkStore = { ...test.store, flush: () => flush(library) }
+    await using library: ImageLibrary = openImageLibrary({
+      database,
+      store,
+      lock: kind === 'postgres' ? createDatabaseCommitLock(database.db) : createCommitLock(),
+      spoolFolder: test.spoolFolder,
+      maxImageBytes: 2 ** 40,
+      log: pino({ level: 'silent' }),
+      now: () => new Date(),
+    })
+    await use(library)
+  }
+
+  const upload = (library: ImageLibrary, name: string, content = diskContent()) =>
+    library.upload({
+      name,
+      body: Readable.from([content]),
+      sectorBytes: undefined,
+      source: undefined,
+    })
+
+  it('shows an image only after its chunks are on the disk', async () => {
+    const seen: unknown[] = []
+    const find = () => findImage(database.db, 'flushed')
+    const flush = async () => void seen.push(await find())
+    await withLibrary(flush, async (library) => {
+      await upload(library, 'flushed')
+      assert.deepEqual(seen, [undefined])
+      assert.ok(await find())
+    })
+  })
+
+  it('keeps the older image when the new one cannot be flushed', async () => {
+    let fails = false
+    const flush = async () => {
+      if (fails) throw new Error('The disk is gone')
+    }
+    await withLibrary(flush, async (library) => {
+      const older = await upload(library, 'older')
+      fails = true
+      await assert.rejects(upload(library, 'older', diskContent({ chunks: 2 })), /The disk is gone/)
+      assert.deepEqual(await findImage(database.db, 'older'), older)
+    })
+  })
+
+  it('sweeps nothing while an image is being made', async () => {
+    const order: string[] = []
+    let swept: Promise<unknown> = Promise.resolve()
+    const flush = async (library: ImageLibrary) => {
+      swept = library.sweep().then(() => order.push('swept'))
+      await Promise.race([swept, sleep(SWEEP_MILLISECONDS)])
+      order.push('flushed')
+    }
+    await withLibrary(flush, async (library) => {
+      await upload(library, 'kept')
+      await swept
+      assert.deepEqual(order, ['flushed', 'swept'])
+    })
+  })
+})
