@@ -1,7 +1,8 @@
-import { chmod, mkdir, open, readFile, stat, writeFile, type FileHandle } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { chmod, open, readFile, writeFile, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
 import koffi from 'koffi'
 import { createToken } from './api/auth.ts'
+import { makeFolder } from './make-folder.ts'
 
 /** flock(2): Node has none. The kernel drops the lock with the process, whatever kills it. */
 const flock = koffi.load(null).func('int flock(int fd, int operation)')
@@ -30,7 +31,7 @@ export async function openDataFolder(folder: string): Promise<AsyncDisposable> {
 
 async function openLockFile(folder: string): Promise<FileHandle> {
   try {
-    await makeFolder(folder)
+    await makeFolder(folder, 0o700)
     return await open(join(folder, 'lock'), 'a+', 0o600)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
@@ -39,23 +40,6 @@ async function openLockFile(folder: string): Promise<FileHandle> {
       { cause },
     )
   }
-}
-
-/** As `recursive` would, which never ends where nothing can be made, such as in /proc. */
-async function makeFolder(folder: string): Promise<void> {
-  if (await isFolder(folder)) return
-  const parent = dirname(folder)
-  if (parent !== folder) await makeFolder(parent)
-  await mkdir(folder, { mode: 0o700 }).catch(async (err: unknown) => {
-    if (!(await isFolder(folder))) throw err // made by another meanwhile
-  })
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
 }
 
 export interface AdminToken {

@@ -9,6 +9,8 @@ import { closeServerUploads } from './db/uploads.ts'
 import { openFolderSync } from './db/folder-sync.ts'
 import { createCommitLock } from './images/commit-lock.ts'
 import { createDirectoryStore, prepareDirectoryStore } from './images/directory-store.ts'
+import { makeFolder } from './make-folder.ts'
+import { ServiceError } from './service-error.ts'
 
 export interface ImageServiceOptions {
   config: Pick<Config, 'dataFolder' | 'storeFolder' | 'maxImageBytes' | 'database'>
@@ -26,7 +28,7 @@ export async function openImageService(
   const spoolFolder = join(config.dataFolder, 'spool')
   await rm(spoolFolder, { recursive: true, force: true })
   await mkdir(spoolFolder, { recursive: true, mode: 0o700 })
-  await prepareDirectoryStore(config.storeFolder)
+  await prepareStore(config.storeFolder)
   const folderSync = opened.use(await openFolderSync(config.storeFolder))
   const library = opened.use(
     openImageLibrary({
@@ -48,4 +50,17 @@ export async function openImageService(
   library.sweepSoon()
   const resources = opened.move()
   return { ...library, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
+
+async function prepareStore(folder: string): Promise<void> {
+  try {
+    await makeFolder(folder, 0o750)
+    await prepareDirectoryStore(folder)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ServiceError(
+      `The chunk store "${folder}" cannot be written (${reason}); set STAMPEDE_STORE to a folder that can`,
+      { cause },
+    )
+  }
 }

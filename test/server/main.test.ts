@@ -144,6 +144,14 @@ describe('the program', () => {
     }
   })
 
+  it('ends with one sentence where no chunk store can be made', async () => {
+    const data = await dataFolder('store')
+    const env = { ...OFF, STAMPEDE_DATA: data, STAMPEDE_STORE: 'file:/proc/stampede/store' }
+    await using program = start(env)
+    assert.equal(await program.exit(), 1)
+    assert.match(program.output(), /^The chunk store "\/proc\/.*" cannot be written \(.*\n$/)
+  })
+
   it('ends with one sentence when its database does not answer', async () => {
     await using program = start({
       ...OFF,
