@@ -105,6 +105,11 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     info: ImageInfo = {},
   ): Promise<Image> {
     const parsed = parseManifest(manifest)
+    if (parsed.sizeBytes > options.maxImageBytes)
+      throw new ImageRefusedError(
+        'image-too-large',
+        `The image has ${parsed.sizeBytes} bytes, but this server takes ${options.maxImageBytes} at most; raise STAMPEDE_MAX_IMAGE_BYTES`,
+      )
     await touch(holder)
     const image = await lock.shared(async () => {
       const checked = await checkImage(store, parsed)

@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Image } from '#protocol/image-info.ts'
+import { encodeManifest } from '#protocol/image.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 
@@ -151,6 +152,18 @@ describe('images', () => {
     }
     assert.equal((await app.call('GET', '/api/images/refused')).status, 404)
     assert.equal((await put('Not_A_Name', DISK)).status, 400)
+  })
+
+  it('refuses more than the configured size, from a manifest too', async () => {
+    await using small = await openTestApp({ env: { STAMPEDE_MAX_IMAGE_BYTES: '1024' } })
+    const upload = await small.call<Refusal>('PUT', '/api/images/large', Buffer.alloc(1536, 1))
+    assert.deepEqual([upload.status, upload.body.error.code], [413, 'image-too-large'])
+    const manifest = (sizeBytes: number) =>
+      encodeManifest({ sizeBytes, sectorBytes: 512, segments: [null] })
+    const url = '/api/images/large/manifest'
+    const refused = await small.call<Refusal>('PUT', url, manifest(1536))
+    assert.deepEqual([refused.status, refused.body.error.code], [413, 'image-too-large'])
+    assert.equal((await small.call('PUT', url, manifest(1024))).status, 201)
   })
 
   it('takes the sector size that the uploader gives', async () => {
