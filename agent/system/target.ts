@@ -1,5 +1,6 @@
 import type { SystemContext } from './context.ts'
 import { findRoots } from './find-root.ts'
+import { checkKernelPartitions } from './kernel-partitions.ts'
 import { isExtended, readLayout, type Layout } from './layout.ts'
 import { findContent, type Content } from './probe.ts'
 import { chooseRoot, type Candidate, type RootChoice } from './root-choice.ts'
@@ -18,6 +19,7 @@ export async function openTarget(context: SystemContext): Promise<Target> {
   const { exec, disk, log, warn } = context
   await using opened = new AsyncDisposableStack()
   const layout = await readLayout(exec, disk.path)
+  await checkKernelPartitions(layout)
   const contents = await probe(context, layout)
   const pvPaths = contents.filter(({ type }) => type === 'LVM2_member').map(({ path }) => path)
   const volumes = opened.use(await openVolumes(exec, pvPaths, warn))

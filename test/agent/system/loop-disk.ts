@@ -39,7 +39,8 @@ export async function openLoopDisk(sizeBytes: number, sectorBytes = 512): Promis
   opened.defer(async () => {
     await exec('partx', ['--delete', path], { allowExitCodes: [1] })
   })
-  // A loop device that was set read-only stays so for its next user.
+  // Partitions of a killed program's disk, and a read-only flag, stay for the device's next user.
+  await exec('partx', ['--delete', path], { allowExitCodes: [1] })
   await exec('blockdev', ['--setrw', path])
   const resources = opened.move()
   const disk: LoopDisk = {
