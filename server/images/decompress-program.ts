@@ -41,7 +41,7 @@ export async function* decompressWithProgram(
     if (sourceError !== undefined) throw sourceError
     // bzip2 calls what follows the end a mere warning, and succeeds.
     if (code !== 0 || message !== '')
-      throw corrupt(format, message.trim() || `${format} ended with ${code ?? signal}`)
+      throw corrupt(format, firstLine(message) || `${format} ended with ${code ?? signal}`)
     await fed
   } finally {
     child.kill('SIGKILL')
@@ -63,4 +63,12 @@ async function feed(input: ByteInput, stdin: Writable): Promise<void> {
     if (!stdin.write(bytes)) await Promise.race([once(stdin, 'drain').catch(() => {}), gone])
   }
   stdin.end()
+}
+
+/** bzip2 goes on with advice for whoever sits at its terminal. */
+function firstLine(message: string): string {
+  return message
+    .trim()
+    .split('\n', 1)[0]!
+    .replace(/[;,.]$/, '')
 }

@@ -93,6 +93,17 @@ describe('importImage', () => {
     }
   })
 
+  it('says in one line what is wrong with a file that was cut', async () => {
+    await using store = await openTestStore()
+    for (const name of ['gzip', 'xz', 'bzip2', 'zstd'])
+      await assert.rejects(store.import(FORMATS[name]!(SMALL).subarray(0, -20)), {
+        name: 'ImageRefusedError',
+        message: new RegExp(
+          `^The ${name} stream is damaged or cut short \\([^\\n]+[^;.]\\); upload`,
+        ),
+      })
+  })
+
   it('refuses a file with any bit flipped, or reads the same disk', async () => {
     await using store = await openTestStore()
     // qcow2 has no checksum of its content, so only that nothing breaks can be asked of it.
