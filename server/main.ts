@@ -1,3 +1,4 @@
+import './thread-pool.ts'
 import { once } from 'node:events'
 import { findAgentFile } from './agent-files.ts'
 import { openApp, type App } from './app.ts'

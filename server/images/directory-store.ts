@@ -113,7 +113,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     } catch (cause) {
       throw unreachable(cause)
     } finally {
-      await rm(temporary, { force: true }).catch(() => {})
+      await unlink(temporary).catch(() => {})
     }
   }
 
@@ -127,7 +127,8 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
       if (!(await touchFile(path, codec))) await rename(temporary, path)
     }
     // A stump of the other codec would be found first, or kept for ever.
-    for (const other of CODECS) if (other !== codec) await rm(pathOf(hash, other), { force: true })
+    for (const other of CODECS)
+      if (other !== codec) await unlink(pathOf(hash, other)).catch(ignore('ENOENT'))
   }
 
   /**
