@@ -73,6 +73,14 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
     assert.deepEqual(body.inventory, inventory)
   })
 
+  it('a machine never gets the run of another', async () => {
+    const { id } = await queueRun(app, mac, { workflow: 'wipe' })
+    const stranger = mac.replace('52:54', '52:56')
+    const answer = await hello(app, stranger, await bootToken(app, stranger))
+    assert.equal(answer.body.run, null)
+    assert.equal((await readRun(app, id)).state, 'queued')
+  })
+
   it('keeps of an inventory only what it knows, and what a database can hold', async () => {
     const inventory = createInventory({ smbios: { manufacturer: 'A\0B\ud800', serial: 'S' } })
     const strange = { ...inventory, ['unknown\0']: [['\0']] }
