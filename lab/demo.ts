@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util'
 import type { Image } from '#protocol/image-info.ts'
 import type { Run } from '#protocol/run.ts'
 import { acceleration } from './acceleration.ts'
+import { attachToConsole } from './attach.ts'
 import { goldenImage } from './golden-images.ts'
 import { GOLDEN_MAC, GOLDEN_PASSWORD, GOLDEN_RECIPES } from './golden-recipes.ts'
 import { createLiveView } from './live-view.ts'
@@ -30,7 +31,12 @@ const USAGE = `Usage: npm run demo -- [--keep]
 
 Captures a virtual machine that runs Debian and deploys the image to a blank one.
 
-  --keep   leave the server and the deployed machine running until Ctrl-C`
+  --keep   leave the server and the deployed machine running, with its console here`
+
+const HOW_TO_GO_ON = `
+How to go on:
+  npm run demo -- --keep   the same, and leaves the server and B running for you
+  npm start                serves your own network, beside its DHCP server; see README.md`
 
 const { values: options } = parseArgs({
   options: { keep: { type: 'boolean' }, help: { type: 'boolean' } },
@@ -84,6 +90,7 @@ async function tellStory(folder: string): Promise<'done'> {
   console.log(`$ df -h /\n${system.df}\n`)
   console.log(figures(image, capture, deploy))
   if (options.keep) await keepRunning(lab, clone)
+  else console.log(HOW_TO_GO_ON)
   return 'done'
 }
 
@@ -134,15 +141,14 @@ function seconds(run: Run): number {
 
 async function keepRunning(lab: Lab, clone: Machine): Promise<void> {
   const { api, logFile } = lab.server
+  const leave = process.stdin.isTTY ? 'Ctrl-]' : 'Ctrl-C'
   console.log(`
-Everything goes on until Ctrl-C:
-  server     ${api.url}  (admin token ${api.token})
-  API        ${api.url}/api/openapi.json
+Everything goes on until ${leave}:
+  server     ${api.url}/api/docs  (admin token ${api.token})
   log        ${logFile}
-  machine B  tail -f ${clone.console.file}
-             ssh into it: ip netns exec ${lab.network.namespace} ssh root@<address>, or log in on
-             its serial console as root, password "${GOLDEN_PASSWORD}":
-             socat -,raw,echo=0 ${path.join(path.dirname(clone.console.file), 'console.sock')}
-  network    ip netns exec ${lab.network.namespace} bash`)
-  await interrupted
+  console    ${clone.console.file}
+  network    ip netns exec ${lab.network.namespace} bash
+
+This terminal is B's serial console from here on; log in as root, password "${GOLDEN_PASSWORD}".`)
+  await attachToConsole(clone.console, stop.signal)
 }
