@@ -5,7 +5,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs'
  * What each goal needs from Debian. Kept together so that one look tells what a set-up installs;
  * the initramfs's own content is downloaded by its build, not installed here.
  */
-const PACKAGES = {
+export const PACKAGES = {
   server: ['ipxe', 'qemu-utils', 'xz-utils', 'bzip2', 'iproute2', 'iputils-ping', 'util-linux'],
   initramfs: ['zstd', 'cpio', 'kmod', 'binutils', 'dpkg', 'apt', 'debian-archive-keyring'],
   lab: [

@@ -1,0 +1,1 @@
+export const PACKAGES: Record<'server' | 'initramfs' | 'lab' | 'test' | 'bench', string[]>
