@@ -58,7 +58,7 @@ describe('deployments in virtual machines', { concurrency: 2, skip: NEEDS_ROOT }
   })
 
   it('an uploaded image with MBR and plain ext4 runs from a virtio disk under BIOS', async () => {
-    await upload(lab, 'b')
+    await inTurn(() => upload(lab, 'b'))
     await deployAndAsk(lab, {
       name: 'virtio-bios',
       mac: '52:54:00:5a:01:02',
@@ -69,7 +69,7 @@ describe('deployments in virtual machines', { concurrency: 2, skip: NEEDS_ROOT }
   })
 
   it('an image with GPT and XFS is deployed under UEFI though the server is killed meanwhile', async () => {
-    await upload(lab, 'c')
+    await inTurn(() => upload(lab, 'c'))
     let restarted: Promise<void> | undefined
     await deployAndAsk(lab, {
       name: 'virtio-uefi',
@@ -79,7 +79,7 @@ describe('deployments in virtual machines', { concurrency: 2, skip: NEEDS_ROOT }
       bus: 'virtio',
       onProgress({ steps }) {
         const write = steps.find(({ name }) => name === 'write-image')
-        if (write && write.bytesDone > 0) restarted ??= restart(lab)
+        if (write && write.bytesDone > 0) restarted ??= inTurn(() => restart(lab))
       },
     })
     assert.ok(restarted, 'The server was not killed while the image was written')
@@ -87,9 +87,21 @@ describe('deployments in virtual machines', { concurrency: 2, skip: NEEDS_ROOT }
   })
 })
 
+let lastInTurn: Promise<unknown> = Promise.resolve()
+
+/**
+ * One after the other, across the tests that run at once: what an operator asks for must not meet
+ * the server just as another test kills it. Runs that go on meanwhile have to bear that.
+ */
+function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+  const turn = lastInTurn.then(work)
+  lastInTurn = turn.catch(() => {})
+  return turn
+}
+
 async function captureOriginal(lab: Lab): Promise<void> {
   const order = { mac: GOLDEN_MAC, workflow: 'capture', image: 'captured' } as const
-  const { id } = await orderRun(lab, 'original', order)
+  const { id } = await inTurn(() => orderRun(lab, 'original', order))
   const disk = await createLabDisk(lab, { machine: 'original', bus: 'virtio', content: 'a' })
   await using machine = await openLabMachine(lab, {
     name: 'original',
@@ -117,7 +129,8 @@ async function restart({ server }: Lab): Promise<void> {
 /** Deploys to a blank machine with one disk, which then boots from it. */
 async function deployAndAsk(lab: Lab, target: Target): Promise<SystemFacts> {
   const { name, mac, image, firmware, bus, onProgress } = target
-  const { id } = await orderRun(lab, name, { mac, workflow: 'deploy', image })
+  const order = { mac, workflow: 'deploy', image } as const
+  const { id } = await inTurn(() => orderRun(lab, name, order))
   const content = { blankBytes: TARGET_BYTES }
   const disk = await createLabDisk(lab, { machine: name, bus, content })
   await using machine = await openLabMachine(lab, { name, mac, firmware, disks: [disk] })
@@ -142,13 +155,14 @@ async function deployBesideOlderClone(lab: Lab): Promise<SystemFacts> {
     name: 'older',
     content: 'a',
   })
-  const { id } = await orderRun(lab, name, {
+  const order = {
     mac,
     workflow: 'deploy',
     image: 'captured',
     disk: { serial: target.serial },
     after: 'poweroff',
-  })
+  } as const
+  const { id } = await inTurn(() => orderRun(lab, name, order))
   {
     const disks = [target, clone]
     await using machine = await openLabMachine(lab, { name, mac, firmware: 'uefi', disks })
