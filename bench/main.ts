@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, truncate } from 'node:fs/promises'
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -18,6 +18,7 @@ import { formatResults, measureAll, type Contender, type Result } from './measur
 const GIB = 1024 ** 3
 const NEEDED = ['curl', 'gzip', 'pigz', 'zstd', 'partclone.ext4', 'losetup', 'sfdisk', 'mkfs.ext4']
 const COMPARE_SECONDS = 900
+const SYNC_SECONDS = 300
 
 const { values } = parseArgs({
   options: {
@@ -105,7 +106,14 @@ async function captureAll(ours: Ours, setting: CaptureSetting): Promise<Result[]
   console.error('Capture')
   return await measureAll(contenders, rounds, async ({ name }) => {
     if (name === 'stampede capture') await forgetImages(ours.server)
+    await dropCaches()
   })
+}
+
+/** Nobody finds in memory what another one read or wrote (kernel: admin-guide/sysctl/vm.rst). */
+async function dropCaches(): Promise<void> {
+  await exec('sync', [], { timeoutSeconds: SYNC_SECONDS })
+  await writeFile('/proc/sys/vm/drop_caches', '3')
 }
 
 /** partclone wants the partition, not the disk. */
@@ -172,14 +180,20 @@ async function deployAll(ours: Ours, setting: DeploySetting): Promise<Result[]> 
     await truncate(blank, 0)
     await truncate(blank, disk.sizeBytes)
     await exec('blockdev', ['--flushbufs', target])
+    await dropCaches()
     previous = name
   })
   await check()
   return results
 }
 
+/**
+ * With direct I/O, as on a real disk: else the first contender would read the file behind the device
+ * from the medium, and all others from memory.
+ */
 async function openLoop(file: string, readOnly: boolean) {
-  const { stdout } = await exec('losetup', ['--find', '--show', ...(readOnly ? ['-r'] : []), file])
+  const options = ['--find', '--show', '--direct-io=on', ...(readOnly ? ['-r'] : [])]
+  const { stdout } = await exec('losetup', [...options, file])
   const path = stdout.trim()
   return {
     path,
