@@ -11,11 +11,6 @@ export interface PackageFile {
   sizeBytes: number
 }
 
-const DEFAULT_SOURCES = [
-  `http://deb.debian.org/debian ${DEBIAN_SUITE} main`,
-  `http://deb.debian.org/debian ${DEBIAN_SUITE}-updates main`,
-  `http://deb.debian.org/debian-security ${DEBIAN_SUITE}-security main`,
-]
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 /** Reads what `apt-get --print-uris` prints: quoted URI, file name, size, hash. */
@@ -29,17 +24,21 @@ export function parsePrintedUris(text: string): PackageFile[] {
 }
 
 /**
- * The mirrors that the host already uses for our release, else Debian's own.
- * Third-party sources are left out: their packages must not end up in the initramfs.
+ * The host's Debian mirrors, with our release; on a host of another release, the same mirrors with
+ * our release's name. Third-party sources are left out: their packages must not end up in the
+ * initramfs. Empty where the host has no Debian source, or never fetched its index.
  */
 export function chooseSources(indexTargets: string): string[] {
-  const lines = indexTargets.split('\n').flatMap((line) => {
+  const debian = indexTargets.split('\n').flatMap((line) => {
     const [uri, release, component, origin] = line.split('|')
-    const ours = origin === 'Debian' && release?.split('-')[0] === DEBIAN_SUITE
-    return ours && component === 'main' ? [`${uri} ${release} main`] : []
+    return origin === 'Debian' && component === 'main' && release ? [{ uri, release }] : []
   })
-  const unique = [...new Set(lines)]
-  return unique.some((line) => line.includes(` ${DEBIAN_SUITE} `)) ? unique : DEFAULT_SOURCES
+  const ours = debian.filter(({ release }) => release.split('-')[0] === DEBIAN_SUITE)
+  const hasOurs = ours.some(({ release }) => release === DEBIAN_SUITE)
+  const lines = (hasOurs ? ours : debian).map(
+    ({ uri, release }) => `${uri} ${release.replace(/^[^-]+/, DEBIAN_SUITE)} main`,
+  )
+  return [...new Set(lines)]
 }
 
 /**
@@ -82,8 +81,22 @@ export async function openPrivateApt(folder: string, extraComponents: string[]) 
 
 async function findSources(): Promise<string[]> {
   const format = '$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)'
-  const targets = await run('apt-get', ['indextargets', '--format', format, 'Created-By: Packages'])
-  return chooseSources(targets)
+  const list = async () =>
+    chooseSources(
+      await run('apt-get', ['indextargets', '--format', format, 'Created-By: Packages']),
+    )
+  let sources = await list()
+  if (sources.length === 0 && process.getuid?.() === 0) {
+    // A fresh system never fetched its index, so apt does not know whose archives they are.
+    await run('apt-get', ['-qq', 'update'])
+    sources = await list()
+  }
+  if (sources.length === 0)
+    throw new Error(
+      'apt knows no Debian archive here, from which the boot system is built; add one to ' +
+        '/etc/apt/sources.list.d and run "apt-get update"',
+    )
+  return sources
 }
 
 function createApt(options: string[]) {

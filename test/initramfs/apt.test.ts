@@ -5,8 +5,8 @@ import { chooseSources, parsePrintedUris } from '../../initramfs/apt.ts'
 describe('apt', () => {
   it('reads names, versions and sizes from --print-uris', () => {
     const text = [
-      "'http://deb.debian.org/debian/pool/main/l/lvm2/dmsetup_1.02.185-2_amd64.deb' dmsetup_2%3a1.02.185-2_amd64.deb 82040 SHA256:ab",
-      "'http://deb.debian.org/debian/pool/main/c/x_1_all.deb' x_1_all.deb 7 SHA256:cd",
+      "'http://mirror.example/debian/pool/main/l/lvm2/dmsetup_1.02.185-2_amd64.deb' dmsetup_2%3a1.02.185-2_amd64.deb 82040 SHA256:ab",
+      "'http://mirror.example/debian/pool/main/c/x_1_all.deb' x_1_all.deb 7 SHA256:cd",
       '',
     ].join('\n')
     assert.deepEqual(parsePrintedUris(text), [
@@ -26,7 +26,7 @@ describe('apt', () => {
       'http://mirror.example/debian/|bookworm|contrib|Debian',
       'http://mirror.example/debian/|bookworm-updates|main|Debian',
       'http://mirror.example/debian/|trixie|main|Debian',
-      'https://deb.nodesource.com/node_20.x/|nodistro|main|. nodistro',
+      'https://packages.example/node/|nodistro|main|. nodistro',
     ].join('\n')
     assert.deepEqual(chooseSources(targets), [
       'http://mirror.example/debian/ bookworm main',
@@ -34,9 +34,18 @@ describe('apt', () => {
     ])
   })
 
-  it('falls back to the Debian archive on a host of another release', () => {
-    const sources = chooseSources('http://mirror.example/debian/|trixie|main|Debian\n')
-    assert.equal(sources[0], 'http://deb.debian.org/debian bookworm main')
-    assert.equal(sources.length, 3)
+  it("uses the host's mirrors with our release's name on a host of another release", () => {
+    const targets = [
+      'http://mirror.example/debian/|trixie|main|Debian',
+      'http://mirror.example/debian-security/|trixie-security|main|Debian',
+    ].join('\n')
+    assert.deepEqual(chooseSources(targets), [
+      'http://mirror.example/debian/ bookworm main',
+      'http://mirror.example/debian-security/ bookworm-security main',
+    ])
+  })
+
+  it('finds none where the host has no Debian source', () => {
+    assert.deepEqual(chooseSources('https://packages.example/x/|stable|main|. stable\n'), [])
   })
 })
