@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { ImageInfoSchema } from './image-info.ts'
 import { InventorySchema } from './inventory.ts'
-import { ReceiptSchema, RunOptionsSchema, STEP_STATES, WorkflowSchema } from './run.ts'
+import { ReceiptSchema, RunOptionsSchema, STEP_PROGRESS, WorkflowSchema } from './run.ts'
 import { ByteCount, ImageName, MacText, Sha256Text, Timestamp } from './shapes.ts'
 
 /** What agent and server say to each other while a run goes on. */
@@ -60,12 +60,7 @@ export const ReportSchema = Type.Object({
   sequence: Type.Integer({ minimum: 0 }),
   at: Timestamp,
   step: Type.String(),
-  state: Type.Enum(STEP_STATES),
-  bytesDone: ByteCount,
-  bytesTotal: ByteCount,
-  bytesPerSecond: Type.Number({ minimum: 0 }),
-  message: Type.Optional(Type.String()),
-  error: Type.Optional(Type.String()),
+  ...STEP_PROGRESS,
 })
 export type Report = Static<typeof ReportSchema>
 

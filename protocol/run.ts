@@ -65,8 +65,8 @@ export const RunOptionsSchema = Type.Object({
 export type RunOptions = Static<typeof RunOptionsSchema>
 
 export const STEP_STATES = ['pending', 'running', 'succeeded', 'failed', 'skipped'] as const
-export const StepSchema = Type.Object({
-  name: Type.String(),
+/** How far a step got: as the agent reports it and as the run tells it. */
+export const STEP_PROGRESS = {
   state: Type.Enum(STEP_STATES),
   bytesDone: ByteCount,
   bytesTotal: ByteCount,
@@ -74,6 +74,10 @@ export const StepSchema = Type.Object({
   /** A warning, or why the step was skipped. */
   message: Type.Optional(Type.String()),
   error: Type.Optional(Type.String()),
+}
+export const StepSchema = Type.Object({
+  name: Type.String(),
+  ...STEP_PROGRESS,
   startedAt: Type.Optional(Timestamp),
   finishedAt: Type.Optional(Timestamp),
 })
