@@ -2,6 +2,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess, SpawnOptions } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import ipaddr from 'ipaddr.js'
 import { run } from './command.ts'
 import { isAlive } from './process.ts'
@@ -42,6 +43,8 @@ export type LabNetwork = AsyncDisposable & {
 
 /** Namespaces of this process, so that an exit at any moment can delete them. */
 const openNamespaces = new Set<string>()
+/** What runs in them, or is about to. */
+const spawnedIn = new Map<string, Set<ChildProcess>>()
 let watchesExit = false
 
 /**
@@ -107,18 +110,33 @@ async function addNamespace(opened: AsyncDisposableStack): Promise<string> {
   await run('ip', ['netns', 'add', namespace])
   openNamespaces.add(namespace)
   opened.defer(() => removeNamespace(namespace))
+  opened.defer(() => endSpawned(namespace))
   await run('ip', ['-n', namespace, 'link', 'set', 'lo', 'up'])
   return namespace
 }
 
 /** `ip netns exec` replaces itself with the command, so the child's pid is the command's own. */
 function spawnIn(namespace: string): SpawnInside {
-  return (command, args, options = {}) =>
-    spawn('ip', ['netns', 'exec', namespace, command, ...args], options)
+  return (command, args, options = {}) => {
+    const child = spawn('ip', ['netns', 'exec', namespace, command, ...args], options)
+    const children = spawnedIn.get(namespace) ?? new Set()
+    spawnedIn.set(namespace, children.add(child))
+    child.once('exit', () => children.delete(child))
+    return child
+  }
 }
 
 function runIn(namespace: string): LabHost['run'] {
   return (command, args) => run('ip', ['netns', 'exec', namespace, command, ...args])
+}
+
+/** Ends what was spawned a moment ago and is only on its way in, where nobody would find it yet. */
+async function endSpawned(namespace: string): Promise<void> {
+  const children = [...(spawnedIn.get(namespace) ?? [])]
+  spawnedIn.delete(namespace)
+  const ends = children.map((child) => new Promise((resolve) => child.once('exit', resolve)))
+  for (const child of children) child.kill('SIGKILL')
+  await Promise.race([Promise.all(ends), delay(KILL_TIMEOUT_MS, undefined, { ref: false })])
 }
 
 /** Ends what still runs inside, for a namespace lives as long as a process in it. */
@@ -128,7 +146,7 @@ async function removeNamespace(namespace: string): Promise<void> {
     const pids = (await run('ip', ['netns', 'pids', namespace])).split('\n').filter(Boolean)
     if (pids.length === 0) break
     for (const pid of pids) kill(Number(pid))
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await delay(50)
   }
   await run('ip', ['netns', 'del', namespace])
   openNamespaces.delete(namespace)
