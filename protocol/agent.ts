@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { ImageInfoSchema } from './image-info.ts'
 import { InventorySchema } from './inventory.ts'
+import { ExpectedTargetSchema } from './plan.ts'
 import { ReceiptSchema, RunOptionsSchema, STEP_PROGRESS, WorkflowSchema } from './run.ts'
 import { ByteCount, ImageName, MacText, Sha256Text, Timestamp } from './shapes.ts'
 
@@ -43,6 +44,8 @@ export const AgentRunSchema = Type.Object({
       info: Type.Optional(ImageInfoSchema),
     }),
   ),
+  /** From the plan: anything else on this machine stops the run before the first write. */
+  expected: Type.Optional(ExpectedTargetSchema),
   options: RunOptionsSchema,
 })
 export type AgentRun = Static<typeof AgentRunSchema>

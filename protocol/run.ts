@@ -126,6 +126,8 @@ export const RunSchema = Type.Object({
   image: nullable(ImageName),
   /** Pinned when the run is created: a later image of that name changes nothing. */
   imageDigest: nullable(Sha256Text),
+  /** The plan that it is held to, if it was started from one. */
+  plan: nullable(Type.String()),
   options: RunOptionsSchema,
   steps: Type.Array(StepSchema),
   /** Who does it: our agent, or an unmodified BOOTy. */

@@ -27,6 +27,7 @@ export function toRun(row: RunRow): Run {
     attempts: row.attempts,
     image: row.image,
     imageDigest: row.imageDigest,
+    plan: row.planId,
     options: row.options,
     steps: row.steps,
     claimedBy: row.claimedBy,

@@ -14,6 +14,8 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
+import type { AuditEntry, Role } from '#protocol/account.ts'
+import type { BootProgress } from '#protocol/boot-progress.ts'
 import type { DiskHints } from '#protocol/disk-hints.ts'
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Inventory } from '#protocol/inventory.ts'
@@ -21,6 +23,7 @@ import type { Ipv4 } from '#protocol/ipv4.ts'
 import type { Lease } from '#protocol/lease.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { NetworkSettings } from '#protocol/machine.ts'
+import type { ExpectedTarget, Plan } from '#protocol/plan.ts'
 import type { Receipt, Run, RunOptions, RunState, Step, Workflow } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 
@@ -48,6 +51,8 @@ export const machines = pgTable('machines', {
   entered: boolean().notNull().default(false),
   lastSeenAt: moment(),
   lastInventoryAt: moment(),
+  /** How far its latest boot came; what the operator watches until the agent reports. */
+  boot: jsonb().$type<BootProgress>(),
   /** When, of late, it got the script that boots our agent for an inventory and no run. */
   inventoryBoots: jsonb().$type<string[]>().notNull().default([]),
   createdAt: moment().notNull().defaultNow(),
@@ -101,6 +106,7 @@ export const images = pgTable('images', {
     .notNull()
     .references(() => manifests.digest),
   info: jsonb().$type<ImageInfo>().notNull(),
+  description: text(),
   createdAt: moment().notNull().defaultNow(),
 })
 
@@ -126,6 +132,9 @@ export const runs = pgTable(
     attempts: integer().notNull().default(0),
     image: text(),
     imageDigest: text().$type<Sha256>(),
+    planId: uuid(),
+    /** What the agent must find, from the plan; it stops before the first write if it does not. */
+    expected: jsonb().$type<ExpectedTarget>(),
     options: jsonb().$type<RunOptions>().notNull(),
     steps: jsonb().$type<Step[]>().notNull(),
     claimedBy: text().$type<NonNullable<Run['claimedBy']>>(),
@@ -216,6 +225,138 @@ export const reservations = pgTable('reservations', {
   address: text().$type<Ipv4>().notNull().unique(),
   hostname: text(),
 })
+
+/** DHCP servers other than ours that were heard on the network. */
+export const otherDhcpServers = pgTable('other_dhcp_servers', {
+  address: text().$type<Ipv4>().primaryKey(),
+  firstHeardAt: moment().notNull(),
+  lastHeardAt: moment().notNull(),
+})
+
+/** What a run may do to which disk, as somebody read it before they said yes. */
+export const plans = pgTable('plans', {
+  id: uuid().primaryKey(),
+  createdBy: text().notNull(),
+  createdAt: moment().notNull(),
+  expiresAt: moment().notNull(),
+  plan: jsonb().$type<Plan>().notNull(),
+})
+
+export const users = pgTable('users', {
+  id: uuid().primaryKey(),
+  name: text().notNull().unique(),
+  role: text().$type<Role>().notNull(),
+  /** PHC string of argon2id (RFC 9106). */
+  passwordHash: text().notNull(),
+  disabled: boolean().notNull().default(false),
+  createdAt: moment().notNull(),
+  lastLoginAt: moment(),
+})
+
+/** Somebody signed in with a browser; the cookie is kept as its hash. */
+export const webSessions = pgTable('web_sessions', {
+  hash: text().$type<Sha256>().primaryKey(),
+  userId: uuid()
+    .notNull()
+    .references(() => users.id, { onDelete: 'cascade' }),
+  /** Sent back in a header with every call that changes something. */
+  csrfToken: text().notNull(),
+  createdAt: moment().notNull(),
+  lastUsedAt: moment().notNull(),
+  expiresAt: moment().notNull(),
+})
+
+/** For programs; shown once, kept as its hash. */
+export const apiTokens = pgTable('api_tokens', {
+  id: uuid().primaryKey(),
+  hash: text().$type<Sha256>().notNull().unique(),
+  name: text().notNull(),
+  /** Dies with its owner; null: made with the admin token. */
+  userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
+  role: text().$type<Role>().notNull(),
+  /** Resources that it may change; null: all that its role may. */
+  scopes: jsonb().$type<string[]>(),
+  createdAt: moment().notNull(),
+  expiresAt: moment(),
+  lastUsedAt: moment(),
+  revokedAt: moment(),
+})
+
+/** Who did what; a trigger refuses to change or delete a row. */
+export const auditEntries = pgTable(
+  'audit_entries',
+  {
+    id: bigserial({ mode: 'number' }).primaryKey(),
+    at: moment().notNull(),
+    actorKind: text().$type<AuditEntry['actor']['kind']>().notNull(),
+    actorName: text().notNull(),
+    address: text(),
+    action: text().notNull(),
+    targetKind: text(),
+    target: text(),
+    /** The HTTP status that it ended with. */
+    status: integer().notNull(),
+    details: jsonb(),
+  },
+  (table) => [
+    index('audit_entries_by_target').on(table.targetKind, table.target, table.id),
+    index('audit_entries_by_actor').on(table.actorName, table.id),
+  ],
+)
+
+/** Answers to POSTs, so that one that is sent again does nothing twice. */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    principal: text().notNull(),
+    key: text().notNull(),
+    /** Of method, path and body: another request under the same key is refused. */
+    requestHash: text().$type<Sha256>().notNull(),
+    /** null: being answered. */
+    status: integer(),
+    headers: jsonb().$type<Record<string, string>>(),
+    body: text(),
+    createdAt: moment().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.principal, table.key] })],
+)
+
+export const webhooks = pgTable('webhooks', {
+  id: uuid().primaryKey(),
+  url: text().notNull(),
+  /** Kinds of events; empty: all. */
+  events: jsonb().$type<string[]>().notNull(),
+  /** Signs every delivery, so it is kept as it is. */
+  secret: text().notNull(),
+  enabled: boolean().notNull().default(true),
+  /** The newest event that deliveries were made of. */
+  lastEventId: bigint({ mode: 'number' }).notNull(),
+  createdAt: moment().notNull(),
+})
+
+export const webhookDeliveries = pgTable(
+  'webhook_deliveries',
+  {
+    id: uuid().primaryKey(),
+    webhookId: uuid()
+      .notNull()
+      .references(() => webhooks.id, { onDelete: 'cascade' }),
+    eventId: bigint({ mode: 'number' }),
+    kind: text().notNull(),
+    body: text().notNull(),
+    state: text().$type<'pending' | 'delivered' | 'failed'>().notNull(),
+    attempts: integer().notNull().default(0),
+    nextAttemptAt: moment(),
+    lastStatus: integer(),
+    lastError: text(),
+    createdAt: moment().notNull(),
+    deliveredAt: moment(),
+  },
+  (table) => [
+    index('webhook_deliveries_due').on(table.state, table.nextAttemptAt),
+    index('webhook_deliveries_by_webhook').on(table.webhookId, table.createdAt),
+  ],
+)
 
 export const events = pgTable('events', {
   id: bigserial({ mode: 'number' }).primaryKey(),
