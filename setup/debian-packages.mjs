@@ -27,6 +27,7 @@ const GOALS = {
   demo: ['server', 'initramfs', 'lab'],
   test: ['server', 'initramfs', 'lab', 'test'],
   bench: ['server', 'initramfs', 'bench'],
+  client: [],
 }
 
 /** Installs what is missing of the Debian packages for `goal`; nothing is done when all are there. */

@@ -1,5 +1,5 @@
 /**
- * Everything a goal needs, done once: `node setup/main.mjs start|demo|test|initramfs|bench`.
+ * Everything a goal needs, done once: `node setup/main.mjs start|demo|test|initramfs|bench|client`.
  *
  * Plain JavaScript without dependencies: it runs before anything is installed, under whatever
  * Node (18 or later) the machine has. What is done already is not done again.
@@ -8,9 +8,9 @@ import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installDebianPackages } from './debian-packages.mjs'
-import { installNodePackages } from './node-packages.mjs'
+import { installClientGenerator, installNodePackages } from './node-packages.mjs'
 
-const GOALS = ['start', 'demo', 'test', 'initramfs', 'bench']
+const GOALS = ['start', 'demo', 'test', 'initramfs', 'bench', 'client']
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 function say(text) {
@@ -30,7 +30,8 @@ try {
     throw new Error(`Stampede runs on Linux on x86-64, not on ${process.platform} ${process.arch}`)
   installDebianPackages(goal, say)
   installNodePackages(root, say)
-  if (goal !== 'initramfs') buildInitramfs()
+  if (goal === 'test' || goal === 'client') installClientGenerator(root, say)
+  if (goal !== 'initramfs' && goal !== 'client') buildInitramfs()
 } catch (error) {
   console.error(`set-up: ${error.message}`)
   process.exitCode = 1

