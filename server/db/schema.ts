@@ -22,7 +22,7 @@ import type { Inventory } from '#protocol/inventory.ts'
 import type { Ipv4 } from '#protocol/ipv4.ts'
 import type { Lease } from '#protocol/lease.ts'
 import type { Mac } from '#protocol/mac.ts'
-import type { NetworkSettings } from '#protocol/machine.ts'
+import type { MachineState, NetworkSettings } from '#protocol/machine.ts'
 import type { ExpectedTarget, Plan } from '#protocol/plan.ts'
 import type { Receipt, Run, RunOptions, RunState, Step, Workflow } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
@@ -47,6 +47,13 @@ export const machines = pgTable('machines', {
   /** From the first inventory; a MAC that turns up with another is another machine. */
   smbiosUuid: text(),
   smbiosSerial: text(),
+  /** What lists show, filter and sort by, so that they need not read inventories and runs. */
+  state: text().$type<MachineState>().notNull().default('discovered'),
+  manufacturer: text(),
+  product: text(),
+  serial: text(),
+  /** What a deploy put on its disk, as far as we know. */
+  imageDigest: text().$type<Sha256>(),
   /** By an operator; others were only seen on the network. */
   entered: boolean().notNull().default(false),
   lastSeenAt: moment(),
@@ -59,13 +66,17 @@ export const machines = pgTable('machines', {
 })
 
 /** Every network card of a machine, the one it is known by included. */
-export const machineMacs = pgTable('machine_macs', {
-  mac: text().$type<Mac>().primaryKey(),
-  machine: text()
-    .$type<Mac>()
-    .notNull()
-    .references(() => machines.mac, { onDelete: 'cascade' }),
-})
+export const machineMacs = pgTable(
+  'machine_macs',
+  {
+    mac: text().$type<Mac>().primaryKey(),
+    machine: text()
+      .$type<Mac>()
+      .notNull()
+      .references(() => machines.mac, { onDelete: 'cascade' }),
+  },
+  (table) => [index('machine_macs_by_machine').on(table.machine)],
+)
 
 /** Manifests by digest: what an image is; kept while an image or an active run names it. */
 export const manifests = pgTable('manifests', {
@@ -157,6 +168,8 @@ export const runs = pgTable(
       .where(sql`state in ('queued', 'booting', 'running')`),
     index('runs_by_machine').on(table.mac, table.createdAt),
     index('runs_by_state').on(table.state, table.createdAt),
+    index('runs_by_image').on(table.image),
+    index('runs_by_end').on(table.finishedAt),
   ],
 )
 
