@@ -31,6 +31,9 @@ const bytea = customType<{ data: Uint8Array; driverData: Uint8Array }>({
   dataType: () => 'bytea',
 })
 
+/** What is known of an image, and what its uploader's file was called. */
+export type StoredImageInfo = ImageInfo & { fileName?: string }
+
 const moment = () => timestamp({ withTimezone: true, mode: 'date' })
 const bytes = () => bigint({ mode: 'number' })
 
@@ -91,6 +94,8 @@ export const manifests = pgTable('manifests', {
   exportBytes: bytes().notNull(),
   /** SHA-256 of the layout; with the digest it makes the ETag. */
   layoutHash: text().$type<Sha256>().notNull(),
+  /** Stored bytes that no other manifest shares; null until they were counted. */
+  uniqueBytes: bytes(),
 })
 
 /** Where exports find their lengths; a segment of zeros has no row. */
@@ -116,7 +121,7 @@ export const images = pgTable('images', {
     .$type<Sha256>()
     .notNull()
     .references(() => manifests.digest),
-  info: jsonb().$type<ImageInfo>().notNull(),
+  info: jsonb().$type<StoredImageInfo>().notNull(),
   description: text(),
   createdAt: moment().notNull().defaultNow(),
 })
