@@ -1,7 +1,7 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { PartitionSchema, FileSystemSchema } from './inventory.ts'
-import { RunOptionsSchema, RunRequestSchema, WorkflowSchema } from './run.ts'
-import { ByteCount, ImageName, MacText, Sha256Text, Timestamp } from './shapes.ts'
+import { RunOptionsSchema, RunRequestSchema, RunSchema, WorkflowSchema } from './run.ts'
+import { ByteCount, ErrorSchema, ImageName, MacText, Sha256Text, Timestamp } from './shapes.ts'
 
 /** What would happen to which disks, to be read before anything does; runs are held to it. */
 
@@ -30,8 +30,11 @@ export const ExpectedTargetSchema = Type.Object({
   wwn: Type.Optional(Type.String()),
   sizeBytes: ByteCount,
   sectorBytes: Type.Integer(),
-  /** Of its layout: partition table, file systems, labels. */
-  fingerprint: Sha256Text,
+  /**
+   * Of its layout: partition table, file systems, labels. Absent: a run of ours has written to the
+   * disk since it was looked at, so what is on it now is not known.
+   */
+  fingerprint: Type.Optional(Sha256Text),
 })
 export type ExpectedTarget = Static<typeof ExpectedTargetSchema>
 
@@ -45,7 +48,12 @@ const Finding = Type.Object({
 export const PlanItemSchema = Type.Object({
   mac: MacText,
   name: Type.String(),
+  /** What the deployed system is called; null: nothing that the machine is called fits. */
   hostname: nullable(Type.String()),
+  /** Of a deploy, its own where the request names none; of a capture, the one to be. */
+  image: nullable(ImageName),
+  /** Pinned: a later image of that name changes nothing. */
+  imageDigest: nullable(Sha256Text),
   /** The inventory that this is taken from; null: there is none, and nothing can be planned. */
   inventoryAt: nullable(Timestamp),
   options: nullable(RunOptionsSchema),
@@ -91,16 +99,20 @@ export type PlanItem = Static<typeof PlanItemSchema>
 
 export const PlanSchema = Type.Object({
   id: Type.String(),
+  /** Who may start its runs, besides admins. */
+  createdBy: Type.String(),
   workflow: WorkflowSchema,
+  /** The one image of all its machines; null: they have several, or none. */
   image: nullable(ImageName),
-  /** Pinned: a later image of that name changes nothing. */
   imageDigest: nullable(Sha256Text),
+  /** What was asked for: sent once more, it makes the plan anew. */
+  request: PlanRequestSchema,
   createdAt: Timestamp,
   /** After this it has to be made anew. */
   expiresAt: Timestamp,
   /** Whether data is destroyed. */
   destructive: Type.Boolean(),
-  /** What a person has to type: the hostname of the one machine, or the number of machines. */
+  /** What a person has to type: the hostname of the one machine, or how many machines are to run. */
   confirmation: Type.String(),
   items: Type.Array(PlanItemSchema),
 })
@@ -111,9 +123,17 @@ export const PlannedRunRequestSchema = Type.Object(
   {
     plan: Type.String(),
     mac: Type.Optional(MacText),
-    /** What the person typed; if it is there it must be the plan's `confirmation`. */
+    /** What the person typed; if it is there it must be the plan's `confirmation`, or with `mac` that machine's hostname. */
     confirmation: Type.Optional(Type.String()),
   },
   { additionalProperties: false },
 )
 export type PlannedRunRequest = Static<typeof PlannedRunRequestSchema>
+
+/** `POST /api/runs` for several machines: each run is made or refused for itself. */
+export const PlannedRunsSchema = Type.Object({
+  items: Type.Array(RunSchema),
+  refused: Type.Array(Type.Object({ mac: MacText, error: ErrorSchema.properties.error })),
+  next: Type.Null(),
+})
+export type PlannedRuns = Static<typeof PlannedRunsSchema>

@@ -1,8 +1,9 @@
 import { open } from 'node:fs/promises'
+import type { Layout } from '#protocol/disk-layout.ts'
+import type { PartitionChange } from '#protocol/growth.ts'
 import type { Exec } from '../exec.ts'
-import { readLayout, type Layout } from '../system/layout.ts'
+import { readLayout } from '../system/layout.ts'
 import { keepBootFlags } from './boot-flag.ts'
-import type { PartitionChange } from './plan.ts'
 
 /**
  * Moves the backup GPT to the true end of the disk and lets the table use all of it; sfdisk keeps

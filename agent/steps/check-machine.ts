@@ -1,10 +1,12 @@
 import { CHUNK_BYTES, decodeSegment, type Manifest } from '#protocol/image.ts'
-import { chooseDisk, describeDisk, formatBytes } from '#protocol/disk-choice.ts'
+import { judgeBootability } from '#protocol/bootability.ts'
+import { chooseDisk, describeDisk } from '#protocol/disk-choice.ts'
+import { checkTarget } from '#protocol/expected-target.ts'
 import type { Disk, Inventory } from '#protocol/inventory.ts'
 import type { AgentRun } from '#protocol/agent.ts'
 import { identityMismatch } from '#protocol/machine-identity.ts'
+import { whyUncapturable, whyUnfit, whyUnusable, type Finding } from '#protocol/run-checks.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
-import { judgeBootability } from '../disk/bootability.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 import type { DisklessContext } from './step.ts'
 
@@ -20,13 +22,24 @@ export class RefusedError extends Error {
 export async function checkMachine(context: DisklessContext): Promise<Disk> {
   const { run, inventory } = context
   refuseOtherMachine(run, inventory)
-  const choice = chooseDisk(inventory.disks, run.options.disk)
-  if (choice.kind === 'refused') throw new RefusedError(choice.reason)
-  const { disk } = choice
+  const disk = findDisk(run, inventory)
   context.log(`Disk: ${describeDisk(disk)}`)
-  refuseUnusable(disk, run)
+  refuse(whyUnusable(disk, run.workflow))
+  if (run.workflow === 'capture') refuse(whyUncapturable(disk))
   if (run.workflow === 'deploy') await refuseUnfitImage(context, disk)
   return disk
+}
+
+/** What a plan said of the disk is compared although the server has done so: we read it ourselves. */
+function findDisk({ expected, options }: AgentRun, { disks }: Inventory): Disk {
+  if (expected) {
+    const check = checkTarget(expected, disks, options.disk)
+    if (check.kind === 'mismatch') throw new RefusedError(check.reason)
+    return check.disk
+  }
+  const choice = chooseDisk(disks, options.disk)
+  if (choice.kind === 'refused') throw new RefusedError(choice.reason)
+  return choice.disk
 }
 
 function refuseOtherMachine(run: AgentRun, inventory: Inventory): void {
@@ -40,54 +53,25 @@ function refuseOtherMachine(run: AgentRun, inventory: Inventory): void {
   if (mismatch !== undefined) throw new RefusedError(mismatch)
 }
 
-function refuseUnusable(disk: Disk, run: AgentRun): void {
-  if (disk.busy !== undefined) {
-    throw new RefusedError(
-      `Disk ${describeDisk(disk)} is in use: ${disk.busy}; unmount or stop that first`,
-    )
-  }
-  if (disk.readOnly && run.workflow !== 'capture')
-    throw new RefusedError(`Disk ${describeDisk(disk)} is read-only; nothing can be written to it`)
-  if (disk.sizeBytes === 0) throw new RefusedError(`Disk ${describeDisk(disk)} holds no medium`)
-}
-
 async function refuseUnfitImage(context: DisklessContext, disk: Disk): Promise<void> {
   const { run, inventory, chunks, signal } = context
   const { image } = run
   if (image?.digest === undefined) throw new RefusedError('The run names no image to deploy')
   const manifest = await chunks.manifest(parseSha256(image.digest), signal)
-  refuseSize(image.name, manifest, disk)
+  refuse(whyUnfit({ ...manifest, name: image.name }, disk))
 
   const head = await imageHead(chunks, manifest, signal)
   const { refusal, warning } = judgeBootability(
     { head, sectorBytes: manifest.sectorBytes, info: image.info ?? {} },
     inventory,
   )
-  if (refusal !== undefined && !run.options.force) throw new RefusedError(refusal)
+  if (!run.options.force) refuse(refusal)
   const notice = refusal ?? warning
-  if (notice !== undefined) context.warn(notice)
+  if (notice) context.warn(notice.message)
 }
 
-function refuseSize(imageName: string, manifest: Manifest, disk: Disk): void {
-  if (manifest.sizeBytes > disk.sizeBytes) {
-    throw new RefusedError(
-      `Image "${imageName}" is ${formatBytes(manifest.sizeBytes)} (${manifest.sizeBytes} bytes) ` +
-        `but disk ${disk.path} holds ${formatBytes(disk.sizeBytes)} (${disk.sizeBytes} bytes); ` +
-        `choose another disk or image`,
-    )
-  }
-  if (manifest.sectorBytes !== disk.sectorBytes) {
-    throw new RefusedError(
-      `Image "${imageName}" is made for sectors of ${manifest.sectorBytes} bytes but disk ` +
-        `${disk.path} has ${disk.sectorBytes}; choose another disk or image`,
-    )
-  }
-  if (manifest.sizeBytes % disk.sectorBytes !== 0) {
-    throw new RefusedError(
-      `Image "${imageName}" is ${manifest.sizeBytes} bytes, no whole number of sectors of ` +
-        `${disk.sectorBytes} bytes as disk ${disk.path} has them; choose another disk or image`,
-    )
-  }
+function refuse(finding: Finding | undefined): void {
+  if (finding) throw new RefusedError(finding.message)
 }
 
 async function imageHead(

@@ -1,3 +1,4 @@
+import { planGrowth, type GrowthPlan } from '#protocol/growth.ts'
 import { growFileSystem } from '../grow/file-system.ts'
 import {
   deviceBytes,
@@ -5,7 +6,6 @@ import {
   moveBackupGpt,
   resizePartitions,
 } from '../grow/partition-table.ts'
-import { planGrowth, type GrowthPlan } from '../grow/plan.ts'
 import { growVolume, whyNotGrowable } from '../grow/volume.ts'
 import type { SystemContext } from '../system/context.ts'
 import { nameOf, type Root } from '../system/root-choice.ts'

@@ -1,5 +1,6 @@
+import { LINUX_FILE_SYSTEMS } from '#protocol/growth.ts'
 import type { Exec } from '../exec.ts'
-import { LINUX_FILE_SYSTEMS, openMount } from './mount.ts'
+import { openMount } from './mount.ts'
 import type { Candidate, Root } from './root-choice.ts'
 import { createSystemFiles, type SystemFiles } from './system-files.ts'
 

@@ -1,28 +1,6 @@
+import type { Layout } from '#protocol/disk-layout.ts'
 import type { Exec } from '../exec.ts'
 import { partitionPath } from '../steps/step.ts'
-
-/** A disk's partition table as sfdisk tells it, in sectors. */
-export type Layout = {
-  table: 'gpt' | 'mbr' | 'none'
-  sectorBytes: number
-  /** In the order of the disk. */
-  partitions: LayoutPartition[]
-  /** GPT: first sector behind the last usable one, as the table has it now. */
-  usableEnd?: number
-}
-
-export type LayoutPartition = {
-  number: number
-  path: string
-  startSector: number
-  sizeSectors: number
-  /** GPT: the type GUID in lower case; MBR: hexadecimal digits without a prefix. */
-  type: string
-}
-
-/** MBR types of partitions that hold logical ones. */
-const EXTENDED_TYPES = new Set(['5', 'f', '85'])
-const FIRST_LOGICAL_NUMBER = 5
 
 type SfdiskTable = {
   label: string
@@ -51,16 +29,4 @@ export async function readLayout(exec: Exec, diskPath: string): Promise<Layout> 
   const { stdout, exitCode } = await exec('sfdisk', ['--json', diskPath], { allowExitCodes: [1] })
   if (exitCode !== 0) return { table: 'none', sectorBytes: 512, partitions: [] }
   return parseSfdiskJson(stdout, diskPath)
-}
-
-export function isExtended(layout: Layout, partition: LayoutPartition): boolean {
-  return layout.table === 'mbr' && EXTENDED_TYPES.has(partition.type)
-}
-
-export function isLogical(layout: Layout, partition: LayoutPartition): boolean {
-  return layout.table === 'mbr' && partition.number >= FIRST_LOGICAL_NUMBER
-}
-
-export function partitionEnd({ startSector, sizeSectors }: LayoutPartition): number {
-  return startSector + sizeSectors
 }

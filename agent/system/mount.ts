@@ -4,9 +4,6 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exec as plainExec, type Exec } from '../exec.ts'
 
-/** File systems that a Linux root may be on and that we know how to grow. */
-export const LINUX_FILE_SYSTEMS = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'])
-
 const UNMOUNT_TRIES = 20
 const UNMOUNT_PAUSE_MILLISECONDS = 250
 const MOUNT_TIMEOUT_SECONDS = 300 // a journal may have to be replayed

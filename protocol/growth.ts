@@ -4,7 +4,10 @@ import {
   partitionEnd,
   type Layout,
   type LayoutPartition,
-} from '../system/layout.ts'
+} from './disk-layout.ts'
+
+/** File systems that a Linux root may be on and that we know how to grow. */
+export const LINUX_FILE_SYSTEMS = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'])
 
 /** What growing one partition to the end of the disk takes. */
 export type GrowthPlan =

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseBtrfsDeviceId } from '#agent/grow/file-system.ts'
-import { planGrowth } from '#agent/grow/plan.ts'
-import { parseSfdiskJson, type Layout } from '#agent/system/layout.ts'
+import { parseSfdiskJson } from '#agent/system/layout.ts'
+import type { Layout } from '#protocol/disk-layout.ts'
+import { planGrowth } from '#protocol/growth.ts'
 
 const GIB = 1024 ** 3
 const TIB = 1024 ** 4
