@@ -1,8 +1,11 @@
 import { Type, type TSchema } from 'typebox'
 import { MAC_PATTERN } from './mac.ts'
+import { HOSTNAME_PATTERN, IMAGE_NAME_PATTERN } from './names.ts'
 import { SHA256_PATTERN } from './sha256.ts'
 
 /** Small schemas that several resources share. */
+
+export { HOSTNAME_PATTERN, IMAGE_NAME_PATTERN }
 
 /** Input: any accepted spelling of a MAC address. */
 export const MacText = Type.String({ pattern: MAC_PATTERN, examples: ['52:54:00:12:34:56'] })
@@ -11,12 +14,8 @@ export const Sha256Text = Type.String({ pattern: SHA256_PATTERN })
 export const Timestamp = Type.String({ examples: ['2026-05-01T12:00:00.000Z'] })
 export const ByteCount = Type.Integer({ minimum: 0 })
 
-export const IMAGE_NAME_PATTERN = '^[a-z0-9][a-z0-9._-]{0,127}$'
 export const ImageName = Type.String({ pattern: IMAGE_NAME_PATTERN, examples: ['debian-13'] })
 
-/** RFC 1123 host name, a single label or dotted. */
-export const HOSTNAME_PATTERN =
-  '^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$'
 export const Hostname = Type.String({ pattern: HOSTNAME_PATTERN, examples: ['rack3-node7'] })
 
 export const ErrorSchema = Type.Object({

@@ -1,0 +1,7 @@
+/** How names are spelled. Apart from the schemas, so that a page can check what somebody types without them. */
+
+export const IMAGE_NAME_PATTERN = '^[a-z0-9][a-z0-9._-]{0,127}$'
+
+/** RFC 1123 host name, a single label or dotted. */
+export const HOSTNAME_PATTERN =
+  '^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$'
