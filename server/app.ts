@@ -7,6 +7,7 @@ import { reportBootyProgress } from './api/booty-progress.ts'
 import { bootyRoutes } from './api/booty-routes.ts'
 import { chunkRoutes } from './api/chunk-routes.ts'
 import { installDocs } from './api/docs-routes.ts'
+import { installIdempotency } from './api/idempotency.ts'
 import { openEventFeed } from './api/event-feed.ts'
 import { eventRoutes } from './api/event-routes.ts'
 import { exportRoutes } from './api/export-routes.ts'
@@ -77,8 +78,10 @@ export async function openApp(
       log,
       adminToken: adminToken.token,
       findSession: (hash) => sessions.find(hash),
+      findPerson: async () => undefined,
     }),
   )
+  installIdempotency(http, { db, now })
   await installDocs(http)
   await http.register(healthRoutes({ db, metrics: metrics.registry }))
   await http.register(machineRoutes({ db }), { prefix: '/api' })

@@ -1,51 +1,47 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Mac } from '#protocol/mac.ts'
-import type { Run, RunState, Workflow } from '#protocol/run.ts'
+import type { TokenScope } from '#protocol/account.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { ForbiddenError, UnauthorizedError } from './errors.ts'
+import { checkAccess, defaultAccess, isChange, type Access } from './access.ts'
+import { checkCsrfToken, checkSameOrigin } from './csrf.ts'
+import type { AgentSession, Person, Principal } from './principal.ts'
+import { readSessionCookie } from './session-cookie.ts'
 
-/** Who asks. An agent is one that said hello; its run may be over by now. */
-export type Principal =
-  | { kind: 'admin' }
-  | { kind: 'agent'; session: AgentSession }
-  | { kind: 'none' }
-
-export interface AgentSession {
-  mac: Mac
-  attempt: number
-  /** Undefined: the machine was only to be inventoried. */
-  run:
-    | {
-        id: string
-        workflow: Workflow
-        state: RunState
-        attempts: number
-        image: string | null
-        imageDigest: Sha256 | null
-        claimedBy: Run['claimedBy']
-      }
-    | undefined
-}
-
-/**
- * Who may call a route. `admin` is what a route gets that says nothing. `agent`: also one whose run
- * is over, so that it can be told so. `admin-or-agent`: an agent only while its run is active.
- */
-export type Access = 'admin' | 'agent' | 'admin-or-agent' | 'public'
+export type { Access } from './access.ts'
+export type { AgentSession, Person, Principal } from './principal.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     principal: Principal
   }
   interface FastifyContextConfig {
+    /** Absent: `viewer` for what only reads, `admin` for what changes something. */
     access?: Access
+    /** What a token with scopes needs to change something here; without one, no such token may. */
+    scope?: TokenScope
+    /** Whether a browser's cookie counts: by default under /api only. */
+    cookie?: boolean
   }
+  interface FastifyInstance {
+    /** Every route that was registered, with what it asks of its caller. */
+    routeRules: RouteRule[]
+  }
+}
+
+export interface RouteRule {
+  method: string
+  url: string
+  access: Access
+  scope: TokenScope | undefined
+  audit: string | undefined
 }
 
 export interface AuthOptions {
   adminToken: string
+  /** The agent that has this token. */
   findSession(tokenHash: Sha256): Promise<AgentSession | undefined>
+  /** Whom this cookie or API token stands for, if it is valid now. */
+  findPerson(via: 'cookie' | 'token', hash: Sha256): Promise<Person | undefined>
 }
 
 /** 256 bits: what all our tokens are. */
@@ -58,58 +54,96 @@ export function hashToken(token: string): Sha256 {
   return parseSha256(createHash('sha256').update(token).digest('hex'))
 }
 
+/** What API tokens begin with, so that whoever finds one knows what it is. */
+export const API_TOKEN_PREFIX = 'stp_'
+
+/** The admin token as a caller. */
+export const ADMIN: Person = {
+  kind: 'person',
+  name: 'admin',
+  role: 'admin',
+  userId: null,
+  via: 'admin-token',
+  scopes: null,
+  expiresAt: null,
+}
+
 /** Sets `request.principal`, and refuses who may not call the route. */
 export function installAuth(app: FastifyInstance, options: AuthOptions): void {
-  const adminHash = Buffer.from(hashToken(options.adminToken), 'hex')
+  const isAdminToken = adminTokenCheck(options.adminToken)
+  installRouteRules(app)
 
   async function identify(request: FastifyRequest): Promise<Principal> {
     const token = bearerToken(request)
-    if (token === undefined) return { kind: 'none' }
+    if (token === undefined) return identifyByCookie(request)
+    if (isAdminToken(token)) return ADMIN
     const hash = hashToken(token)
-    // Hashes have one length and tell nothing of the token, so time tells nothing either.
-    if (timingSafeEqual(Buffer.from(hash, 'hex'), adminHash)) return { kind: 'admin' }
-    const session = await options.findSession(hash)
-    return session ? { kind: 'agent', session } : { kind: 'none' }
+    const found = token.startsWith(API_TOKEN_PREFIX)
+      ? await options.findPerson('token', hash)
+      : await options.findSession(hash).then((session) => session && agent(session))
+    return found ?? { kind: 'none' }
+  }
+
+  async function identifyByCookie(request: FastifyRequest): Promise<Principal> {
+    const { config, url = '' } = request.routeOptions
+    // Nothing that is there for machines takes a cookie: what a browser sends by itself is weak.
+    if (!(config.cookie ?? url.startsWith('/api/'))) return { kind: 'none' }
+    const cookie = readSessionCookie(request)
+    if (cookie === undefined) return { kind: 'none' }
+    return (await options.findPerson('cookie', hashToken(cookie))) ?? { kind: 'none' }
   }
 
   app.decorateRequest('principal')
   app.addHook('onRequest', async (request) => {
     request.principal = { kind: 'none' }
-    const access = request.is404 ? 'public' : (request.routeOptions.config.access ?? 'admin')
-    if (access === 'public') return
-    request.principal = await identify(request)
-    checkAccess(request.principal, access, bearerToken(request) !== undefined)
+    if (request.is404) return
+    const { method, routeOptions } = request
+    const changes = isChange(method)
+    const access = routeOptions.config.access ?? defaultAccess(method)
+    const { scope } = routeOptions.config
+    if (access !== 'public') {
+      request.principal = await identify(request)
+      const credentialGiven = bearerToken(request) !== undefined || !!readSessionCookie(request)
+      checkAccess(request.principal, { access, scope, changes }, { credentialGiven })
+    }
+    if (changes && routeOptions.url?.startsWith('/api/')) checkForgery(request)
   })
 }
 
-function checkAccess(
-  principal: Principal,
-  access: Exclude<Access, 'public'>,
-  tokenGiven: boolean,
-): void {
-  if (principal.kind === 'none') {
-    throw new UnauthorizedError(
-      tokenGiven
-        ? 'The token is not valid, or no longer'
-        : 'This call needs a token in the header "Authorization: Bearer …"',
-    )
-  }
-  if (principal.kind === 'admin') {
-    if (access === 'agent') throw new ForbiddenError('Only an agent with a run may call this')
-    return
-  }
-  if (access === 'admin') {
-    throw new ForbiddenError("An agent's token does not allow this; use the admin token")
-  }
-  const { run } = principal.session
-  if (access === 'admin-or-agent' && !(run && isCurrent(principal.session))) {
-    throw new UnauthorizedError('The token died with its run', 'run-over')
-  }
+/** Compares hashes: they have one length and tell nothing of the token, so time tells nothing either. */
+export function adminTokenCheck(adminToken: string): (token: string) => boolean {
+  const expected = Buffer.from(hashToken(adminToken), 'hex')
+  return (token) => timingSafeEqual(Buffer.from(hashToken(token), 'hex'), expected)
 }
 
-/** Whether the session may still work for its run. */
-export function isCurrent({ run, attempt }: AgentSession): boolean {
-  return run !== undefined && run.state === 'running' && run.attempts === attempt
+/**
+ * A browser sends cookies by itself, whoever's page asks it to. Where it came from counts without a
+ * cookie too: a page elsewhere may not sign somebody in under another's name.
+ */
+function checkForgery({ principal, headers }: FastifyRequest): void {
+  if (headers.authorization !== undefined) return
+  checkSameOrigin(headers)
+  if (principal.kind === 'person' && principal.via === 'cookie')
+    checkCsrfToken(headers, principal.csrfToken)
+}
+
+function agent(session: AgentSession): Principal {
+  return { kind: 'agent', session }
+}
+
+function installRouteRules(app: FastifyInstance): void {
+  const rules: RouteRule[] = []
+  app.decorate('routeRules', rules)
+  app.addHook('onRoute', ({ method, url, config }) => {
+    for (const name of [method].flat())
+      rules.push({
+        method: name,
+        url,
+        access: config?.access ?? defaultAccess(name),
+        scope: config?.scope,
+        audit: config?.audit,
+      })
+  })
 }
 
 function bearerToken(request: FastifyRequest): string | undefined {

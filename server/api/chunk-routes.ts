@@ -31,7 +31,8 @@ const bodyBuffers = createFreeList(
 const answerBuffers = createFreeList(() => Buffer.allocUnsafeSlow(MAX_CHUNK_BODY_BYTES))
 const IMMUTABLE = 'private, max-age=31536000, immutable'
 const tags = ['chunks']
-const config = { access: 'admin-or-agent' } as const
+const config = { access: 'viewer-or-agent' } as const
+const writing = { access: 'operator-or-agent', scope: 'images' } as const
 const ChunkParams = Type.Object({ sha256: Sha256Text })
 const DigestParams = Type.Object({ digest: Sha256Text })
 
@@ -111,7 +112,7 @@ export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyP
     app.post(
       '/chunks/missing',
       {
-        config,
+        config: writing,
         schema: {
           tags,
           summary: 'Which of these chunks the store lacks; the others are kept for this upload',
@@ -149,7 +150,7 @@ function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
     app.put(
       '/chunks/:sha256',
       {
-        config,
+        config: writing,
         schema: {
           tags,
           summary: 'Store a chunk: one gzip member or zstd frame of at most 1 MiB of content',

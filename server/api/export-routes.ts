@@ -23,6 +23,8 @@ export function exportRoutes({
     app.route({
       method: ['GET', 'HEAD'],
       url: '/images/:file',
+      // A link that one clicks.
+      config: { cookie: true },
       schema: {
         tags: ['images'],
         summary: 'The whole image as {name}.img.gz; Range, ETag and If-Range are honoured',

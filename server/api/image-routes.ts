@@ -56,6 +56,7 @@ export function imageRoutes({ database, library }: ImageRoutesOptions): FastifyP
     app.delete(
       '/images/:name',
       {
+        config: { access: 'operator', scope: 'images', audit: 'image.delete' },
         schema: {
           tags,
           summary: 'Delete an image that no active run uses',
@@ -84,7 +85,7 @@ export function imageRoutes({ database, library }: ImageRoutesOptions): FastifyP
     app.put(
       '/images/:name/info',
       {
-        config: { access: 'admin-or-agent' },
+        config: { access: 'operator-or-agent', scope: 'images', audit: 'image.info' },
         schema: {
           tags,
           summary: 'Replace what is known of an image beside its content',
@@ -113,6 +114,7 @@ function uploadRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
     app.route({
       method: ['POST', 'PUT'],
       url: '/images/:name',
+      config: { access: 'operator', scope: 'images', audit: 'image.upload' },
       schema: {
         tags,
         summary: 'Upload an image: raw, gzip, xz, zstd, bzip2 or qcow2, as the body or in a form',
@@ -156,7 +158,7 @@ function manifestRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
     app.put(
       '/images/:name/manifest',
       {
-        config: { access: 'admin-or-agent' },
+        config: { access: 'operator-or-agent', scope: 'images', audit: 'image.commit' },
         schema: {
           tags,
           summary: 'Make an image of chunks that are in the store; 409 lists those that are not',

@@ -81,6 +81,7 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
     app.put(
       '/reservations/:mac',
       {
+        config: { access: 'operator', scope: 'network', audit: 'reservation.replace' },
         schema: {
           tags,
           summary: 'Reserve an address for a network card',
@@ -106,6 +107,7 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
     app.delete(
       '/reservations/:mac',
       {
+        config: { access: 'operator', scope: 'network', audit: 'reservation.delete' },
         schema: {
           tags,
           summary: 'Give up a reservation',

@@ -81,6 +81,7 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
     app.put(
       '/machines/:mac',
       {
+        config: { access: 'operator', scope: 'machines', audit: 'machine.replace' },
         schema: {
           tags,
           summary: "Enter a machine, or replace all of an operator's fields",
@@ -103,6 +104,7 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
     app.patch(
       '/machines/:mac',
       {
+        config: { access: 'operator', scope: 'machines', audit: 'machine.update' },
         schema: {
           tags,
           summary: "Change some of an operator's fields; null removes one",
@@ -122,6 +124,7 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
     app.delete(
       '/machines/:mac',
       {
+        config: { access: 'operator', scope: 'machines', audit: 'machine.delete' },
         schema: {
           tags,
           summary: 'Forget a machine and its runs',

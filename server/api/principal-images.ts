@@ -3,11 +3,18 @@ import type { Sha256 } from '#protocol/sha256.ts'
 import { ForbiddenError } from './errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 
-/** What an agent may do with chunks and images; the admin token may do everything. */
+/** What an agent may do with chunks and images, beyond what its token lets it do at all. */
 
 /** Whose upload the chunks of this caller belong to. */
 export function uploadHolder({ principal }: FastifyRequest): string {
-  return principal.kind === 'agent' ? `run:${principal.session.run?.id}` : 'user:admin'
+  switch (principal.kind) {
+    case 'agent':
+      return `run:${principal.session.run?.id}`
+    case 'person':
+      return `user:${principal.userId ?? 'admin'}`
+    case 'none':
+      throw new ForbiddenError('Nobody uploads without saying who they are')
+  }
 }
 
 /** Throws ForbiddenError for an agent whose run is no capture. */

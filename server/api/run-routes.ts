@@ -28,6 +28,7 @@ export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsy
     app.post(
       '/runs',
       {
+        config: { access: 'operator', scope: 'runs', audit: 'run.create' },
         schema: {
           tags,
           summary: 'Start a workflow on a machine at its next boot',
@@ -84,6 +85,7 @@ export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsy
     app.post(
       '/runs/:id/cancel',
       {
+        config: { access: 'operator', scope: 'runs', audit: 'run.cancel' },
         schema: {
           tags,
           summary: "Cancel a run: at once if queued, else at its agent's next report",
