@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { pruneEvents } from './db/events.ts'
+import { pruneIdempotencyKeys } from './db/idempotency.ts'
 import { pruneMachines } from './db/machines.ts'
 import { pruneTokens } from './db/tokens.ts'
 import type { OpenedDatabase } from './db/database.ts'
@@ -33,6 +34,7 @@ export function openTicker({ database, log, now }: TickerOptions): Ticker {
     prunedAt = now().getTime()
     await pruneTokens(db, now())
     await pruneEvents(db)
+    await pruneIdempotencyKeys(db, now())
     await pruneMachines(db, now())
   }
 

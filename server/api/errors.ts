@@ -55,6 +55,14 @@ export class ConflictError extends RequestError {
   }
 }
 
+/** If-Match names another version than the current one: somebody else was faster. */
+export class PreconditionFailedError extends RequestError {
+  override name = 'PreconditionFailedError'
+  constructor(message: string, details?: unknown) {
+    super(412, 'precondition-failed', message, details)
+  }
+}
+
 /** Well-formed, but it makes no sense. */
 export class UnprocessableError extends RequestError {
   override name = 'UnprocessableError'
