@@ -1,0 +1,49 @@
+import createClient, { type Middleware } from 'openapi-fetch'
+import type { Session } from '#protocol/account.ts'
+import { keys } from './keys.ts'
+import { queryClient } from './query-client.ts'
+import { readRequestError, RequestError } from './request-error.ts'
+import type { paths } from './schema.d.ts'
+
+/** No answer in this time: the link is down, or the server is. */
+const TIMEOUT_MILLISECONDS = 30_000
+
+const middleware: Middleware = {
+  onRequest({ request }) {
+    const session = queryClient.getQueryData<Session | null>(keys.session)
+    // What makes a forged form of another site harmless: it cannot know this.
+    if (session?.csrfToken !== undefined && !['GET', 'HEAD'].includes(request.method))
+      request.headers.set('x-csrf-token', session.csrfToken)
+  },
+  async onResponse({ response, schemaPath }) {
+    if (response.ok) return
+    const error = await readRequestError(response)
+    if (error.status === 401 && schemaPath !== '/api/session') forgetSession()
+    throw error
+  },
+  onError({ error }) {
+    if (error instanceof RequestError) return error
+    if (error instanceof DOMException && error.name === 'AbortError') return error
+    return new RequestError(0, 'unreachable', 'The server does not answer; check the connection')
+  },
+}
+
+/** The session ended elsewhere: the guard of the routes shows the sign-in, and then comes back. */
+function forgetSession(): void {
+  queryClient.setQueryData(keys.session, null)
+}
+
+function fetchWithTimeout(request: Request): Promise<Response> {
+  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(TIMEOUT_MILLISECONDS)])
+  return fetch(request, { signal })
+}
+
+/** Every call of the API, typed by the server's own OpenAPI text. Throws RequestError. */
+export const client = createClient<paths>({ baseUrl: location.origin, fetch: fetchWithTimeout })
+client.use(middleware)
+
+/** The body of a successful answer; all others were thrown. */
+export async function bodyOf<Body>(answer: Promise<{ data?: Body }>): Promise<Body> {
+  const { data } = await answer
+  return data as Body
+}

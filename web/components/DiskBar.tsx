@@ -1,0 +1,76 @@
+import { Tooltip } from '@mantine/core'
+import classes from './DiskBar.module.css'
+import { diskParts, type DiskPart, type DrawnPartition } from './disk-layout.ts'
+import { formatBytes } from './format.ts'
+
+interface DiskBarProps {
+  sizeBytes: number
+  partitions: DrawnPartition[]
+  /** A file system on the disk itself, without a table. */
+  fileSystem?: string | undefined
+  /** `Disk /dev/sda`. */
+  label: string
+}
+
+/** A disk drawn to scale. Small partitions keep a width that can be seen; what each is says its tip. */
+export function DiskBar({ sizeBytes, partitions, fileSystem, label }: DiskBarProps) {
+  const parts = diskParts(sizeBytes, partitions)
+  if (partitions.length === 0)
+    return (
+      <ul className={classes.bar} aria-label={`${label}, ${formatBytes(sizeBytes)}`}>
+        <li className={fileSystem ? classes.partition : classes.free} style={{ flexGrow: 1 }}>
+          {fileSystem ?? 'Empty: no partition table'}
+        </li>
+      </ul>
+    )
+  return (
+    <ul className={classes.bar} aria-label={`${label}, ${formatBytes(sizeBytes)}`}>
+      {parts.map((part) => (
+        <Part
+          key={part.kind === 'free' ? `free-${part.percent}` : part.partition.number}
+          part={part}
+        />
+      ))}
+    </ul>
+  )
+}
+
+function Part({ part }: { part: DiskPart }) {
+  const text =
+    part.kind === 'free' ? `Free, ${formatBytes(part.sizeBytes)}` : partitionText(part.partition)
+  return (
+    <Tooltip label={text} events={{ hover: true, focus: true, touch: true }}>
+      <li
+        tabIndex={0}
+        className={part.kind === 'free' ? classes.free : classes.partition}
+        data-kind={part.kind === 'free' ? undefined : kindOf(part.partition)}
+        style={{ flexGrow: part.percent, flexBasis: 0 }}
+        aria-label={text}
+      >
+        <span aria-hidden>{part.kind === 'free' ? 'free' : shortText(part.partition)}</span>
+      </li>
+    </Tooltip>
+  )
+}
+
+function partitionText({ number, label, name, fileSystem, sizeBytes }: DrawnPartition): string {
+  const called = label ?? name
+  const parts = [
+    `Partition ${number}`,
+    fileSystem ?? 'no known file system',
+    called && `"${called}"`,
+    formatBytes(sizeBytes),
+  ]
+  return parts.filter((part) => part).join(', ')
+}
+
+function shortText({ number, fileSystem, label, name }: DrawnPartition): string {
+  return `${number} ${label ?? name ?? fileSystem ?? ''}`.trim()
+}
+
+/** What gives a partition its colour. */
+function kindOf({ fileSystem = '' }: DrawnPartition): 'boot' | 'swap' | 'data' | 'unknown' {
+  if (/^(vfat|fat)/i.test(fileSystem)) return 'boot'
+  if (/swap/i.test(fileSystem)) return 'swap'
+  return fileSystem ? 'data' : 'unknown'
+}

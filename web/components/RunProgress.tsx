@@ -1,0 +1,60 @@
+import { Progress, Stack, Text } from '@mantine/core'
+import { formatBytes, formatDuration, formatRate, secondsLeft } from './format.ts'
+
+interface RunProgressProps {
+  /** `write-image`. */
+  step: string | null | undefined
+  bytesDone: number
+  bytesTotal: number
+  bytesPerSecond: number
+  /** One line, for a row of a table. */
+  compact?: boolean
+}
+
+/** How far a step is, how fast, and how long it still takes. */
+export function RunProgress(props: RunProgressProps) {
+  const { step, bytesDone, bytesTotal, bytesPerSecond, compact = false } = props
+  const percent = bytesTotal > 0 ? Math.min(100, (bytesDone / bytesTotal) * 100) : 0
+  const left = secondsLeft(bytesDone, bytesTotal, bytesPerSecond)
+  const name = stepText(step)
+  const facts = [
+    bytesTotal > 0 &&
+      (compact
+        ? `${Math.floor(percent)} %`
+        : `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)} (${Math.floor(percent)} %)`),
+    bytesPerSecond > 0 && formatRate(bytesPerSecond),
+    left !== undefined && bytesDone < bytesTotal && `${formatDuration(left)} left`,
+  ].filter((fact) => fact !== false)
+  return (
+    <Stack gap={4} w="100%">
+      <Text size="xs" className="tabular" truncate>
+        {[name, ...facts].join(' · ')}
+      </Text>
+      <Progress.Root size={compact ? 5 : 10}>
+        <Progress.Section
+          value={percent}
+          aria-label={name}
+          aria-valuetext={facts.join(', ') || 'begins'}
+        />
+      </Progress.Root>
+    </Stack>
+  )
+}
+
+const STEP_TEXTS: Record<string, string> = {
+  'check-machine': 'Check the machine',
+  'write-image': 'Write the image',
+  'read-image': 'Read the disk',
+  'grow-root': 'Grow the root',
+  'reset-identity': 'Reset the identity',
+  'set-identity': 'Set name and network',
+  'boot-entry': 'Boot entry',
+  'wipe-disk': 'Wipe the disk',
+  inventory: 'Inventory',
+}
+
+/** A step as people call it. */
+export function stepText(step: string | null | undefined): string {
+  if (!step) return 'Begins'
+  return STEP_TEXTS[step] ?? step
+}

@@ -1,0 +1,72 @@
+/** Figures and times as people read them. */
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
+
+/** Decimal, as disks are sold: `512 B`, `1.50 GB`, `12.0 GB`, `500 GB`. */
+export function formatBytes(bytes: number): string {
+  let value = bytes
+  let unit = 0
+  // 999.6 MB would be printed as 1000 MB.
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1000
+    unit += 1
+  }
+  if (unit === 0) return `${Math.round(value)} B`
+  const digits = value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2
+  return `${value.toFixed(digits)} ${UNITS[unit]}`
+}
+
+export function formatRate(bytesPerSecond: number): string {
+  return `${formatBytes(bytesPerSecond)}/s`
+}
+
+/** `45 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds))
+  if (whole < 60) return `${whole} s`
+  const parts: [number, string][] = [
+    [Math.floor(whole / 86_400), 'd'],
+    [Math.floor(whole / 3600) % 24, 'h'],
+    [Math.floor(whole / 60) % 60, 'min'],
+    [whole % 60, 's'],
+  ]
+  const first = parts.findIndex(([value]) => value > 0)
+  return parts
+    .slice(first, first + 2)
+    .filter(([value]) => value > 0)
+    .map(([value, unit]) => `${value} ${unit}`)
+    .join(' ')
+}
+
+/** How long something still takes; undefined where nobody can tell. */
+export function secondsLeft(done: number, total: number, perSecond: number): number | undefined {
+  return perSecond > 0 && total >= done ? (total - done) / perSecond : undefined
+}
+
+/** `just now`, `5 min ago`, `in 2 h`. Days go by the calendar's 24 hours. */
+export function formatRelative(at: Date, now: Date): string {
+  const seconds = Math.round((now.getTime() - at.getTime()) / 1000)
+  if (Math.abs(seconds) < 10) return 'just now'
+  const amount = roughAmount(Math.abs(seconds))
+  return seconds > 0 ? `${amount} ago` : `in ${amount}`
+}
+
+function roughAmount(seconds: number): string {
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`
+  return `${Math.floor(seconds / 86_400)} d`
+}
+
+/** In the viewer's zone and language, with the zone. */
+export function formatExact(at: Date): string {
+  return at.toLocaleString(undefined, {
+    dateStyle: 'medium',
+    timeStyle: 'long',
+  })
+}
+
+/** `1 machine`, `2 machines`. */
+export function countOf(count: number, one: string, many = `${one}s`): string {
+  return `${count.toLocaleString('en')} ${count === 1 ? one : many}`
+}

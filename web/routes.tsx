@@ -1,0 +1,43 @@
+import { createBrowserRouter, Navigate, type RouteObject } from 'react-router'
+import { Layout } from './shell/Layout.tsx'
+import { Loading } from './shell/Loading.tsx'
+import { NotFoundPage } from './shell/NotFoundPage.tsx'
+import { RequireSession } from './shell/RequireSession.tsx'
+import { RouteError } from './shell/RouteError.tsx'
+
+type LazyPage = NonNullable<RouteObject['lazy']>
+
+/** A page whose code is loaded when it is first shown. */
+function page(path: string, load: () => Promise<React.ComponentType>): RouteObject {
+  const lazy: LazyPage = async () => ({ Component: await load() })
+  return { path, lazy, errorElement: <RouteError /> }
+}
+
+/** Pages of somebody who is signed in, a line each. */
+const pages: RouteObject[] = [
+  page('machines', async () => (await import('./pages/machines/MachinesPage.tsx')).MachinesPage),
+]
+
+export const router = createBrowserRouter([
+  {
+    errorElement: <RouteError />,
+    hydrateFallbackElement: <Loading />,
+    children: [
+      page('login', async () => (await import('./pages/LoginPage.tsx')).LoginPage),
+      page('welcome', async () => (await import('./pages/WelcomePage.tsx')).WelcomePage),
+      {
+        element: <RequireSession />,
+        children: [
+          {
+            element: <Layout />,
+            children: [
+              { index: true, element: <Navigate to="/machines" replace /> },
+              ...pages,
+              { path: '*', element: <NotFoundPage /> },
+            ],
+          },
+        ],
+      },
+    ],
+  },
+])

@@ -1,0 +1,41 @@
+import { AppShell, ScrollArea } from '@mantine/core'
+import { useDisclosure } from '@mantine/hooks'
+import { useEffect } from 'react'
+import { Outlet, useLocation } from 'react-router'
+import { ConnectionBanner } from './ConnectionBanner.tsx'
+import { Header } from './Header.tsx'
+import classes from './Layout.module.css'
+import { Navigation } from './Navigation.tsx'
+
+const HEADER_PIXELS = 56
+const NAVIGATION_PIXELS = 200
+
+/** Header, navigation and the page. */
+export function Layout() {
+  const [isOpen, { toggle, close }] = useDisclosure()
+  const { pathname } = useLocation()
+  useEffect(close, [pathname, close])
+  return (
+    <AppShell
+      header={{ height: HEADER_PIXELS }}
+      navbar={{ width: NAVIGATION_PIXELS, breakpoint: 'sm', collapsed: { mobile: !isOpen } }}
+      padding={{ base: 'sm', sm: 'lg' }}
+    >
+      <a className={classes.skip} href="#page">
+        Skip to the page
+      </a>
+      <AppShell.Header className={classes.header}>
+        <Header isNavigationOpen={isOpen} onToggleNavigation={toggle} />
+      </AppShell.Header>
+      <AppShell.Navbar aria-label="Main" className={classes.navigation}>
+        <AppShell.Section grow component={ScrollArea} p="xs">
+          <Navigation />
+        </AppShell.Section>
+      </AppShell.Navbar>
+      <AppShell.Main id="page" tabIndex={-1} className={classes.main}>
+        <Outlet />
+      </AppShell.Main>
+      <ConnectionBanner />
+    </AppShell>
+  )
+}

@@ -1,0 +1,10 @@
+import { Center, Loader } from '@mantine/core'
+
+/** While the code of the first page comes. */
+export function Loading() {
+  return (
+    <Center h="100vh">
+      <Loader aria-label="Loading" />
+    </Center>
+  )
+}
