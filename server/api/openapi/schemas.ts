@@ -1,0 +1,93 @@
+import {
+  ApiTokenSchema,
+  AuditEntrySchema,
+  RoleSchema,
+  SessionSchema,
+  UserSchema,
+} from '#protocol/account.ts'
+import { AgentRunSchema } from '#protocol/agent.ts'
+import { BootProgressSchema } from '#protocol/boot-progress.ts'
+import { DiskHintsSchema } from '#protocol/disk-hints.ts'
+import {
+  ImageChangeSchema,
+  ImageInfoSchema,
+  ImageLinkSchema,
+  ImagePartitionSchema,
+  ImageSchema,
+} from '#protocol/image-info.ts'
+import { DiskSchema, InventorySchema, PartitionSchema } from '#protocol/inventory.ts'
+import { LeaseSchema } from '#protocol/lease.ts'
+import {
+  ActiveRunSchema,
+  MachinePatchSchema,
+  MachineSchema,
+  MachinesPatchSchema,
+  MachineStateSchema,
+  NetworkSettingsSchema,
+} from '#protocol/machine.ts'
+import { NetworkStatusSchema } from '#protocol/network-status.ts'
+import {
+  ExpectedTargetSchema,
+  PlanItemSchema,
+  PlannedRunRequestSchema,
+  PlannedRunsSchema,
+  PlanRequestSchema,
+  PlanSchema,
+} from '#protocol/plan.ts'
+import {
+  LogLineSchema,
+  ReceiptSchema,
+  RunDetailSchema,
+  RunOptionsSchema,
+  RunRequestSchema,
+  RunSchema,
+  RunStateSchema,
+  StepSchema,
+} from '#protocol/run.ts'
+import { ErrorSchema } from '#protocol/shapes.ts'
+import { CheckSchema, SystemStatusSchema } from '#protocol/system-status.ts'
+
+/** Schemas that generated clients get as types of their own. */
+export const NAMED_SCHEMAS: Record<string, object> = {
+  Error: ErrorSchema,
+  Machine: MachineSchema,
+  MachineState: MachineStateSchema,
+  MachinePatch: MachinePatchSchema,
+  MachinesPatch: MachinesPatchSchema,
+  ActiveRun: ActiveRunSchema,
+  BootProgress: BootProgressSchema,
+  DiskHints: DiskHintsSchema,
+  NetworkSettings: NetworkSettingsSchema,
+  Inventory: InventorySchema,
+  Disk: DiskSchema,
+  Partition: PartitionSchema,
+  Plan: PlanSchema,
+  PlanItem: PlanItemSchema,
+  PlanRequest: PlanRequestSchema,
+  PlannedRunRequest: PlannedRunRequestSchema,
+  PlannedRuns: PlannedRunsSchema,
+  ExpectedTarget: ExpectedTargetSchema,
+  Run: RunSchema,
+  RunDetail: RunDetailSchema,
+  RunRequest: RunRequestSchema,
+  RunOptions: RunOptionsSchema,
+  RunState: RunStateSchema,
+  Step: StepSchema,
+  Receipt: ReceiptSchema,
+  LogLine: LogLineSchema,
+  Image: ImageSchema,
+  ImageChange: ImageChangeSchema,
+  ImageInfo: ImageInfoSchema,
+  ImagePartition: ImagePartitionSchema,
+  ImageLink: ImageLinkSchema,
+  Lease: LeaseSchema,
+  NetworkStatus: NetworkStatusSchema,
+  SystemStatus: SystemStatusSchema,
+  Check: CheckSchema,
+  Role: RoleSchema,
+  User: UserSchema,
+  ApiToken: ApiTokenSchema,
+  Session: SessionSchema,
+  AuditEntry: AuditEntrySchema,
+  AgentRun: AgentRunSchema,
+}
