@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { findAgentFile } from './agent-files.ts'
 import { agentRoutes } from './api/agent-routes.ts'
@@ -17,6 +18,7 @@ import { leaseRoutes } from './api/lease-routes.ts'
 import { linkRoutes } from './api/link-routes.ts'
 import { machineRoutes } from './api/machine-routes.ts'
 import { runRoutes } from './api/run-routes.ts'
+import { webRoutes } from './api/web-routes.ts'
 import type { BootFiles } from './boot-files.ts'
 import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
@@ -30,6 +32,9 @@ import { openNetwork } from './network.ts'
 import { createProof } from './proof.ts'
 import { openSessionCache } from './session-cache.ts'
 import { openTicker } from './ticker.ts'
+
+/** What `npm run web:build` makes. */
+const WEB_FOLDER = join(import.meta.dirname, '../web/dist')
 
 export interface App extends AsyncDisposable {
   http: FastifyInstance
@@ -109,6 +114,7 @@ export async function openApp(
       now,
     }),
   )
+  await http.register(webRoutes({ folder: WEB_FOLDER }))
 
   const port = await listen(http, config.http)
   url = config.serverUrl(port)

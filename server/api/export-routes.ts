@@ -22,7 +22,8 @@ export function exportRoutes({
   return async (app) => {
     app.route({
       method: ['GET', 'HEAD'],
-      url: '/images/:file',
+      // Without the ending it is a page of the web interface.
+      url: '/images/:file(^.+\\.img\\.gz$)',
       // A link that one clicks.
       config: { cookie: true },
       schema: {
