@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import { readError, type ApiClient } from './api-client.ts'
+import { ApiError, UnreachableError } from './errors.ts'
+
+/** The server's events, gone on with where they broke off. */
+
+const EVENTS_PATH = '/api/events'
+/** The server says something at least every 15 seconds. */
+const SILENCE_MILLISECONDS = 45_000
+const FIRST_WAIT_MILLISECONDS = 500
+const MAX_WAIT_MILLISECONDS = 10_000
+const CONNECT_MILLISECONDS = 15_000
+/** Longest single event: a machine with a large inventory. */
+const MAX_EVENT_CHARACTERS = 4 * 1024 * 1024
+
+export interface ServerEvent {
+  kind: string
+  data: unknown
+}
+
+export type FollowItem =
+  /** Connected: what is read from now on is not older than what comes. */
+  | { kind: 'open'; again: boolean }
+  | { kind: 'lost'; reason: string; waitSeconds: number }
+  | { kind: 'event'; event: ServerEvent }
+
+/**
+ * Follows until `signal` aborts or the caller stops. Throws ApiError if the server refuses, and
+ * UnreachableError if it cannot be reached the first time; later it is waited for.
+ */
+export async function* followEvents(
+  api: ApiClient,
+  signal: AbortSignal,
+): AsyncGenerator<FollowItem> {
+  let lastId: string | undefined
+  let wait = FIRST_WAIT_MILLISECONDS
+  for (let again = false; ;) {
+    try {
+      const opened = await connect(api, lastId, signal)
+      yield { kind: 'open', again }
+      again = true
+      wait = FIRST_WAIT_MILLISECONDS
+      for await (const message of opened) {
+        if (message.id !== undefined) lastId = message.id
+        const event = {
+          kind: message.event ?? 'message',
+          data: JSON.parse(message.data) as unknown,
+        }
+        yield { kind: 'event', event }
+      }
+      throw new UnreachableError('the server ended the stream')
+    } catch (err) {
+      if (signal.aborted) throw signal.reason
+      const isPassing =
+        err instanceof UnreachableError || (err instanceof ApiError && err.status >= 500)
+      if (!isPassing || (!again && lastId === undefined && wait !== FIRST_WAIT_MILLISECONDS))
+        throw err
+      yield { kind: 'lost', reason: err.message, waitSeconds: wait / 1000 }
+      await sleep(wait, undefined, { signal })
+      wait = Math.min(wait * 2, MAX_WAIT_MILLISECONDS)
+    }
+  }
+}
+
+/** Its promise is kept when the answer has begun: nothing that happens after that is missed. */
+async function connect(api: ApiClient, lastId: string | undefined, signal: AbortSignal) {
+  const silence = new AbortController()
+  const isStalled = () => silence.abort(new UnreachableError('the server fell silent'))
+  let timer = setTimeout(isStalled, CONNECT_MILLISECONDS)
+  const stop = AbortSignal.any([signal, silence.signal])
+  try {
+    const headers = { ...(lastId !== undefined && { 'last-event-id': lastId }) }
+    const response = await api.fetch('GET', EVENTS_PATH, { headers }, stop)
+    if (!response.ok || !response.body)
+      throw readError(response, await response.text(), EVENTS_PATH)
+    return read(response.body)
+  } catch (err) {
+    clearTimeout(timer)
+    throw err
+  }
+
+  async function* read(body: AsyncIterable<Uint8Array>): AsyncGenerator<EventSourceMessage> {
+    const messages: EventSourceMessage[] = []
+    const parser = createParser({
+      onEvent: (message) => messages.push(message),
+      maxBufferSize: MAX_EVENT_CHARACTERS,
+    })
+    const decoder = new TextDecoder()
+    try {
+      for await (const part of body) {
+        clearTimeout(timer)
+        timer = setTimeout(isStalled, SILENCE_MILLISECONDS)
+        parser.feed(decoder.decode(part, { stream: true }))
+        yield* messages.splice(0)
+      }
+    } catch (err) {
+      if (silence.signal.aborted) throw silence.signal.reason
+      throw signal.aborted
+        ? signal.reason
+        : new UnreachableError('the connection was cut', { cause: err })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import { Command } from 'commander'
+import { addAccount } from './commands/account.ts'
+import { addMachines } from './commands/machines.ts'
+
+export const VERSION = '0.1.0'
+
+const HELP = `
+Start with:
+  $ stampede login http://192.0.2.1:8080
+  $ stampede machines ls
+  $ stampede plan rack3 --image debian-13
+  $ stampede deploy rack3 --image debian-13
+
+A machine is named by its MAC address in any spelling, or by its name, hostname or serial number.
+Exit codes: 0 done, 1 failed, 2 not understood, 3 not found, 4 not allowed, 5 no answer, 6 refused.`
+
+export function createProgram(signal: AbortSignal): Command {
+  const program = new Command('stampede')
+    .description('Images machines over the network: the operator’s command')
+    .version(VERSION, '-V, --version', 'print the version')
+    .option('--server <url>', 'the server, else STAMPEDE_SERVER, else where you are signed in')
+    .option('--token <token>', 'an API token; better as STAMPEDE_TOKEN, which "ps" does not show')
+    .option('--json', 'print the answer of the API')
+    .option('--no-color', 'no colours; NO_COLOR does the same')
+    .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
+    .addHelpText('after', HELP)
+    .exitOverride()
+  addAccount(program, signal)
+  addMachines(program, signal)
+  return program
+}
