@@ -347,6 +347,10 @@ export const webhooks = pgTable('webhooks', {
   /** Signs every delivery, so it is kept as it is. */
   secret: text().notNull(),
   enabled: boolean().notNull().default(true),
+  /** Why it is not enabled, if we did that ourselves. */
+  disabledReason: text(),
+  /** Until then one server delivers to it, and no other. */
+  claimedUntil: moment(),
   /** The newest event that deliveries were made of. */
   lastEventId: bigint({ mode: 'number' }).notNull(),
   createdAt: moment().notNull(),
@@ -367,6 +371,8 @@ export const webhookDeliveries = pgTable(
     nextAttemptAt: moment(),
     lastStatus: integer(),
     lastError: text(),
+    /** The beginning of what the receiver answered. */
+    lastAnswer: text(),
     createdAt: moment().notNull(),
     deliveredAt: moment(),
   },
