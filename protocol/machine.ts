@@ -25,7 +25,8 @@ export const NetworkSettingsSchema = Type.Object(
 export type NetworkSettings = Static<typeof NetworkSettingsSchema>
 
 const Tag = Type.String({ minLength: 1, maxLength: 64 })
-const Tags = Type.Array(Tag, { maxItems: 64 })
+export const MAX_MACHINE_TAGS = 64
+const Tags = Type.Array(Tag, { maxItems: MAX_MACHINE_TAGS })
 
 const operatorFields = {
   name: Type.String({ minLength: 1, maxLength: 253 }),

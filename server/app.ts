@@ -16,8 +16,12 @@ import { healthRoutes } from './api/health-routes.ts'
 import { imageRoutes } from './api/image-routes.ts'
 import { leaseRoutes } from './api/lease-routes.ts'
 import { linkRoutes } from './api/link-routes.ts'
+import { machineBulkRoutes } from './api/machine-bulk-routes.ts'
 import { machineRoutes } from './api/machine-routes.ts'
+import { machineScriptRoutes } from './api/machine-script-routes.ts'
+import { networkRoutes } from './api/network-routes.ts'
 import { runRoutes } from './api/run-routes.ts'
+import { systemRoutes } from './api/system-routes.ts'
 import { webRoutes } from './api/web-routes.ts'
 import type { BootFiles } from './boot-files.ts'
 import type { Config } from './config.ts'
@@ -28,9 +32,11 @@ import { openHttp } from './http-server.ts'
 import { openImageService } from './image-service.ts'
 import { listen } from './http-listen.ts'
 import { createMetrics } from './metrics.ts'
+import { readNetworkStatus } from './network-status.ts'
 import { openNetwork } from './network.ts'
 import { createProof } from './proof.ts'
 import { openSessionCache } from './session-cache.ts'
+import { readSystemStatus } from './system-status.ts'
 import { openTicker } from './ticker.ts'
 
 /** What `npm run web:build` makes. */
@@ -77,6 +83,7 @@ export async function openApp(
   // Known for good when the port is open, which comes last.
   let url = config.serverUrl(config.http.port)
   let bootFiles: BootFiles | undefined
+  let tftp = 'off'
 
   const { http, stopping } = opened.use(
     openHttp({
@@ -90,6 +97,7 @@ export async function openApp(
   await installDocs(http)
   await http.register(healthRoutes({ db, metrics: metrics.registry }))
   await http.register(machineRoutes({ db }), { prefix: '/api' })
+  await http.register(machineBulkRoutes({ db }), { prefix: '/api' })
   await http.register(runRoutes({ database, now }), { prefix: '/api' })
   await http.register(leaseRoutes({ db }), { prefix: '/api' })
   await http.register(eventRoutes({ feed, stopping }), { prefix: '/api' })
@@ -98,6 +106,24 @@ export async function openApp(
   await http.register(exportRoutes({ database, library }))
   const isProven = createProof({ ...config, db, log, now })
   const serverUrl = () => url
+  const { unknown } = config
+  await http.register(machineScriptRoutes({ database, serverUrl, unknown, now }), {
+    prefix: '/api',
+  })
+  const startedAt = now()
+  const facts = () => ({
+    config,
+    db,
+    url,
+    tftp,
+    bootFileNames: async () => (await bootFiles?.names()) ?? new Set<string>(),
+    startedAt,
+    now,
+  })
+  const networkStatus = () => readNetworkStatus(facts())
+  await http.register(networkRoutes({ status: networkStatus }), { prefix: '/api' })
+  const systemStatus = () => readSystemStatus(facts())
+  await http.register(systemRoutes({ status: systemStatus }), { prefix: '/api' })
   reportBootyProgress(http, { database, now })
   const ends = bootyEnds({ database, log, now })
   await http.register(linkRoutes({ database, library, serverUrl, now, ...ends }))
@@ -120,6 +146,7 @@ export async function openApp(
   url = config.serverUrl(port)
   const network = opened.use(await openNetwork({ config, url, db, metrics, log, now }))
   bootFiles = network.bootFiles
+  tftp = network.tftp
 
   const resources = opened.move() // everything opened: keep it; a throw above closed it all
   return {

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Mac } from '#protocol/mac.ts'
 import type { FinalRunState } from '#protocol/run.ts'
-import { nextBoot, type NextBoot } from '#server/boot/next-boot.ts'
+import { nextBoot, type BootSituation, type NextBoot } from '#server/boot/next-boot.ts'
 import { writeScript } from '#server/boot/script.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import {
@@ -11,10 +11,11 @@ import {
   touchMachine,
   type MachineRow,
 } from '#server/db/machines.ts'
-import { findActiveRun, findLastEndedRun } from '#server/db/runs.ts'
+import { findActiveRun, findLastEndedRun, type RunRow } from '#server/db/runs.ts'
 import { saveBootToken } from '#server/db/tokens.ts'
 import { bootRun } from '#server/runs/moves.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
+import { boot, isActive, type RunChanges } from '#server/runs/rules.ts'
 import { createToken, hashToken } from './auth.ts'
 
 export interface BootScriptOptions {
@@ -26,6 +27,8 @@ export interface BootScriptOptions {
 }
 
 const HOUR_MILLISECONDS = 3_600_000
+/** Stands where a token would; as harmless a word as those are. */
+const TOKEN_PLACE = 'place-of-the-token'
 
 /**
  * The iPXE script of a machine at this moment. If `isProven`, the asker has the MAC: only then is there a
@@ -54,13 +57,46 @@ export async function bootScript(
   return writeScript({ kind: 'agent', purpose, url: options.serverUrl(), mac, bootToken })
 }
 
+/**
+ * The script that the machine would get if it asked now from an address that proves it, with
+ * `<token>` for the token. Changes nothing.
+ */
+export async function previewScript(
+  options: Omit<BootScriptOptions, 'log'>,
+  { mac, machine, now }: { mac: Mac; machine: MachineRow; now: Date },
+): Promise<string> {
+  const { db } = options.database
+  const waiting = await findActiveRun(db, machine.mac)
+  const after = waiting && { ...waiting, ...afterBoot(waiting, now) }
+  const isOver = after !== undefined && !isActive(after)
+  const ended = isOver ? after : await findLastEndedRun(db, machine.mac)
+  const next = nextBoot(
+    situationOf(options, machine, {
+      activeRun: isOver ? undefined : after,
+      ended,
+      isProven: true,
+      now,
+    }),
+  )
+  if (next.kind === 'local') return writeScript({ ...next, mac })
+  const { purpose } = next
+  const url = options.serverUrl()
+  const script = writeScript({ kind: 'agent', purpose, url, mac, bootToken: TOKEN_PLACE })
+  return script.replaceAll(TOKEN_PLACE, '<token>')
+}
+
+/** As `bootRun` would change it, were the machine to ask. */
+function afterBoot(run: RunRow, now: Date): RunChanges {
+  return run.claimedBy === 'booty' ? {} : boot(run, now).changes
+}
+
 /** Asks the rules of the run first: it may end here, because it was booted too often. */
 async function decide(
-  { database, unknown }: BootScriptOptions,
+  options: BootScriptOptions,
   machine: MachineRow,
   { isProven, now }: { isProven: boolean; now: Date },
 ): Promise<NextBoot> {
-  const { db } = database
+  const { db } = options.database
   const waiting = await findActiveRun(db, machine.mac)
   if (waiting && isProven && waiting.claimedBy !== 'booty') {
     await bootRun(db, waiting.id, now).catch((err: unknown) => {
@@ -69,7 +105,21 @@ async function decide(
   }
   const activeRun = await findActiveRun(db, machine.mac)
   const ended = await findLastEndedRun(db, machine.mac)
-  return nextBoot({
+  return nextBoot(situationOf(options, machine, { activeRun, ended, isProven, now }))
+}
+
+function situationOf(
+  { unknown }: Pick<BootScriptOptions, 'unknown'>,
+  machine: MachineRow,
+  facts: {
+    activeRun: RunRow | undefined
+    ended: RunRow | undefined
+    isProven: boolean
+    now: Date
+  },
+): BootSituation {
+  const { activeRun, ended, isProven, now } = facts
+  return {
     machine: { entered: machine.entered, lastInventoryAt: machine.lastInventoryAt ?? undefined },
     activeRun,
     lastRun: ended && {
@@ -82,7 +132,7 @@ async function decide(
     isProven,
     inventoryScriptsLastHour: recentInventoryBoots(machine, now).length,
     now,
-  })
+  }
 }
 
 function recentInventoryBoots(machine: MachineRow, now: Date): Date[] {

@@ -2,10 +2,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { IPV4_PATTERN, parseIpv4 } from '#protocol/ipv4.ts'
 import { LeaseSchema } from '#protocol/lease.ts'
-import { parseMac } from '#protocol/mac.ts'
+import { parseMac, type Mac } from '#protocol/mac.ts'
 import { ErrorSchema, Hostname, listOf, MacText } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
 import { isUniqueViolation } from '#server/db/failures.ts'
+import { findMachineMacs } from '#server/db/machines.ts'
 import { listLeases } from '#server/db/leases.ts'
 import {
   deleteReservation,
@@ -38,13 +39,21 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
         schema: {
           tags,
           summary: 'List DHCP leases in the order of their addresses',
-          querystring: Type.Object(pageQuery(IPV4_PATTERN)),
+          querystring: Type.Object({
+            /** Of the machine that has this card, on whichever of its cards. */
+            mac: Type.Optional(MacText),
+            ...pageQuery(IPV4_PATTERN),
+          }),
           response: { 200: listOf(LeaseSchema) },
         },
       },
       async ({ query }) => {
         const { limit, after } = pageOf(query)
-        return listLeases(db, { limit, after: after === undefined ? after : parseIpv4(after) })
+        return listLeases(db, {
+          limit,
+          after: after === undefined ? after : parseIpv4(after),
+          ...(query.mac !== undefined && { macs: await cardsOf(db, parseMac(query.mac)) }),
+        })
       },
     )
 
@@ -122,6 +131,12 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
       },
     )
   }
+}
+
+/** A card that is no machine's may have a lease too. */
+async function cardsOf(db: Database, mac: Mac): Promise<Mac[]> {
+  const cards = await findMachineMacs(db, mac)
+  return cards.length > 0 ? cards : [mac]
 }
 
 function noReservation(mac: string): NotFoundError {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { parseIpv4, parseIpv4Cidr } from '#protocol/ipv4.ts'
-import { MAC_PATTERN, parseMac } from '#protocol/mac.ts'
+import { parseMac } from '#protocol/mac.ts'
 import {
   MachinePatchSchema,
   MachinePutSchema,
@@ -11,17 +11,17 @@ import {
 } from '#protocol/machine.ts'
 import { ErrorSchema, listOf, MacText } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
+import { listMachines } from '#server/db/machine-list.ts'
 import {
   defaultName,
   deleteMachine,
   findMachine,
   findMachineRow,
-  listMachines,
   saveMachine,
 } from '#server/db/machines.ts'
 import { findActiveRun } from '#server/db/runs.ts'
 import { ConflictError, NotFoundError, UnprocessableError } from './errors.ts'
-import { pageOf, pageQuery } from './paging.ts'
+import { MachineQuerySchema, readMachineQuery, writeCursor } from './machine-query.ts'
 
 const Params = Type.Object({ mac: MacText })
 const tags = ['machines']
@@ -32,8 +32,14 @@ const IgnoredInPut = Type.Partial(
     mac: MacText,
     macs: Type.Unknown(),
     inventory: Type.Unknown(),
+    manufacturer: Type.Unknown(),
+    product: Type.Unknown(),
+    serial: Type.Unknown(),
     state: Type.Unknown(),
     lastSeenAt: Type.Unknown(),
+    boot: Type.Unknown(),
+    imageDigest: Type.Unknown(),
+    run: Type.Unknown(),
   }),
 )
 const PutSchema = Type.Object(
@@ -49,14 +55,14 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
       {
         schema: {
           tags,
-          summary: 'List machines in the order of their MACs',
-          querystring: Type.Object(pageQuery(MAC_PATTERN)),
-          response: { 200: listOf(MachineSchema) },
+          summary: 'Find machines; without a sort in the order of their MACs',
+          querystring: MachineQuerySchema,
+          response: { 200: listOf(MachineSchema), 400: ErrorSchema },
         },
       },
       async ({ query }) => {
-        const { limit, after } = pageOf(query)
-        return listMachines(db, { limit, after: after && parseMac(after) })
+        const { items, next } = await listMachines(db, readMachineQuery(query))
+        return { items, next: next && writeCursor(next, query.sort) }
       },
     )
 

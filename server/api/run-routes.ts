@@ -2,11 +2,20 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger } from 'fastify'
 import { Type } from 'typebox'
 import { parseMac } from '#protocol/mac.ts'
-import { RunDetailSchema, RunRequestSchema, RunSchema, RunStateSchema } from '#protocol/run.ts'
-import { ErrorSchema, listOf, MacText } from '#protocol/shapes.ts'
+import {
+  ACTIVE_RUN_STATES,
+  FINAL_RUN_STATES,
+  LogLineSchema,
+  RunDetailSchema,
+  RunRequestSchema,
+  RunSchema,
+  WorkflowSchema,
+  type RunState,
+} from '#protocol/run.ts'
+import { ErrorSchema, ImageName, listOf, MacText } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findMachineRow } from '#server/db/machines.ts'
-import { findRun, listRuns, readLogEnd, toRun } from '#server/db/runs.ts'
+import { findRun, listLog, listRuns, readLogEnd, toRun } from '#server/db/runs.ts'
 import { createRun } from '#server/runs/create-run.ts'
 import { cancelRun } from '#server/runs/moves.ts'
 import { NotFoundError } from './errors.ts'
@@ -15,6 +24,11 @@ import { pageOf, pageQuery } from './paging.ts'
 
 export const UUID_PATTERN = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
 export const RunParams = Type.Object({ id: Type.String({ pattern: UUID_PATTERN }) })
+const STATES = [...ACTIVE_RUN_STATES, ...FINAL_RUN_STATES].join('|')
+const STATES_PATTERN = `^(${STATES})(,(${STATES}))*$`
+const MAX_COUNTER = 2 ** 31 - 1
+const DEFAULT_LOG_PAGE_LINES = 500
+const MAX_LOG_PAGE_LINES = 5000
 const tags = ['runs']
 
 export interface RunRoutesOptions {
@@ -52,7 +66,20 @@ export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsy
           summary: 'List runs, newest first',
           querystring: Type.Object({
             mac: Type.Optional(MacText),
-            state: Type.Optional(RunStateSchema),
+            state: Type.Optional(
+              Type.String({
+                pattern: STATES_PATTERN,
+                description: 'One state, or several with commas between them',
+              }),
+            ),
+            workflow: Type.Optional(WorkflowSchema),
+            image: Type.Optional(ImageName),
+            plan: Type.Optional(Type.String({ pattern: UUID_PATTERN })),
+            active: Type.Optional(
+              Type.Boolean({
+                description: 'true: only those that have not ended; false: the others',
+              }),
+            ),
             ...pageQuery(UUID_PATTERN),
           }),
           response: { 200: listOf(RunSchema) },
@@ -61,7 +88,9 @@ export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsy
       async ({ query }) => {
         const mac = query.mac === undefined ? undefined : parseMac(query.mac)
         const machine = mac && ((await findMachineRow(db, mac))?.mac ?? mac)
-        return listRuns(db, { machine, state: query.state }, pageOf(query))
+        const { workflow, image, plan, active } = query
+        const states = query.state?.split(',') as RunState[] | undefined // as the pattern says
+        return listRuns(db, { machine, states, workflow, image, plan, active }, pageOf(query))
       },
     )
 
@@ -79,6 +108,41 @@ export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsy
         const row = await findRun(db, params.id)
         if (!row) throw new NotFoundError(`There is no run ${params.id}`)
         return { ...toRun(row), log: await readLogEnd(db, row.id, row.attempts) }
+      },
+    )
+
+    app.get(
+      '/runs/:id/log',
+      {
+        schema: {
+          tags,
+          summary: "Read an agent's log, oldest line first",
+          params: RunParams,
+          querystring: Type.Object({
+            attempt: Type.Optional(
+              Type.Integer({
+                minimum: 1,
+                maximum: MAX_COUNTER,
+                description: 'Absent: the last one',
+              }),
+            ),
+            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_LOG_PAGE_LINES })),
+            after: Type.Optional(
+              Type.String({
+                pattern: '^\\d{1,9}$',
+                description: 'The offset of the last line that is known; new lines come after it',
+              }),
+            ),
+          }),
+          response: { 200: listOf(LogLineSchema), 404: ErrorSchema },
+        },
+      },
+      async ({ params, query }) => {
+        const run = await findRun(db, params.id)
+        if (!run) throw new NotFoundError(`There is no run ${params.id}`)
+        const { attempt = run.attempts, limit = DEFAULT_LOG_PAGE_LINES } = query
+        const after = query.after === undefined ? -1 : Number(query.after)
+        return listLog(db, { runId: run.id, attempt }, { after, limit })
       },
     )
 

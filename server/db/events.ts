@@ -24,8 +24,18 @@ const KEPT_EVENTS = 20_000
  * other event can be written.
  */
 export async function recordEvent(tx: Transaction, kind: EventKind, data: object): Promise<void> {
+  await recordEvents(tx, kind, [data])
+}
+
+/** Several of one kind, in this order. */
+export async function recordEvents(
+  tx: Transaction,
+  kind: EventKind,
+  datas: readonly object[],
+): Promise<void> {
+  if (datas.length === 0) return
   await tx.execute(sql`select pg_advisory_xact_lock(${EVENTS_LOCK})`)
-  await tx.insert(events).values({ kind, data })
+  await tx.insert(events).values(datas.map((data) => ({ kind, data })))
   await tx.execute(sql`select pg_notify(${EVENTS_CHANNEL}, '')`)
 }
 

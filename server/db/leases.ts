@@ -1,4 +1,4 @@
-import { and, asc, eq, gt, ne, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray, ne, sql } from 'drizzle-orm'
 import type { Ipv4 } from '#protocol/ipv4.ts'
 import type { Lease as LeaseResource } from '#protocol/lease.ts'
 import type { Mac } from '#protocol/mac.ts'
@@ -59,12 +59,17 @@ async function save(tx: Transaction, lease: Lease, now: Date): Promise<boolean> 
 /** In the order of their addresses. */
 export async function listLeases(
   db: Database,
-  { after, limit }: { after: Ipv4 | undefined; limit: number },
+  { after, limit, macs }: { after: Ipv4 | undefined; limit: number; macs?: readonly Mac[] },
 ): Promise<{ items: LeaseResource[]; next: string | null }> {
   const rows = await db
     .select()
     .from(leases)
-    .where(after === undefined ? undefined : gt(sql`${leases.address}::inet`, sql`${after}::inet`))
+    .where(
+      and(
+        macs && inArray(leases.mac, [...macs]),
+        after === undefined ? undefined : gt(sql`${leases.address}::inet`, sql`${after}::inet`),
+      ),
+    )
     .orderBy(asc(sql`${leases.address}::inet`))
     .limit(limit + 1)
   const page = rows.slice(0, limit)

@@ -1,14 +1,14 @@
-import { and, asc, eq, gt, inArray, isNull, lt, ne, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, lt, ne, sql } from 'drizzle-orm'
 import type { Inventory } from '#protocol/inventory.ts'
 import type { Mac } from '#protocol/mac.ts'
-import type { Machine, MachineState } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { isUniqueViolation } from './failures.ts'
+import { deriveFields, descriptionOf, toMachines, type MachineRow } from './machine-resource.ts'
 import { bootTokens, machineMacs, machines, runs } from './schema.ts'
 
-export type MachineRow = typeof machines.$inferSelect
-type RunRow = typeof runs.$inferSelect
+export type { MachineRow } from './machine-resource.ts'
 
 export interface Page {
   /** The `next` of the page before. */
@@ -53,6 +53,19 @@ export async function findMachineRow(
   return found?.machine
 }
 
+/** All cards of the machine that has this one; none if there is no such machine. */
+export async function findMachineMacs(db: Database | Transaction, mac: Mac): Promise<Mac[]> {
+  const machine = db
+    .select({ machine: machineMacs.machine })
+    .from(machineMacs)
+    .where(eq(machineMacs.mac, mac))
+  const rows = await db
+    .select({ mac: machineMacs.mac })
+    .from(machineMacs)
+    .where(inArray(machineMacs.machine, machine))
+  return rows.map((row) => row.mac)
+}
+
 export async function findMachine(
   db: Database | Transaction,
   mac: Mac,
@@ -60,22 +73,6 @@ export async function findMachine(
   const row = await findMachineRow(db, mac)
   if (!row) return undefined
   return (await toMachines(db, [row]))[0]
-}
-
-/** In the order of their MACs. */
-export async function listMachines(
-  db: Database,
-  { after, limit }: Page,
-): Promise<{ items: Machine[]; next: string | null }> {
-  const rows = await db
-    .select()
-    .from(machines)
-    .where(after === undefined ? undefined : gt(machines.mac, after as Mac))
-    .orderBy(asc(machines.mac))
-    .limit(limit + 1)
-  const page = rows.slice(0, limit)
-  const next = rows.length > limit ? page.at(-1)!.mac : null
-  return { items: await toMachines(db, page), next }
 }
 
 /** Creates or changes a machine as an operator does. */
@@ -193,6 +190,7 @@ export async function saveInventory(
     .update(machines)
     .set({
       inventory,
+      ...descriptionOf(inventory),
       smbiosUuid: machine.smbiosUuid ?? smbiosUuid ?? null,
       smbiosSerial: machine.smbiosSerial ?? smbiosSerial ?? null,
       lastSeenAt: now,
@@ -213,74 +211,14 @@ async function adoptMac(tx: Transaction, machine: Mac, mac: Mac): Promise<void> 
   await tx.insert(machineMacs).values({ mac, machine }).onConflictDoNothing()
 }
 
-/** Records the machine as it is now as an event. */
+/** Records the machine as it is now as an event, after what its row repeats of its runs. */
 export async function recordMachine(tx: Transaction, key: Mac): Promise<Machine> {
   const [row] = await tx.select().from(machines).where(eq(machines.mac, key))
-  const [machine] = await toMachines(tx, row ? [row] : [])
-  if (!machine) throw new Error(`Machine ${key} vanished within a transaction`)
-  await recordEvent(tx, 'machine', machine)
-  return machine
-}
-
-/** Machines with all that other tables know of them, in as many queries whatever their number. */
-async function toMachines(db: Database | Transaction, rows: MachineRow[]): Promise<Machine[]> {
-  const keys = rows.map((row) => row.mac)
-  if (keys.length === 0) return []
-  const macs = await db.select().from(machineMacs).where(inArray(machineMacs.machine, keys))
-  // A cancelled run leaves the machine as it was before.
-  const latest = await db
-    .selectDistinctOn([runs.mac], { mac: runs.mac, state: runs.state, workflow: runs.workflow })
-    .from(runs)
-    .where(and(inArray(runs.mac, keys), sql`${runs.state} <> 'cancelled'`))
-    .orderBy(runs.mac, sql`${runs.id} desc`)
-  const runOf = new Map(latest.map((run) => [run.mac, run]))
-  const macsOf = Map.groupBy(macs, (row) => row.machine)
-  return rows.map((row) =>
-    toMachine(
-      row,
-      (macsOf.get(row.mac) ?? []).map(({ mac }) => mac).toSorted(),
-      runOf.get(row.mac),
-    ),
-  )
-}
-
-function toMachine(
-  row: MachineRow,
-  macs: Mac[],
-  latestRun: Pick<RunRow, 'state' | 'workflow'> | undefined,
-): Machine {
-  return {
-    mac: row.mac,
-    macs,
-    name: row.name,
-    ...(row.hostname !== null && { hostname: row.hostname }),
-    ...(row.image !== null && { image: row.image }),
-    locked: row.locked,
-    tags: row.tags,
-    ...(row.disk && { disk: row.disk }),
-    ...(row.network && { network: row.network }),
-    ...(row.inventory && { inventory: row.inventory }),
-    state: machineState(row, latestRun),
-    lastSeenAt: row.lastSeenAt?.toISOString() ?? null,
-  }
-}
-
-function machineState(
-  row: MachineRow,
-  run: Pick<RunRow, 'state' | 'workflow'> | undefined,
-): MachineState {
-  switch (run?.state) {
-    case 'queued':
-    case 'booting':
-    case 'running':
-      return run.state
-    case 'failed':
-    case 'timed-out':
-      return 'failed'
-    case 'succeeded':
-      return run.workflow === 'deploy' ? 'deployed' : 'ready'
-    case 'cancelled':
-    case undefined:
-      return row.entered || row.inventory ? 'ready' : 'discovered'
-  }
+  if (!row) throw new Error(`Machine ${key} vanished within a transaction`)
+  const derived = await deriveFields(tx, { ...row, hasInventory: row.inventory !== null })
+  if (derived.state !== row.state || derived.imageDigest !== row.imageDigest)
+    await tx.update(machines).set(derived).where(eq(machines.mac, key))
+  const [machine] = await toMachines(tx, [{ ...row, ...derived }])
+  await recordEvent(tx, 'machine', machine!)
+  return machine!
 }

@@ -1,7 +1,8 @@
-import { and, count, desc, eq, inArray, isNotNull, lt } from 'drizzle-orm'
+import { and, asc, count, desc, eq, gt, inArray, isNotNull, lt } from 'drizzle-orm'
 import type { Mac } from '#protocol/mac.ts'
 import {
   ACTIVE_RUN_STATES,
+  FINAL_RUN_STATES,
   type LogLine,
   type Run,
   type RunState,
@@ -87,8 +88,13 @@ export async function findLastEndedRun(db: Database, machine: Mac): Promise<RunR
 }
 
 export interface RunFilter {
-  machine: Mac | undefined
-  state: RunState | undefined
+  machine?: Mac | undefined
+  states?: readonly RunState[] | undefined
+  workflow?: Workflow | undefined
+  image?: string | undefined
+  plan?: string | undefined
+  /** Whether it has not ended yet. */
+  active?: boolean | undefined
 }
 
 /** Newest first: ids of runs are UUIDv7, which sort by time. */
@@ -103,7 +109,11 @@ export async function listRuns(
     .where(
       and(
         filter.machine && eq(runs.mac, filter.machine),
-        filter.state && eq(runs.state, filter.state),
+        filter.states && inArray(runs.state, [...filter.states]),
+        filter.workflow && eq(runs.workflow, filter.workflow),
+        filter.image === undefined ? undefined : eq(runs.image, filter.image),
+        filter.plan === undefined ? undefined : eq(runs.planId, filter.plan),
+        filter.active === undefined ? undefined : inArray(runs.state, statesWhere(filter.active)),
         after === undefined ? undefined : lt(runs.id, after),
       ),
     )
@@ -111,6 +121,10 @@ export async function listRuns(
     .limit(limit + 1)
   const page = rows.slice(0, limit)
   return { items: page.map(toRun), next: rows.length > limit ? page.at(-1)!.id : null }
+}
+
+function statesWhere(active: boolean): RunState[] {
+  return active ? [...ACTIVE_RUN_STATES] : [...FINAL_RUN_STATES]
 }
 
 /** Runs that time may end. */
@@ -184,7 +198,30 @@ export async function readLogEnd(db: Database, runId: string, attempt: number): 
     .where(and(eq(runLogs.runId, runId), eq(runLogs.attempt, attempt)))
     .orderBy(desc(runLogs.lineNumber))
     .limit(SHOWN_LOG_LINES)
-  return rows
-    .toReversed()
-    .map(({ lineNumber, at, text }) => ({ offset: lineNumber, at: at.toISOString(), text }))
+  return rows.toReversed().map(toLogLine)
+}
+
+/** Lines of an attempt after the one with offset `after`, oldest first. */
+export async function listLog(
+  db: Database,
+  { runId, attempt }: { runId: string; attempt: number },
+  { after, limit }: { after: number; limit: number },
+): Promise<{ items: LogLine[]; next: string | null }> {
+  const rows = await db
+    .select()
+    .from(runLogs)
+    .where(
+      and(eq(runLogs.runId, runId), eq(runLogs.attempt, attempt), gt(runLogs.lineNumber, after)),
+    )
+    .orderBy(asc(runLogs.lineNumber))
+    .limit(limit + 1)
+  const page = rows.slice(0, limit)
+  return {
+    items: page.map(toLogLine),
+    next: rows.length > limit ? String(page.at(-1)!.lineNumber) : null,
+  }
+}
+
+function toLogLine({ lineNumber, at, text }: typeof runLogs.$inferSelect): LogLine {
+  return { offset: lineNumber, at: at.toISOString(), text }
 }

@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { parseMac } from '#protocol/mac.ts'
-import {
-  findMachine,
-  listMachines,
-  pruneMachines,
-  saveMachine,
-  seeMachine,
-} from '#server/db/machines.ts'
+import { listMachines } from '#server/db/machine-list.ts'
+import { findMachine, pruneMachines, saveMachine, seeMachine } from '#server/db/machines.ts'
 import { machineMacs, machines } from '#server/db/schema.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 
@@ -20,7 +15,7 @@ describeOnEveryDatabase('machines', (openTestDatabase) => {
     await using database = await openTestDatabase()
     const see = () => seeMachine(database.db, mac(1), NOW, { creates: true })
     await Promise.all(Array.from({ length: 10 }, see))
-    const { items } = await listMachines(database.db, { after: undefined, limit: 10 })
+    const { items } = await listMachines(database.db, { limit: 10 })
     assert.deepEqual(
       items.map(({ state, lastSeenAt }) => [state, lastSeenAt]),
       [['discovered', NOW.toISOString()]],
@@ -41,7 +36,7 @@ describeOnEveryDatabase('machines', (openTestDatabase) => {
 
     await seeMachine(db, mac(8), later(3600), { creates: true })
     await pruneMachines(db, later(7 * 24 * 3600 + 1))
-    const { items } = await listMachines(db, { after: undefined, limit: 10 })
+    const { items } = await listMachines(db, { limit: 10 })
     assert.deepEqual(
       items.map((machine) => machine.mac),
       [mac(7), mac(8)],

@@ -1,0 +1,179 @@
+import { and, eq, getTableColumns, inArray, sql, type SQL } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { identifyingText } from '#protocol/machine-identity.ts'
+import type { Inventory } from '#protocol/inventory.ts'
+import type { Mac } from '#protocol/mac.ts'
+import type { ActiveRun, Machine, MachineState } from '#protocol/machine.ts'
+import { ACTIVE_RUN_STATES, type Step } from '#protocol/run.ts'
+import type { Database, Transaction } from './database.ts'
+import { machineMacs, machines, runs } from './schema.ts'
+
+export type MachineRow = typeof machines.$inferSelect
+type RunRow = typeof runs.$inferSelect
+
+/** Inventories are kilobytes each and stored apart from their rows: lists that do without are quick. */
+const { inventory: _inventory, inventoryBoots: _boots, ...lineColumns } = getTableColumns(machines)
+export const machineLineColumns = lineColumns
+export type MachineLine = Omit<MachineRow, 'inventory' | 'inventoryBoots'> & {
+  inventory?: Inventory | null
+}
+
+/** What other tables know of a machine and its row repeats, as it should be now. */
+export type DerivedFields = Pick<MachineRow, 'state' | 'imageDigest'>
+
+/** Machines with all that other tables know of them, in as many queries whatever their number. */
+export async function toMachines(
+  db: Database | Transaction,
+  rows: readonly MachineLine[],
+): Promise<Machine[]> {
+  const keys = rows.map((row) => row.mac)
+  if (keys.length === 0) return []
+  const macs = await db
+    .select()
+    .from(machineMacs)
+    .where(isAmong(machineMacs.machine, keys))
+    .orderBy(machineMacs.mac)
+  const active = await db
+    .select({
+      id: runs.id,
+      mac: runs.mac,
+      workflow: runs.workflow,
+      state: runs.state,
+      steps: runs.steps,
+      createdAt: runs.createdAt,
+    })
+    .from(runs)
+    .where(and(inArray(runs.state, [...ACTIVE_RUN_STATES]), isAmong(runs.mac, keys)))
+  const macsOf = Map.groupBy(macs, (row) => row.machine)
+  const runOf = new Map(active.map((run) => [run.mac, run]))
+  return rows.map((row) =>
+    toMachine(
+      row,
+      (macsOf.get(row.mac) ?? []).map(({ mac }) => mac),
+      runOf.get(row.mac),
+    ),
+  )
+}
+
+/** One parameter, however many keys. */
+export function isAmong(column: PgColumn, keys: readonly Mac[]): SQL {
+  return sql`${column} = any(${sql.param(keys)}::text[])`
+}
+
+function toMachine(
+  row: MachineLine,
+  macs: Mac[],
+  run: Parameters<typeof toActiveRun>[0] | undefined,
+): Machine {
+  const optional = {
+    hostname: row.hostname,
+    image: row.image,
+    disk: row.disk,
+    network: row.network,
+    manufacturer: row.manufacturer,
+    product: row.product,
+    serial: row.serial,
+    inventory: row.inventory,
+    boot: row.boot,
+    imageDigest: row.imageDigest,
+    run: run && toActiveRun(run),
+  }
+  const present = Object.entries(optional).filter(
+    ([, value]) => value !== null && value !== undefined,
+  )
+  return {
+    mac: row.mac,
+    macs,
+    name: row.name,
+    locked: row.locked,
+    tags: row.tags,
+    state: row.state,
+    lastSeenAt: row.lastSeenAt?.toISOString() ?? null,
+    ...Object.fromEntries(present),
+  }
+}
+
+function toActiveRun(
+  run: Pick<RunRow, 'id' | 'workflow' | 'state' | 'steps' | 'createdAt'>,
+): ActiveRun {
+  const step = currentStep(run.steps)
+  return {
+    id: run.id,
+    workflow: run.workflow,
+    state: run.state as ActiveRun['state'], // only active ones are asked for
+    step: step?.name ?? null,
+    bytesDone: step?.bytesDone ?? 0,
+    bytesTotal: step?.bytesTotal ?? 0,
+    bytesPerSecond: step?.bytesPerSecond ?? 0,
+    createdAt: run.createdAt.toISOString(),
+  }
+}
+
+/** The step that is being done, or was the last one to be. */
+function currentStep(steps: readonly Step[]): Step | undefined {
+  return (
+    steps.find(({ state }) => state === 'running') ??
+    steps.findLast(({ state }) => state !== 'pending')
+  )
+}
+
+/** Reads from the machine's runs what its row repeats. */
+export async function deriveFields(
+  tx: Transaction,
+  row: Pick<MachineRow, 'mac' | 'entered'> & { hasInventory: boolean },
+): Promise<DerivedFields> {
+  // A cancelled run leaves the machine as it was before.
+  const [latest] = await tx
+    .select({ state: runs.state, workflow: runs.workflow })
+    .from(runs)
+    .where(and(eq(runs.mac, row.mac), sql`${runs.state} <> 'cancelled'`))
+    .orderBy(sql`${runs.id} desc`)
+    .limit(1)
+  return { state: machineState(row, latest), imageDigest: await findDeployed(tx, row.mac) }
+}
+
+/** A run that began to write and did not come to its end leaves nobody knows what. */
+async function findDeployed(tx: Transaction, mac: Mac): Promise<MachineRow['imageDigest']> {
+  const [latest] = await tx
+    .select({ workflow: runs.workflow, imageDigest: runs.imageDigest, receipt: runs.receipt })
+    .from(runs)
+    .where(
+      and(eq(runs.mac, mac), inArray(runs.workflow, ['deploy', 'wipe']), sql`${runs.attempts} > 0`),
+    )
+    .orderBy(sql`${runs.id} desc`)
+    .limit(1)
+  const isThere = latest?.receipt?.imageVerified || latest?.receipt?.delivered
+  return latest?.workflow === 'deploy' && isThere ? latest.imageDigest : null
+}
+
+function machineState(
+  row: { entered: boolean; hasInventory: boolean },
+  run: Pick<RunRow, 'state' | 'workflow'> | undefined,
+): MachineState {
+  switch (run?.state) {
+    case 'queued':
+    case 'booting':
+    case 'running':
+      return run.state
+    case 'failed':
+    case 'timed-out':
+      return 'failed'
+    case 'succeeded':
+      return run.workflow === 'deploy' ? 'deployed' : 'ready'
+    case 'cancelled':
+    case undefined:
+      return row.entered || row.hasInventory ? 'ready' : 'discovered'
+  }
+}
+
+/** How a person would tell the machine from others; what firmware says where nobody filled it in is no help. */
+export function descriptionOf({
+  smbios,
+}: Inventory): Pick<MachineRow, 'manufacturer' | 'product' | 'serial'> {
+  const useful = (text: string | undefined) => (identifyingText(text) ? text!.trim() : null)
+  return {
+    manufacturer: useful(smbios.manufacturer),
+    product: useful(smbios.product),
+    serial: useful(smbios.serial),
+  }
+}

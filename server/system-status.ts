@@ -1,0 +1,208 @@
+import { access, constants, statfs } from 'node:fs/promises'
+import { sql } from 'drizzle-orm'
+import type { Check, CheckName, SystemStatus } from '#protocol/system-status.ts'
+import { findAgentFile } from './agent-files.ts'
+import type { Config } from './config.ts'
+import type { Database } from './db/database.ts'
+import { sumImages } from './db/image-digest.ts'
+import { listOtherDhcpServers } from './db/other-dhcp-servers.ts'
+import { VERSION } from './version.ts'
+
+export interface SystemStatusOptions {
+  config: Config
+  db: Database
+  url: string
+  tftp: string
+  bootFileNames: () => Promise<ReadonlySet<string>>
+  startedAt: Date
+  now: () => Date
+}
+
+/** Below this a single capture may fill the store. */
+const SCARCE_BYTES = 20 * 1024 ** 3
+/** Clocks of server and database may differ by this before it confuses anybody. */
+const CLOCK_TOLERANCE_SECONDS = 5
+/** A certificate or a file of before this means that the clock was never set. */
+const EARLIEST = new Date('2025-01-01T00:00:00Z')
+/** One that was not heard for this long is probably gone. */
+const HEARD_HOURS = 24
+
+/** How the server is at this moment. */
+export async function readSystemStatus(options: SystemStatusOptions): Promise<SystemStatus> {
+  const { config, db, startedAt } = options
+  const { images, sizeBytes: _size, contentBytes, storedBytes } = await sumImages(db)
+  const freeBytes = await readFreeBytes(config.storeFolder)
+  const bytes = await readDatabaseBytes(db)
+  return {
+    version: VERSION,
+    node: process.version,
+    startedAt: startedAt.toISOString(),
+    database: { kind: config.database.kind, ...(bytes !== undefined && { bytes }) },
+    store: {
+      kind: 'folder',
+      location: config.storeFolder,
+      freeBytes,
+      storedBytes,
+      images,
+      contentBytes,
+      savedBytes: Math.max(0, contentBytes - storedBytes),
+    },
+    checks: await runChecks(options, freeBytes),
+  }
+}
+
+async function readFreeBytes(folder: string): Promise<number | null> {
+  return statfs(folder).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => null,
+  )
+}
+
+async function readDatabaseBytes(db: Database): Promise<number | undefined> {
+  const found = await query(db, sql`select pg_database_size(current_database()) as value`)
+  return found === undefined ? undefined : Number(found)
+}
+
+/** Undefined if the database does not answer, or not this. */
+async function query(db: Database, statement: ReturnType<typeof sql>): Promise<unknown> {
+  const result = await db.execute(statement).catch(() => undefined)
+  return (result as { rows: { value: unknown }[] } | undefined)?.rows[0]?.value
+}
+
+async function runChecks(options: SystemStatusOptions, freeBytes: number | null): Promise<Check[]> {
+  return [
+    checkHttp(options),
+    checkDhcp(options),
+    checkTftp(options),
+    await checkBootFiles(options),
+    await checkAgentFiles(options),
+    await checkStore(options, freeBytes),
+    ...(await checkDatabase(options)),
+    await checkOtherServers(options),
+  ]
+}
+
+const well = (name: CheckName, message: string): Check => ({ name, ok: true, message })
+const ill = (name: CheckName, message: string): Check => ({ name, ok: false, message })
+
+function checkHttp({ url, config }: SystemStatusOptions): Check {
+  const host = new URL(url).hostname
+  const isLoopback = /^(127\.|localhost$|\[::1\]$)/.test(host)
+  if (isLoopback && config.dhcp.mode !== 'off')
+    return ill('http', `Machines are sent to ${url}, which is this host alone; set STAMPEDE_URL`)
+  return well('http', `Machines reach this server at ${url}`)
+}
+
+function checkDhcp({ config }: SystemStatusOptions): Check {
+  const where = config.network?.interface
+  switch (config.dhcp.mode) {
+    case 'off':
+      return well('dhcp', 'DHCP is off; another server has to send machines here')
+    case 'proxy':
+      return well('dhcp', `Boot information goes out on ${where}, beside another DHCP server`)
+    case 'server':
+      return well('dhcp', `Addresses and boot information go out on ${where}`)
+  }
+}
+
+function checkTftp({ tftp, config }: SystemStatusOptions): Check {
+  if (/ port \d+$/.test(tftp) && !tftp.includes(':')) return well('tftp', `TFTP answers on ${tftp}`)
+  if (tftp === 'off' && config.dhcp.mode === 'off')
+    return well('tftp', 'TFTP is off; another server has to serve boot files')
+  return ill('tftp', tftp === 'off' ? 'TFTP is off, so BIOS and UEFI PXE cannot boot' : tftp)
+}
+
+async function checkBootFiles({ bootFileNames }: SystemStatusOptions): Promise<Check> {
+  const names = [...(await bootFileNames())].toSorted()
+  if (names.length === 0)
+    return ill('boot-files', 'There is no iPXE to send to machines; install the package "ipxe"')
+  const lacking = [
+    names.includes('undionly.kpxe') ? [] : 'BIOS (undionly.kpxe)',
+    names.some((name) => /^(snponly|ipxe)\.efi$/.test(name)) ? [] : 'UEFI (snponly.efi)',
+  ].flat()
+  if (lacking.length > 0)
+    return ill(
+      'boot-files',
+      `There is no boot file for ${lacking.join(' and ')}; put it into the boot folder`,
+    )
+  return well('boot-files', `Machines can load ${names.join(', ')}`)
+}
+
+async function checkAgentFiles({ config }: SystemStatusOptions): Promise<Check> {
+  const kernel = await findAgentFile(config.dataFolder, 'kernel')
+  const initrd = await findAgentFile(config.dataFolder, 'initrd')
+  if (kernel === undefined || initrd === undefined)
+    return ill(
+      'agent-files',
+      'There is no kernel or initramfs for machines, so no run can start; build them with "npm run initramfs"',
+    )
+  return well('agent-files', `Machines get ${kernel} and ${initrd}`)
+}
+
+async function checkStore(
+  { config }: SystemStatusOptions,
+  freeBytes: number | null,
+): Promise<Check> {
+  const folder = config.storeFolder
+  try {
+    await access(folder, constants.W_OK)
+  } catch (err) {
+    const reason = err instanceof Error ? err.message : String(err)
+    return ill('store', `The chunk store "${folder}" cannot be written: ${reason}`)
+  }
+  if (freeBytes === null) return ill('store', `The space left in "${folder}" cannot be told`)
+  const free = `${(freeBytes / 1e9).toFixed(1)} GB`
+  if (freeBytes < SCARCE_BYTES)
+    return ill('store', `Only ${free} are left in "${folder}"; delete images or give it more space`)
+  return well('store', `${free} are left in "${folder}"`)
+}
+
+/** Also the clock: the database's is another one, on which expiry depends nowhere, but people do. */
+async function checkDatabase({ config, db }: SystemStatusOptions): Promise<Check[]> {
+  const asked = Date.now()
+  const answer = await query(db, sql`select extract(epoch from clock_timestamp()) * 1000 as value`)
+  if (answer === undefined) return [ill('database', 'The database does not answer'), checkClock(0)]
+  const name = config.database.kind === 'embedded' ? 'The embedded database' : 'Postgres'
+  const milliseconds = Date.now() - asked
+  const apart = (Number(answer) - (asked + milliseconds / 2)) / 1000
+  return [well('database', `${name} answers in ${milliseconds} ms`), checkClock(apart)]
+}
+
+function checkClock(secondsApart: number): Check {
+  const clock = new Date()
+  if (clock < EARLIEST)
+    return ill('clock', `The clock says ${clock.toISOString()}; set it, or run an NTP client`)
+  if (Math.abs(secondsApart) > CLOCK_TOLERANCE_SECONDS)
+    return ill(
+      'clock',
+      `The database's clock is ${secondsApart.toFixed(0)} seconds from this server's; run an NTP client on both`,
+    )
+  return well('clock', `The clock says ${clock.toISOString()}`)
+}
+
+async function checkOtherServers({ config, db, now }: SystemStatusOptions): Promise<Check> {
+  const name = 'other-dhcp-servers'
+  const limit = now().getTime() - HEARD_HOURS * 3_600_000
+  const servers = (await listOtherDhcpServers(db))
+    .filter(({ lastHeardAt }) => lastHeardAt.getTime() >= limit)
+    .map(({ address }) => address)
+  const list = servers.join(', ')
+  switch (config.dhcp.mode) {
+    case 'off':
+      return well(name, 'With DHCP off nobody listens for other DHCP servers')
+    case 'server':
+      return servers.length === 0
+        ? well(name, 'No other DHCP server was heard')
+        : ill(
+            name,
+            `Another DHCP server was heard (${list}); two of them give out each other's addresses`,
+          )
+    case 'proxy':
+      return servers.length > 0
+        ? well(name, `Addresses come from ${list}`)
+        : ill(
+            name,
+            'No DHCP server was heard that gives out addresses, without which no machine boots; start one, or set STAMPEDE_DHCP=server',
+          )
+  }
+}
