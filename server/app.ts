@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { findAgentFile } from './agent-files.ts'
+import { accountRoutes } from './api/account-routes.ts'
 import { agentRoutes } from './api/agent-routes.ts'
+import { installAudit } from './api/audit.ts'
 import { bootRoutes } from './api/boot-routes.ts'
 import { bootyEnds } from './api/booty-ends.ts'
 import { reportBootyProgress } from './api/booty-progress.ts'
@@ -20,9 +22,14 @@ import { machineBulkRoutes } from './api/machine-bulk-routes.ts'
 import { machineRoutes } from './api/machine-routes.ts'
 import { machineScriptRoutes } from './api/machine-script-routes.ts'
 import { networkRoutes } from './api/network-routes.ts'
+import { planRoutes } from './api/plan-routes.ts'
+import { openUploads } from './api/open-uploads.ts'
 import { runRoutes } from './api/run-routes.ts'
+import { uploadRoutes } from './api/upload-routes.ts'
+import { runStartRoutes } from './api/run-start-routes.ts'
 import { systemRoutes } from './api/system-routes.ts'
 import { webRoutes } from './api/web-routes.ts'
+import { webhookRoutes } from './api/webhook-routes.ts'
 import type { BootFiles } from './boot-files.ts'
 import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
@@ -34,10 +41,12 @@ import { listen } from './http-listen.ts'
 import { createMetrics } from './metrics.ts'
 import { readNetworkStatus } from './network-status.ts'
 import { openNetwork } from './network.ts'
+import { openPeople } from './people.ts'
 import { createProof } from './proof.ts'
 import { openSessionCache } from './session-cache.ts'
 import { readSystemStatus } from './system-status.ts'
 import { openTicker } from './ticker.ts'
+import { openWebhookSender } from './webhooks.ts'
 
 /** What `npm run web:build` makes. */
 const WEB_FOLDER = join(import.meta.dirname, '../web/dist')
@@ -77,8 +86,11 @@ export async function openApp(
   const metrics = createMetrics(db)
   const feed = opened.use(await openEventFeed(database))
   const library = opened.use(await openImageService({ config, database, log, now }))
+  const uploads = opened.use(openUploads({ library, log, now }))
   const sessions = opened.use(await openSessionCache(database))
+  const people = opened.use(await openPeople({ database, now }))
   const ticker = opened.use(openTicker({ database, log, now }))
+  const webhooks = opened.use(await openWebhookSender({ database, log, now }))
 
   // Known for good when the port is open, which comes last.
   let url = config.serverUrl(config.http.port)
@@ -90,18 +102,25 @@ export async function openApp(
       log,
       adminToken: adminToken.token,
       findSession: (hash) => sessions.find(hash),
-      findPerson: async () => undefined,
+      findPerson: (via, hash) => people.find(via, hash),
     }),
   )
   installIdempotency(http, { db, now })
+  installAudit(http, { database, now })
   await installDocs(http)
   await http.register(healthRoutes({ db, metrics: metrics.registry }))
+  const accounts = { database, adminToken: adminToken.token, forgetPeople: people.forget, now }
+  await http.register(accountRoutes(accounts), { prefix: '/api' })
   await http.register(machineRoutes({ db }), { prefix: '/api' })
   await http.register(machineBulkRoutes({ db }), { prefix: '/api' })
+  await http.register(planRoutes({ database, now }), { prefix: '/api' })
+  await http.register(runStartRoutes({ database, now }), { prefix: '/api' })
   await http.register(runRoutes({ database, now }), { prefix: '/api' })
   await http.register(leaseRoutes({ db }), { prefix: '/api' })
   await http.register(eventRoutes({ feed, stopping }), { prefix: '/api' })
-  await http.register(imageRoutes({ database, library }), { prefix: '/api' })
+  await http.register(webhookRoutes({ db, now, sender: webhooks }), { prefix: '/api' })
+  await http.register(imageRoutes({ database, library, uploads }), { prefix: '/api' })
+  await http.register(uploadRoutes({ uploads }), { prefix: '/api' })
   await http.register(chunkRoutes({ database, library }))
   await http.register(exportRoutes({ database, library }))
   const isProven = createProof({ ...config, db, log, now })
@@ -157,7 +176,10 @@ export async function openApp(
     database,
     bootFileNames: [...((await bootFiles?.names()) ?? [])].toSorted(),
     tftp: network.tftp,
-    tick: () => ticker.tick(),
+    async tick() {
+      await ticker.tick()
+      await webhooks.settle()
+    },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

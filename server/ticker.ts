@@ -3,7 +3,9 @@ import type { FastifyBaseLogger } from 'fastify'
 import { pruneEvents } from './db/events.ts'
 import { pruneIdempotencyKeys } from './db/idempotency.ts'
 import { pruneMachines } from './db/machines.ts'
+import { prunePlans } from './db/plans.ts'
 import { pruneTokens } from './db/tokens.ts'
+import { pruneDeliveries } from './db/webhook-deliveries.ts'
 import type { OpenedDatabase } from './db/database.ts'
 import { tickRuns } from './runs/moves.ts'
 
@@ -35,7 +37,9 @@ export function openTicker({ database, log, now }: TickerOptions): Ticker {
     await pruneTokens(db, now())
     await pruneEvents(db)
     await pruneIdempotencyKeys(db, now())
+    await pruneDeliveries(db, now())
     await pruneMachines(db, now())
+    await prunePlans(db, now())
   }
 
   async function tickOn(): Promise<void> {

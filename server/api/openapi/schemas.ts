@@ -46,6 +46,13 @@ import {
 } from '#protocol/run.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
 import { CheckSchema, SystemStatusSchema } from '#protocol/system-status.ts'
+import {
+  CreatedWebhookSchema,
+  WebhookDeliverySchema,
+  WebhookPatchSchema,
+  WebhookRequestSchema,
+  WebhookSchema,
+} from '#protocol/webhook.ts'
 
 /** Schemas that generated clients get as types of their own. */
 export const NAMED_SCHEMAS: Record<string, object> = {
@@ -89,5 +96,10 @@ export const NAMED_SCHEMAS: Record<string, object> = {
   ApiToken: ApiTokenSchema,
   Session: SessionSchema,
   AuditEntry: AuditEntrySchema,
+  Webhook: WebhookSchema,
+  CreatedWebhook: CreatedWebhookSchema,
+  WebhookRequest: WebhookRequestSchema,
+  WebhookPatch: WebhookPatchSchema,
+  WebhookDelivery: WebhookDeliverySchema,
   AgentRun: AgentRunSchema,
 }
