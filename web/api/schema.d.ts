@@ -12,44 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /** Whether the server and its database answer */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @enum {string} */
-                            status: "ok";
-                        };
-                    };
-                };
-                /** @description Default Response */
-                503: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["getHealthz"];
         put?: never;
         post?: never;
         delete?: never;
@@ -66,24 +29,150 @@ export interface paths {
             cookie?: never;
         };
         /** Figures for Prometheus */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
+        get: operations["getMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/setup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        /** Whether there is no user yet */
+        get: operations["getSetup"];
+        put?: never;
+        /** Make the first user, an admin, and sign in as it */
+        post: operations["createSetup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who the caller is */
+        get: operations["getSession"];
+        put?: never;
+        /** Sign in: a cookie for a browser, and the token that its changes must carry */
+        post: operations["sendSession"];
+        /** Sign out */
+        delete: operations["deleteSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change one's own password, which ends all other sessions */
+        put: operations["putSessionPassword"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List users by name */
+        get: operations["listUsers"];
+        put?: never;
+        /** Make a user */
+        post: operations["createUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a user */
+        get: operations["getUser"];
+        put?: never;
+        post?: never;
+        /** Delete a user with their sessions and tokens */
+        delete: operations["deleteUser"];
+        options?: never;
+        head?: never;
+        /** Change a role or password, or disable a user; each ends their sessions */
+        patch: operations["updateUser"];
+        trace?: never;
+    };
+    "/api/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List one's own API tokens, an admin all, newest first */
+        get: operations["listTokens"];
+        put?: never;
+        /** Make an API token that may do no more than its maker; shown this once */
+        post: operations["createToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke an API token */
+        delete: operations["deleteToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List who changed what, newest first; refused attempts too */
+        get: operations["listAudit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -99,147 +188,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List machines in the order of their MACs */
-        get: {
-            parameters: {
-                query?: {
-                    limit?: number;
-                    after?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: {
-                                /** @example 52:54:00:12:34:56 */
-                                mac: string;
-                                macs: string[];
-                                name: string;
-                                /** @example rack3-node7 */
-                                hostname?: string;
-                                /** @example debian-13 */
-                                image?: string;
-                                locked: boolean;
-                                tags: string[];
-                                disk?: {
-                                    serial?: string;
-                                    wwn?: string;
-                                    path?: string;
-                                    model?: string;
-                                    minBytes?: number;
-                                    maxBytes?: number;
-                                    rotational?: boolean;
-                                    removable?: boolean;
-                                };
-                                network?: {
-                                    address: string;
-                                    gateway?: string;
-                                    nameservers?: string[];
-                                };
-                                inventory?: {
-                                    /** @example 2026-05-01T12:00:00.000Z */
-                                    at: string;
-                                    agentVersion: string;
-                                    /** @enum {unknown} */
-                                    firmware: "bios" | "uefi";
-                                    secureBoot?: boolean;
-                                    architecture: string;
-                                    kernel?: string;
-                                    smbios: {
-                                        uuid?: string;
-                                        manufacturer?: string;
-                                        product?: string;
-                                        serial?: string;
-                                        boardSerial?: string;
-                                        assetTag?: string;
-                                        biosVendor?: string;
-                                        biosVersion?: string;
-                                        biosDate?: string;
-                                    };
-                                    cpu: {
-                                        model?: string;
-                                        sockets: number;
-                                        cores: number;
-                                        threads: number;
-                                    };
-                                    memoryBytes: number;
-                                    disks: {
-                                        path: string;
-                                        model?: string;
-                                        vendor?: string;
-                                        serial?: string;
-                                        wwn?: string;
-                                        sizeBytes: number;
-                                        sectorBytes: number;
-                                        physicalSectorBytes?: number;
-                                        rotational: boolean;
-                                        removable: boolean;
-                                        readOnly: boolean;
-                                        transport?: string;
-                                        busy?: string;
-                                        partitionTable: {
-                                            /** @enum {unknown} */
-                                            type: "gpt" | "mbr" | "none";
-                                            uuid?: string;
-                                        };
-                                        partitions: {
-                                            number: number;
-                                            path: string;
-                                            startBytes: number;
-                                            sizeBytes: number;
-                                            type?: string;
-                                            uuid?: string;
-                                            name?: string;
-                                            fileSystem?: {
-                                                type: string;
-                                                uuid?: string;
-                                                label?: string;
-                                            };
-                                        }[];
-                                        fileSystem?: {
-                                            type: string;
-                                            uuid?: string;
-                                            label?: string;
-                                        };
-                                        fingerprint: string;
-                                    }[];
-                                    nics: {
-                                        name: string;
-                                        mac: string;
-                                        link: boolean;
-                                        speedMbps?: number;
-                                        driver?: string;
-                                        addresses: string[];
-                                    }[];
-                                    tpm?: {
-                                        version?: string;
-                                    };
-                                };
-                                /** @enum {unknown} */
-                                state: "discovered" | "ready" | "queued" | "booting" | "running" | "deployed" | "failed";
-                                lastSeenAt: string | null;
-                            }[];
-                            next: string | null;
-                        };
-                    };
-                };
-            };
-        };
+        /** Find machines; without a sort in the order of their MACs */
+        get: operations["listMachines"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /** Make the same change to many machines */
+        patch: operations["updateMachines"];
         trace?: never;
     };
     "/api/machines/{mac}": {
@@ -250,574 +207,67 @@ export interface paths {
             cookie?: never;
         };
         /** Read a machine */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example 52:54:00:12:34:56 */
-                    mac: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @example 52:54:00:12:34:56 */
-                            mac: string;
-                            macs: string[];
-                            name: string;
-                            /** @example rack3-node7 */
-                            hostname?: string;
-                            /** @example debian-13 */
-                            image?: string;
-                            locked: boolean;
-                            tags: string[];
-                            disk?: {
-                                serial?: string;
-                                wwn?: string;
-                                path?: string;
-                                model?: string;
-                                minBytes?: number;
-                                maxBytes?: number;
-                                rotational?: boolean;
-                                removable?: boolean;
-                            };
-                            network?: {
-                                address: string;
-                                gateway?: string;
-                                nameservers?: string[];
-                            };
-                            inventory?: {
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                at: string;
-                                agentVersion: string;
-                                /** @enum {unknown} */
-                                firmware: "bios" | "uefi";
-                                secureBoot?: boolean;
-                                architecture: string;
-                                kernel?: string;
-                                smbios: {
-                                    uuid?: string;
-                                    manufacturer?: string;
-                                    product?: string;
-                                    serial?: string;
-                                    boardSerial?: string;
-                                    assetTag?: string;
-                                    biosVendor?: string;
-                                    biosVersion?: string;
-                                    biosDate?: string;
-                                };
-                                cpu: {
-                                    model?: string;
-                                    sockets: number;
-                                    cores: number;
-                                    threads: number;
-                                };
-                                memoryBytes: number;
-                                disks: {
-                                    path: string;
-                                    model?: string;
-                                    vendor?: string;
-                                    serial?: string;
-                                    wwn?: string;
-                                    sizeBytes: number;
-                                    sectorBytes: number;
-                                    physicalSectorBytes?: number;
-                                    rotational: boolean;
-                                    removable: boolean;
-                                    readOnly: boolean;
-                                    transport?: string;
-                                    busy?: string;
-                                    partitionTable: {
-                                        /** @enum {unknown} */
-                                        type: "gpt" | "mbr" | "none";
-                                        uuid?: string;
-                                    };
-                                    partitions: {
-                                        number: number;
-                                        path: string;
-                                        startBytes: number;
-                                        sizeBytes: number;
-                                        type?: string;
-                                        uuid?: string;
-                                        name?: string;
-                                        fileSystem?: {
-                                            type: string;
-                                            uuid?: string;
-                                            label?: string;
-                                        };
-                                    }[];
-                                    fileSystem?: {
-                                        type: string;
-                                        uuid?: string;
-                                        label?: string;
-                                    };
-                                    fingerprint: string;
-                                }[];
-                                nics: {
-                                    name: string;
-                                    mac: string;
-                                    link: boolean;
-                                    speedMbps?: number;
-                                    driver?: string;
-                                    addresses: string[];
-                                }[];
-                                tpm?: {
-                                    version?: string;
-                                };
-                            };
-                            /** @enum {unknown} */
-                            state: "discovered" | "ready" | "queued" | "booting" | "running" | "deployed" | "failed";
-                            lastSeenAt: string | null;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["getMachine"];
         /** Enter a machine, or replace all of an operator's fields */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example 52:54:00:12:34:56 */
-                    mac: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @example 52:54:00:12:34:56 */
-                        mac?: string;
-                        macs?: unknown;
-                        inventory?: unknown;
-                        state?: unknown;
-                        lastSeenAt?: unknown;
-                        name?: string;
-                        /** @example rack3-node7 */
-                        hostname?: string;
-                        /** @example debian-13 */
-                        image?: string;
-                        locked?: boolean;
-                        tags?: string[];
-                        disk?: {
-                            serial?: string;
-                            wwn?: string;
-                            path?: string;
-                            model?: string;
-                            minBytes?: number;
-                            maxBytes?: number;
-                            rotational?: boolean;
-                            removable?: boolean;
-                        };
-                        network?: {
-                            address: string;
-                            gateway?: string;
-                            nameservers?: string[];
-                        };
-                    };
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @example 52:54:00:12:34:56 */
-                            mac: string;
-                            macs: string[];
-                            name: string;
-                            /** @example rack3-node7 */
-                            hostname?: string;
-                            /** @example debian-13 */
-                            image?: string;
-                            locked: boolean;
-                            tags: string[];
-                            disk?: {
-                                serial?: string;
-                                wwn?: string;
-                                path?: string;
-                                model?: string;
-                                minBytes?: number;
-                                maxBytes?: number;
-                                rotational?: boolean;
-                                removable?: boolean;
-                            };
-                            network?: {
-                                address: string;
-                                gateway?: string;
-                                nameservers?: string[];
-                            };
-                            inventory?: {
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                at: string;
-                                agentVersion: string;
-                                /** @enum {unknown} */
-                                firmware: "bios" | "uefi";
-                                secureBoot?: boolean;
-                                architecture: string;
-                                kernel?: string;
-                                smbios: {
-                                    uuid?: string;
-                                    manufacturer?: string;
-                                    product?: string;
-                                    serial?: string;
-                                    boardSerial?: string;
-                                    assetTag?: string;
-                                    biosVendor?: string;
-                                    biosVersion?: string;
-                                    biosDate?: string;
-                                };
-                                cpu: {
-                                    model?: string;
-                                    sockets: number;
-                                    cores: number;
-                                    threads: number;
-                                };
-                                memoryBytes: number;
-                                disks: {
-                                    path: string;
-                                    model?: string;
-                                    vendor?: string;
-                                    serial?: string;
-                                    wwn?: string;
-                                    sizeBytes: number;
-                                    sectorBytes: number;
-                                    physicalSectorBytes?: number;
-                                    rotational: boolean;
-                                    removable: boolean;
-                                    readOnly: boolean;
-                                    transport?: string;
-                                    busy?: string;
-                                    partitionTable: {
-                                        /** @enum {unknown} */
-                                        type: "gpt" | "mbr" | "none";
-                                        uuid?: string;
-                                    };
-                                    partitions: {
-                                        number: number;
-                                        path: string;
-                                        startBytes: number;
-                                        sizeBytes: number;
-                                        type?: string;
-                                        uuid?: string;
-                                        name?: string;
-                                        fileSystem?: {
-                                            type: string;
-                                            uuid?: string;
-                                            label?: string;
-                                        };
-                                    }[];
-                                    fileSystem?: {
-                                        type: string;
-                                        uuid?: string;
-                                        label?: string;
-                                    };
-                                    fingerprint: string;
-                                }[];
-                                nics: {
-                                    name: string;
-                                    mac: string;
-                                    link: boolean;
-                                    speedMbps?: number;
-                                    driver?: string;
-                                    addresses: string[];
-                                }[];
-                                tpm?: {
-                                    version?: string;
-                                };
-                            };
-                            /** @enum {unknown} */
-                            state: "discovered" | "ready" | "queued" | "booting" | "running" | "deployed" | "failed";
-                            lastSeenAt: string | null;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                422: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        put: operations["putMachine"];
         post?: never;
         /** Forget a machine and its runs */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example 52:54:00:12:34:56 */
-                    mac: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                409: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        delete: operations["deleteMachine"];
         options?: never;
         head?: never;
         /** Change some of an operator's fields; null removes one */
-        patch: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example 52:54:00:12:34:56 */
-                    mac: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        name?: string;
-                        locked?: boolean;
-                        tags?: string[];
-                        hostname?: string | null;
-                        image?: string | null;
-                        disk?: {
-                            serial?: string;
-                            wwn?: string;
-                            path?: string;
-                            model?: string;
-                            minBytes?: number;
-                            maxBytes?: number;
-                            rotational?: boolean;
-                            removable?: boolean;
-                        } | null;
-                        network?: {
-                            address: string;
-                            gateway?: string;
-                            nameservers?: string[];
-                        } | null;
-                    };
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @example 52:54:00:12:34:56 */
-                            mac: string;
-                            macs: string[];
-                            name: string;
-                            /** @example rack3-node7 */
-                            hostname?: string;
-                            /** @example debian-13 */
-                            image?: string;
-                            locked: boolean;
-                            tags: string[];
-                            disk?: {
-                                serial?: string;
-                                wwn?: string;
-                                path?: string;
-                                model?: string;
-                                minBytes?: number;
-                                maxBytes?: number;
-                                rotational?: boolean;
-                                removable?: boolean;
-                            };
-                            network?: {
-                                address: string;
-                                gateway?: string;
-                                nameservers?: string[];
-                            };
-                            inventory?: {
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                at: string;
-                                agentVersion: string;
-                                /** @enum {unknown} */
-                                firmware: "bios" | "uefi";
-                                secureBoot?: boolean;
-                                architecture: string;
-                                kernel?: string;
-                                smbios: {
-                                    uuid?: string;
-                                    manufacturer?: string;
-                                    product?: string;
-                                    serial?: string;
-                                    boardSerial?: string;
-                                    assetTag?: string;
-                                    biosVendor?: string;
-                                    biosVersion?: string;
-                                    biosDate?: string;
-                                };
-                                cpu: {
-                                    model?: string;
-                                    sockets: number;
-                                    cores: number;
-                                    threads: number;
-                                };
-                                memoryBytes: number;
-                                disks: {
-                                    path: string;
-                                    model?: string;
-                                    vendor?: string;
-                                    serial?: string;
-                                    wwn?: string;
-                                    sizeBytes: number;
-                                    sectorBytes: number;
-                                    physicalSectorBytes?: number;
-                                    rotational: boolean;
-                                    removable: boolean;
-                                    readOnly: boolean;
-                                    transport?: string;
-                                    busy?: string;
-                                    partitionTable: {
-                                        /** @enum {unknown} */
-                                        type: "gpt" | "mbr" | "none";
-                                        uuid?: string;
-                                    };
-                                    partitions: {
-                                        number: number;
-                                        path: string;
-                                        startBytes: number;
-                                        sizeBytes: number;
-                                        type?: string;
-                                        uuid?: string;
-                                        name?: string;
-                                        fileSystem?: {
-                                            type: string;
-                                            uuid?: string;
-                                            label?: string;
-                                        };
-                                    }[];
-                                    fileSystem?: {
-                                        type: string;
-                                        uuid?: string;
-                                        label?: string;
-                                    };
-                                    fingerprint: string;
-                                }[];
-                                nics: {
-                                    name: string;
-                                    mac: string;
-                                    link: boolean;
-                                    speedMbps?: number;
-                                    driver?: string;
-                                    addresses: string[];
-                                }[];
-                                tpm?: {
-                                    version?: string;
-                                };
-                            };
-                            /** @enum {unknown} */
-                            state: "discovered" | "ready" | "queued" | "booting" | "running" | "deployed" | "failed";
-                            lastSeenAt: string | null;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                422: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
+        patch: operations["updateMachine"];
+        trace?: never;
+    };
+    "/api/machines/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        get?: never;
+        put?: never;
+        /** Forget many machines and their runs */
+        post: operations["deleteMachines"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what a run would do to each machine, and start nothing */
+        post: operations["createPlan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/plans/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a plan as it was made */
+        get: operations["listPlan"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/runs": {
@@ -828,286 +278,10 @@ export interface paths {
             cookie?: never;
         };
         /** List runs, newest first */
-        get: {
-            parameters: {
-                query?: {
-                    /** @example 52:54:00:12:34:56 */
-                    mac?: string;
-                    state?: "queued" | "booting" | "running" | "succeeded" | "failed" | "cancelled" | "timed-out";
-                    limit?: number;
-                    after?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: {
-                                id: string;
-                                /** @example 52:54:00:12:34:56 */
-                                mac: string;
-                                /** @enum {unknown} */
-                                workflow: "deploy" | "capture" | "wipe" | "inventory";
-                                /** @enum {unknown} */
-                                state: "queued" | "booting" | "running" | "succeeded" | "failed" | "cancelled" | "timed-out";
-                                attempts: number;
-                                image: string | null;
-                                imageDigest: string | null;
-                                plan: string | null;
-                                options: {
-                                    disk?: {
-                                        serial?: string;
-                                        wwn?: string;
-                                        path?: string;
-                                        model?: string;
-                                        minBytes?: number;
-                                        maxBytes?: number;
-                                        rotational?: boolean;
-                                        removable?: boolean;
-                                    };
-                                    grow: boolean;
-                                    /** @example rack3-node7 */
-                                    hostname?: string;
-                                    network?: {
-                                        address: string;
-                                        gateway?: string;
-                                        nameservers?: string[];
-                                    };
-                                    /** @enum {unknown} */
-                                    after: "reboot" | "poweroff";
-                                    zeroUnused: boolean;
-                                    /** @enum {unknown} */
-                                    identity: "reset" | "keep";
-                                    force: boolean;
-                                };
-                                steps: {
-                                    name: string;
-                                    /** @enum {unknown} */
-                                    state: "pending" | "running" | "succeeded" | "failed" | "skipped";
-                                    bytesDone: number;
-                                    bytesTotal: number;
-                                    bytesPerSecond: number;
-                                    message?: string;
-                                    error?: string;
-                                    /** @example 2026-05-01T12:00:00.000Z */
-                                    startedAt?: string;
-                                    /** @example 2026-05-01T12:00:00.000Z */
-                                    finishedAt?: string;
-                                }[];
-                                claimedBy: ("agent" | "booty") | null;
-                                cancelRequested: boolean;
-                                error: string | null;
-                                receipt: {
-                                    imageName?: string;
-                                    imageDigest?: string;
-                                    disk?: {
-                                        path: string;
-                                        serial?: string;
-                                        wwn?: string;
-                                        model?: string;
-                                        sizeBytes: number;
-                                    };
-                                    delivered?: boolean;
-                                    imageVerified: boolean;
-                                    bytesRead?: number;
-                                    bytesSent?: number;
-                                    bytesWritten?: number;
-                                    bytesVerified?: number;
-                                    bytesUnused?: number;
-                                    warnings: string[];
-                                    /** @example 2026-05-01T12:00:00.000Z */
-                                    startedAt: string;
-                                    /** @example 2026-05-01T12:00:00.000Z */
-                                    finishedAt: string;
-                                } | null;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                createdAt: string;
-                                startedAt: string | null;
-                                finishedAt: string | null;
-                            }[];
-                            next: string | null;
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["listRuns"];
         put?: never;
-        /** Start a workflow on a machine at its next boot */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @example 52:54:00:12:34:56 */
-                        mac: string;
-                        /** @enum {unknown} */
-                        workflow: "deploy" | "capture" | "wipe" | "inventory";
-                        /** @example debian-13 */
-                        image?: string;
-                        disk?: {
-                            serial?: string;
-                            wwn?: string;
-                            path?: string;
-                            model?: string;
-                            minBytes?: number;
-                            maxBytes?: number;
-                            rotational?: boolean;
-                            removable?: boolean;
-                        };
-                        grow?: boolean;
-                        /** @example rack3-node7 */
-                        hostname?: string;
-                        network?: {
-                            address: string;
-                            gateway?: string;
-                            nameservers?: string[];
-                        };
-                        /** @enum {unknown} */
-                        after?: "reboot" | "poweroff";
-                        zeroUnused?: boolean;
-                        /** @enum {unknown} */
-                        identity?: "reset" | "keep";
-                        force?: boolean;
-                    };
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            id: string;
-                            /** @example 52:54:00:12:34:56 */
-                            mac: string;
-                            /** @enum {unknown} */
-                            workflow: "deploy" | "capture" | "wipe" | "inventory";
-                            /** @enum {unknown} */
-                            state: "queued" | "booting" | "running" | "succeeded" | "failed" | "cancelled" | "timed-out";
-                            attempts: number;
-                            image: string | null;
-                            imageDigest: string | null;
-                            plan: string | null;
-                            options: {
-                                disk?: {
-                                    serial?: string;
-                                    wwn?: string;
-                                    path?: string;
-                                    model?: string;
-                                    minBytes?: number;
-                                    maxBytes?: number;
-                                    rotational?: boolean;
-                                    removable?: boolean;
-                                };
-                                grow: boolean;
-                                /** @example rack3-node7 */
-                                hostname?: string;
-                                network?: {
-                                    address: string;
-                                    gateway?: string;
-                                    nameservers?: string[];
-                                };
-                                /** @enum {unknown} */
-                                after: "reboot" | "poweroff";
-                                zeroUnused: boolean;
-                                /** @enum {unknown} */
-                                identity: "reset" | "keep";
-                                force: boolean;
-                            };
-                            steps: {
-                                name: string;
-                                /** @enum {unknown} */
-                                state: "pending" | "running" | "succeeded" | "failed" | "skipped";
-                                bytesDone: number;
-                                bytesTotal: number;
-                                bytesPerSecond: number;
-                                message?: string;
-                                error?: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt?: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt?: string;
-                            }[];
-                            claimedBy: ("agent" | "booty") | null;
-                            cancelRequested: boolean;
-                            error: string | null;
-                            receipt: {
-                                imageName?: string;
-                                imageDigest?: string;
-                                disk?: {
-                                    path: string;
-                                    serial?: string;
-                                    wwn?: string;
-                                    model?: string;
-                                    sizeBytes: number;
-                                };
-                                delivered?: boolean;
-                                imageVerified: boolean;
-                                bytesRead?: number;
-                                bytesSent?: number;
-                                bytesWritten?: number;
-                                bytesVerified?: number;
-                                bytesUnused?: number;
-                                warnings: string[];
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt: string;
-                            } | null;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            createdAt: string;
-                            startedAt: string | null;
-                            finishedAt: string | null;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                409: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                422: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        /** Start a workflow at the next boot of a machine, or what a plan says */
+        post: operations["createRun"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1122,131 +296,24 @@ export interface paths {
             cookie?: never;
         };
         /** Read a run with the end of its agent's log */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            id: string;
-                            /** @example 52:54:00:12:34:56 */
-                            mac: string;
-                            /** @enum {unknown} */
-                            workflow: "deploy" | "capture" | "wipe" | "inventory";
-                            /** @enum {unknown} */
-                            state: "queued" | "booting" | "running" | "succeeded" | "failed" | "cancelled" | "timed-out";
-                            attempts: number;
-                            image: string | null;
-                            imageDigest: string | null;
-                            plan: string | null;
-                            options: {
-                                disk?: {
-                                    serial?: string;
-                                    wwn?: string;
-                                    path?: string;
-                                    model?: string;
-                                    minBytes?: number;
-                                    maxBytes?: number;
-                                    rotational?: boolean;
-                                    removable?: boolean;
-                                };
-                                grow: boolean;
-                                /** @example rack3-node7 */
-                                hostname?: string;
-                                network?: {
-                                    address: string;
-                                    gateway?: string;
-                                    nameservers?: string[];
-                                };
-                                /** @enum {unknown} */
-                                after: "reboot" | "poweroff";
-                                zeroUnused: boolean;
-                                /** @enum {unknown} */
-                                identity: "reset" | "keep";
-                                force: boolean;
-                            };
-                            steps: {
-                                name: string;
-                                /** @enum {unknown} */
-                                state: "pending" | "running" | "succeeded" | "failed" | "skipped";
-                                bytesDone: number;
-                                bytesTotal: number;
-                                bytesPerSecond: number;
-                                message?: string;
-                                error?: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt?: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt?: string;
-                            }[];
-                            claimedBy: ("agent" | "booty") | null;
-                            cancelRequested: boolean;
-                            error: string | null;
-                            receipt: {
-                                imageName?: string;
-                                imageDigest?: string;
-                                disk?: {
-                                    path: string;
-                                    serial?: string;
-                                    wwn?: string;
-                                    model?: string;
-                                    sizeBytes: number;
-                                };
-                                delivered?: boolean;
-                                imageVerified: boolean;
-                                bytesRead?: number;
-                                bytesSent?: number;
-                                bytesWritten?: number;
-                                bytesVerified?: number;
-                                bytesUnused?: number;
-                                warnings: string[];
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt: string;
-                            } | null;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            createdAt: string;
-                            startedAt: string | null;
-                            finishedAt: string | null;
-                            log: {
-                                offset: number;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                at: string;
-                                text: string;
-                            }[];
-                        };
-                    };
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
+        get: operations["getRun"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        /** Read an agent's log, oldest line first */
+        get: operations["listRunLog"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1265,140 +332,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Cancel a run: at once if queued, else at its agent's next report */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            id: string;
-                            /** @example 52:54:00:12:34:56 */
-                            mac: string;
-                            /** @enum {unknown} */
-                            workflow: "deploy" | "capture" | "wipe" | "inventory";
-                            /** @enum {unknown} */
-                            state: "queued" | "booting" | "running" | "succeeded" | "failed" | "cancelled" | "timed-out";
-                            attempts: number;
-                            image: string | null;
-                            imageDigest: string | null;
-                            plan: string | null;
-                            options: {
-                                disk?: {
-                                    serial?: string;
-                                    wwn?: string;
-                                    path?: string;
-                                    model?: string;
-                                    minBytes?: number;
-                                    maxBytes?: number;
-                                    rotational?: boolean;
-                                    removable?: boolean;
-                                };
-                                grow: boolean;
-                                /** @example rack3-node7 */
-                                hostname?: string;
-                                network?: {
-                                    address: string;
-                                    gateway?: string;
-                                    nameservers?: string[];
-                                };
-                                /** @enum {unknown} */
-                                after: "reboot" | "poweroff";
-                                zeroUnused: boolean;
-                                /** @enum {unknown} */
-                                identity: "reset" | "keep";
-                                force: boolean;
-                            };
-                            steps: {
-                                name: string;
-                                /** @enum {unknown} */
-                                state: "pending" | "running" | "succeeded" | "failed" | "skipped";
-                                bytesDone: number;
-                                bytesTotal: number;
-                                bytesPerSecond: number;
-                                message?: string;
-                                error?: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt?: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt?: string;
-                            }[];
-                            claimedBy: ("agent" | "booty") | null;
-                            cancelRequested: boolean;
-                            error: string | null;
-                            receipt: {
-                                imageName?: string;
-                                imageDigest?: string;
-                                disk?: {
-                                    path: string;
-                                    serial?: string;
-                                    wwn?: string;
-                                    model?: string;
-                                    sizeBytes: number;
-                                };
-                                delivered?: boolean;
-                                imageVerified: boolean;
-                                bytesRead?: number;
-                                bytesSent?: number;
-                                bytesWritten?: number;
-                                bytesVerified?: number;
-                                bytesUnused?: number;
-                                warnings: string[];
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt: string;
-                            } | null;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            createdAt: string;
-                            startedAt: string | null;
-                            finishedAt: string | null;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                409: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        post: operations["cancelRun"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1413,42 +347,7 @@ export interface paths {
             cookie?: never;
         };
         /** List DHCP leases in the order of their addresses */
-        get: {
-            parameters: {
-                query?: {
-                    limit?: number;
-                    after?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: {
-                                /** @example 52:54:00:12:34:56 */
-                                mac: string;
-                                /** @example 192.0.2.20 */
-                                address: string;
-                                /** @enum {unknown} */
-                                state: "offered" | "bound" | "released" | "declined";
-                                hostname?: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                expiresAt: string;
-                            }[];
-                            next: string | null;
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["listLeases"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1465,36 +364,7 @@ export interface paths {
             cookie?: never;
         };
         /** List addresses that only one machine gets */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: {
-                                /** @example 52:54:00:12:34:56 */
-                                mac: string;
-                                /** @example 192.0.2.20 */
-                                address: string;
-                                /** @example rack3-node7 */
-                                hostname?: string;
-                            }[];
-                            next: string | null;
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["listReservations"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1511,144 +381,12 @@ export interface paths {
             cookie?: never;
         };
         /** Read the reservation of a network card */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example 52:54:00:12:34:56 */
-                    mac: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @example 52:54:00:12:34:56 */
-                            mac: string;
-                            /** @example 192.0.2.20 */
-                            address: string;
-                            /** @example rack3-node7 */
-                            hostname?: string;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["getReservation"];
         /** Reserve an address for a network card */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example 52:54:00:12:34:56 */
-                    mac: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @example 192.0.2.20 */
-                        address: string;
-                        /** @example rack3-node7 */
-                        hostname?: string;
-                    };
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @example 52:54:00:12:34:56 */
-                            mac: string;
-                            /** @example 192.0.2.20 */
-                            address: string;
-                            /** @example rack3-node7 */
-                            hostname?: string;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                409: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        put: operations["putReservation"];
         post?: never;
         /** Give up a reservation */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example 52:54:00:12:34:56 */
-                    mac: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        delete: operations["deleteReservation"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1665,28 +403,100 @@ export interface paths {
          * What happens, as server-sent events; Last-Event-ID goes on where one left off
          * @description Events machine, run, image, lease and notice carry an id and the whole resource. Event progress carries no id and is never stored.
          */
-        get: {
-            parameters: {
-                query?: never;
-                header?: {
-                    "last-event-id"?: string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        get: operations["getEvents"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List webhooks, oldest first */
+        get: operations["listWebhooks"];
+        put?: never;
+        /**
+         * Have events posted to an address; the answer alone has the key that signs
+         * @description Signed as Standard Webhooks: `webhook-signature` is `v1,` and the HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` in base64; the key is what follows `whsec_`, decoded. A receiver has 10 seconds to answer 2xx; else it is tried again, less and less often, for about a day. The server posts to whatever address it can reach, its own network included, so only admins may choose one; redirects are not followed.
+         */
+        post: operations["createWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a webhook */
+        get: operations["getWebhook"];
+        put?: never;
+        post?: never;
+        /** Delete a webhook with its deliveries */
+        delete: operations["deleteWebhook"];
+        options?: never;
+        head?: never;
+        /** Change a webhook */
+        patch: operations["updateWebhook"];
+        trace?: never;
+    };
+    "/api/webhooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a ping now, once, and tell what came of it */
+        post: operations["testWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List deliveries of the last week, newest first */
+        get: operations["listWebhookDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{id}/deliveries/{delivery}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a delivery once more, with all its attempts */
+        post: operations["retryWebhookDelivery"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1701,341 +511,17 @@ export interface paths {
             cookie?: never;
         };
         /** Read an image */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example debian-13 */
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @example debian-13 */
-                            name: string;
-                            digest: string;
-                            sizeBytes: number;
-                            sectorBytes: number;
-                            storedBytes: number;
-                            contentBytes: number;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            createdAt: string;
-                            info: {
-                                /** @enum {unknown} */
-                                partitionTable?: "gpt" | "mbr" | "none";
-                                partitions?: {
-                                    number: number;
-                                    startBytes: number;
-                                    sizeBytes: number;
-                                    type: string;
-                                    uuid?: string;
-                                    name?: string;
-                                    fileSystem?: string;
-                                    label?: string;
-                                }[];
-                                bootModes?: ("bios" | "uefi")[];
-                                architecture?: string;
-                                operatingSystem?: string;
-                                source?: string;
-                                rootVolume?: string;
-                                rootPartition?: number;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["getImage"];
         /** Upload an image: raw, gzip, xz, zstd, bzip2 or qcow2, as the body or in a form */
-        put: {
-            parameters: {
-                query?: {
-                    sectorSize?: 512 | 4096;
-                };
-                header?: never;
-                path: {
-                    /** @example debian-13 */
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/octet-stream": string;
-                    "multipart/form-data": string;
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @example debian-13 */
-                            name: string;
-                            digest: string;
-                            sizeBytes: number;
-                            sectorBytes: number;
-                            storedBytes: number;
-                            contentBytes: number;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            createdAt: string;
-                            info: {
-                                /** @enum {unknown} */
-                                partitionTable?: "gpt" | "mbr" | "none";
-                                partitions?: {
-                                    number: number;
-                                    startBytes: number;
-                                    sizeBytes: number;
-                                    type: string;
-                                    uuid?: string;
-                                    name?: string;
-                                    fileSystem?: string;
-                                    label?: string;
-                                }[];
-                                bootModes?: ("bios" | "uefi")[];
-                                architecture?: string;
-                                operatingSystem?: string;
-                                source?: string;
-                                rootVolume?: string;
-                                rootPartition?: number;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                413: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                422: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                507: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        put: operations["putImage"];
         /** Upload an image: raw, gzip, xz, zstd, bzip2 or qcow2, as the body or in a form */
-        post: {
-            parameters: {
-                query?: {
-                    sectorSize?: 512 | 4096;
-                };
-                header?: never;
-                path: {
-                    /** @example debian-13 */
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/octet-stream": string;
-                    "multipart/form-data": string;
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @example debian-13 */
-                            name: string;
-                            digest: string;
-                            sizeBytes: number;
-                            sectorBytes: number;
-                            storedBytes: number;
-                            contentBytes: number;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            createdAt: string;
-                            info: {
-                                /** @enum {unknown} */
-                                partitionTable?: "gpt" | "mbr" | "none";
-                                partitions?: {
-                                    number: number;
-                                    startBytes: number;
-                                    sizeBytes: number;
-                                    type: string;
-                                    uuid?: string;
-                                    name?: string;
-                                    fileSystem?: string;
-                                    label?: string;
-                                }[];
-                                bootModes?: ("bios" | "uefi")[];
-                                architecture?: string;
-                                operatingSystem?: string;
-                                source?: string;
-                                rootVolume?: string;
-                                rootPartition?: number;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                413: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                422: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                507: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
-        /** Delete an image that no active run uses */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example debian-13 */
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                409: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        post: operations["uploadImage"];
+        /** Delete an image that no machine and no active run uses */
+        delete: operations["deleteImage"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Rename or describe an image; machines that it is assigned to follow its name */
+        patch: operations["updateImage"];
         trace?: never;
     };
     "/api/images/{name}/manifest": {
@@ -2047,94 +533,7 @@ export interface paths {
         };
         get?: never;
         /** Make an image of chunks that are in the store; 409 lists those that are not */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example debian-13 */
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/vnd.stampede.image.v1+json": string;
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @example debian-13 */
-                            name: string;
-                            digest: string;
-                            sizeBytes: number;
-                            sectorBytes: number;
-                            storedBytes: number;
-                            contentBytes: number;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            createdAt: string;
-                            info: {
-                                /** @enum {unknown} */
-                                partitionTable?: "gpt" | "mbr" | "none";
-                                partitions?: {
-                                    number: number;
-                                    startBytes: number;
-                                    sizeBytes: number;
-                                    type: string;
-                                    uuid?: string;
-                                    name?: string;
-                                    fileSystem?: string;
-                                    label?: string;
-                                }[];
-                                bootModes?: ("bios" | "uefi")[];
-                                architecture?: string;
-                                operatingSystem?: string;
-                                source?: string;
-                                rootVolume?: string;
-                                rootPartition?: number;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                409: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                            missing: string[];
-                        };
-                    };
-                };
-                /** @description Default Response */
-                422: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        put: operations["putImageManifest"];
         post?: never;
         delete?: never;
         options?: never;
@@ -2150,62 +549,7 @@ export interface paths {
             cookie?: never;
         };
         /** List images by name */
-        get: {
-            parameters: {
-                query?: {
-                    limit?: number;
-                    after?: string;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: {
-                                /** @example debian-13 */
-                                name: string;
-                                digest: string;
-                                sizeBytes: number;
-                                sectorBytes: number;
-                                storedBytes: number;
-                                contentBytes: number;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                createdAt: string;
-                                info: {
-                                    /** @enum {unknown} */
-                                    partitionTable?: "gpt" | "mbr" | "none";
-                                    partitions?: {
-                                        number: number;
-                                        startBytes: number;
-                                        sizeBytes: number;
-                                        type: string;
-                                        uuid?: string;
-                                        name?: string;
-                                        fileSystem?: string;
-                                        label?: string;
-                                    }[];
-                                    bootModes?: ("bios" | "uefi")[];
-                                    architecture?: string;
-                                    operatingSystem?: string;
-                                    source?: string;
-                                    rootVolume?: string;
-                                    rootPartition?: number;
-                                };
-                            }[];
-                            next: string | null;
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["listImages"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2223,98 +567,45 @@ export interface paths {
         };
         get?: never;
         /** Replace what is known of an image beside its content */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example debian-13 */
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @enum {unknown} */
-                        partitionTable?: "gpt" | "mbr" | "none";
-                        partitions?: {
-                            number: number;
-                            startBytes: number;
-                            sizeBytes: number;
-                            type: string;
-                            uuid?: string;
-                            name?: string;
-                            fileSystem?: string;
-                            label?: string;
-                        }[];
-                        bootModes?: ("bios" | "uefi")[];
-                        architecture?: string;
-                        operatingSystem?: string;
-                        source?: string;
-                        rootVolume?: string;
-                        rootPartition?: number;
-                    };
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @example debian-13 */
-                            name: string;
-                            digest: string;
-                            sizeBytes: number;
-                            sectorBytes: number;
-                            storedBytes: number;
-                            contentBytes: number;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            createdAt: string;
-                            info: {
-                                /** @enum {unknown} */
-                                partitionTable?: "gpt" | "mbr" | "none";
-                                partitions?: {
-                                    number: number;
-                                    startBytes: number;
-                                    sizeBytes: number;
-                                    type: string;
-                                    uuid?: string;
-                                    name?: string;
-                                    fileSystem?: string;
-                                    label?: string;
-                                }[];
-                                bootModes?: ("bios" | "uefi")[];
-                                architecture?: string;
-                                operatingSystem?: string;
-                                source?: string;
-                                rootVolume?: string;
-                                rootPartition?: number;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        put: operations["putImageInfo"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/uploads/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read how far an upload got */
+        get: operations["getUpload"];
+        put?: never;
+        post?: never;
+        /** Cancel an upload; nothing of it stays */
+        delete: operations["deleteUpload"];
+        options?: never;
+        head?: never;
+        /** Send the next piece of the file, of any length; the last one answers the image */
+        patch: operations["updateUpload"];
+        trace?: never;
+    };
+    "/api/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List open uploads */
+        get: operations["listUploads"];
+        put?: never;
+        /** Begin an upload that can be gone on with after a lost connection */
+        post: operations["createUpload"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2329,97 +620,14 @@ export interface paths {
             cookie?: never;
         };
         /** A chunk as it is stored: one gzip member or zstd frame */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    sha256: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        get: operations["getChunk"];
         /** Store a chunk: one gzip member or zstd frame of at most 1 MiB of content */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    sha256: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/gzip": string;
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Default Response */
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Default Response */
-                422: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        put: operations["putChunk"];
         post?: never;
         delete?: never;
         options?: never;
         /** Whether a chunk is there */
-        head: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    sha256: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        head: operations["headChunk"];
         patch?: never;
         trace?: never;
     };
@@ -2431,26 +639,7 @@ export interface paths {
             cookie?: never;
         };
         /** The manifest, byte by byte */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    digest: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        get: operations["getManifest"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2469,34 +658,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Which of these chunks the store lacks; the others are kept for this upload */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        sha256: string[];
-                    };
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            missing: string[];
-                        };
-                    };
-                };
-            };
-        };
+        post: operations["listMissingChunks"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2511,51 +673,67 @@ export interface paths {
             cookie?: never;
         };
         /** The whole image as {name}.img.gz; Range, ETag and If-Range are honoured */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    file: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        get: operations["downloadImage"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         /** The whole image as {name}.img.gz; Range, ETag and If-Range are honoured */
-        head: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    file: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
+        head: operations["headImageFile"];
+        patch?: never;
+        trace?: never;
+    };
+    "/api/machines/{mac}/script": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        /**
+         * The iPXE script that the machine would get now, without its token
+         * @description Asking changes nothing: no token is made and no run moves. The script is what the machine gets if it asks from an address that proves its MAC.
+         */
+        get: operations["getMachineScript"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How machines meet this server, and who else answers DHCP */
+        get: operations["getNetwork"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Version, database and store of this server, and what is not well with it */
+        get: operations["getSystem"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -2569,54 +747,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Make an expiring address of the image that needs no header */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    /** @example debian-13 */
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        expiresInSeconds?: number;
-                    } | null;
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            url: string;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            expiresAt: string;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        post: operations["createImageLink"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2631,105 +762,15 @@ export interface paths {
             cookie?: never;
         };
         /** An image by its link */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    token: string;
-                    file: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        get: operations["downloadLinkedImage"];
         /** Upload an image by a link */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    token: string;
-                    file: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/octet-stream": string;
-                    "multipart/form-data": string;
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        put: operations["putLinkedImage"];
         /** Upload an image by a link */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    token: string;
-                    file: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/octet-stream": string;
-                    "multipart/form-data": string;
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["uploadLinkedImage"];
         delete?: never;
         options?: never;
         /** An image by its link */
-        head: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    token: string;
-                    file: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        head: operations["headLinkedImage"];
         patch?: never;
         trace?: never;
     };
@@ -2741,60 +782,7 @@ export interface paths {
             cookie?: never;
         };
         /** BOOTy's configuration for the machine's run: /52-54-00-12-34-56.bty */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    file: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            /** @enum {unknown} */
-                            action: "readImage" | "writeImage";
-                            compressed: boolean;
-                            sourceImage?: string;
-                            destinationDevice?: string;
-                            sourceDevice?: string;
-                            desintationAddress?: string;
-                            growDisk: boolean;
-                            dryRun: boolean;
-                            growPartition: number;
-                            lvmRootName: string;
-                            address?: string;
-                            gateway?: string;
-                            nameserver?: string;
-                            dropToShell: boolean;
-                            wipeDevice: boolean;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                404: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["getBootyFile"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2813,236 +801,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Swap a boot token for a session and its run */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        bootToken: string;
-                        /** @example 52:54:00:12:34:56 */
-                        mac: string;
-                        inventory: {
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            at: string;
-                            agentVersion: string;
-                            /** @enum {unknown} */
-                            firmware: "bios" | "uefi";
-                            secureBoot?: boolean;
-                            architecture: string;
-                            kernel?: string;
-                            smbios: {
-                                uuid?: string;
-                                manufacturer?: string;
-                                product?: string;
-                                serial?: string;
-                                boardSerial?: string;
-                                assetTag?: string;
-                                biosVendor?: string;
-                                biosVersion?: string;
-                                biosDate?: string;
-                            };
-                            cpu: {
-                                model?: string;
-                                sockets: number;
-                                cores: number;
-                                threads: number;
-                            };
-                            memoryBytes: number;
-                            disks: {
-                                path: string;
-                                model?: string;
-                                vendor?: string;
-                                serial?: string;
-                                wwn?: string;
-                                sizeBytes: number;
-                                sectorBytes: number;
-                                physicalSectorBytes?: number;
-                                rotational: boolean;
-                                removable: boolean;
-                                readOnly: boolean;
-                                transport?: string;
-                                busy?: string;
-                                partitionTable: {
-                                    /** @enum {unknown} */
-                                    type: "gpt" | "mbr" | "none";
-                                    uuid?: string;
-                                };
-                                partitions: {
-                                    number: number;
-                                    path: string;
-                                    startBytes: number;
-                                    sizeBytes: number;
-                                    type?: string;
-                                    uuid?: string;
-                                    name?: string;
-                                    fileSystem?: {
-                                        type: string;
-                                        uuid?: string;
-                                        label?: string;
-                                    };
-                                }[];
-                                fileSystem?: {
-                                    type: string;
-                                    uuid?: string;
-                                    label?: string;
-                                };
-                                fingerprint: string;
-                            }[];
-                            nics: {
-                                name: string;
-                                mac: string;
-                                link: boolean;
-                                speedMbps?: number;
-                                driver?: string;
-                                addresses: string[];
-                            }[];
-                            tpm?: {
-                                version?: string;
-                            };
-                        };
-                    };
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            sessionToken: string;
-                            run: {
-                                id: string;
-                                attempt: number;
-                                /** @enum {unknown} */
-                                workflow: "deploy" | "capture" | "wipe" | "inventory";
-                                steps: string[];
-                                machine: {
-                                    /** @example 52:54:00:12:34:56 */
-                                    mac: string;
-                                    locked: boolean;
-                                    smbiosUuid?: string;
-                                    smbiosSerial?: string;
-                                };
-                                image?: {
-                                    /** @example debian-13 */
-                                    name: string;
-                                    digest?: string;
-                                    sizeBytes?: number;
-                                    sectorBytes?: number;
-                                    info?: {
-                                        /** @enum {unknown} */
-                                        partitionTable?: "gpt" | "mbr" | "none";
-                                        partitions?: {
-                                            number: number;
-                                            startBytes: number;
-                                            sizeBytes: number;
-                                            type: string;
-                                            uuid?: string;
-                                            name?: string;
-                                            fileSystem?: string;
-                                            label?: string;
-                                        }[];
-                                        bootModes?: ("bios" | "uefi")[];
-                                        architecture?: string;
-                                        operatingSystem?: string;
-                                        source?: string;
-                                        rootVolume?: string;
-                                        rootPartition?: number;
-                                    };
-                                };
-                                expected?: {
-                                    path: string;
-                                    model?: string;
-                                    serial?: string;
-                                    wwn?: string;
-                                    sizeBytes: number;
-                                    sectorBytes: number;
-                                    fingerprint: string;
-                                };
-                                options: {
-                                    disk?: {
-                                        serial?: string;
-                                        wwn?: string;
-                                        path?: string;
-                                        model?: string;
-                                        minBytes?: number;
-                                        maxBytes?: number;
-                                        rotational?: boolean;
-                                        removable?: boolean;
-                                    };
-                                    grow: boolean;
-                                    /** @example rack3-node7 */
-                                    hostname?: string;
-                                    network?: {
-                                        address: string;
-                                        gateway?: string;
-                                        nameservers?: string[];
-                                    };
-                                    /** @enum {unknown} */
-                                    after: "reboot" | "poweroff";
-                                    zeroUnused: boolean;
-                                    /** @enum {unknown} */
-                                    identity: "reset" | "keep";
-                                    force: boolean;
-                                };
-                            } | null;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                400: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                401: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                409: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        post: operations["sayHello"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3059,92 +818,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Tell how far a step is; hear whether to go on */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        attempt: number;
-                        sequence: number;
-                        /** @example 2026-05-01T12:00:00.000Z */
-                        at: string;
-                        step: string;
-                        /** @enum {unknown} */
-                        state: "pending" | "running" | "succeeded" | "failed" | "skipped";
-                        bytesDone: number;
-                        bytesTotal: number;
-                        bytesPerSecond: number;
-                        message?: string;
-                        error?: string;
-                    };
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            cancel: boolean;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                400: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                401: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                409: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        post: operations["sendReport"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3161,82 +835,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Add lines to the run's log; those that are there already are ignored */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        offset: number;
-                        lines: {
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            at: string;
-                            text: string;
-                        }[];
-                    };
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description Default Response */
-                400: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                401: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                409: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        post: operations["sendLog"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3253,201 +852,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Tell how the run ended */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        /** @enum {unknown} */
-                        state: "succeeded" | "failed" | "cancelled";
-                        receipt?: {
-                            imageName?: string;
-                            imageDigest?: string;
-                            disk?: {
-                                path: string;
-                                serial?: string;
-                                wwn?: string;
-                                model?: string;
-                                sizeBytes: number;
-                            };
-                            delivered?: boolean;
-                            imageVerified: boolean;
-                            bytesRead?: number;
-                            bytesSent?: number;
-                            bytesWritten?: number;
-                            bytesVerified?: number;
-                            bytesUnused?: number;
-                            warnings: string[];
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            startedAt: string;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            finishedAt: string;
-                        };
-                        error?: string;
-                    };
-                };
-            };
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            id: string;
-                            /** @example 52:54:00:12:34:56 */
-                            mac: string;
-                            /** @enum {unknown} */
-                            workflow: "deploy" | "capture" | "wipe" | "inventory";
-                            /** @enum {unknown} */
-                            state: "queued" | "booting" | "running" | "succeeded" | "failed" | "cancelled" | "timed-out";
-                            attempts: number;
-                            image: string | null;
-                            imageDigest: string | null;
-                            plan: string | null;
-                            options: {
-                                disk?: {
-                                    serial?: string;
-                                    wwn?: string;
-                                    path?: string;
-                                    model?: string;
-                                    minBytes?: number;
-                                    maxBytes?: number;
-                                    rotational?: boolean;
-                                    removable?: boolean;
-                                };
-                                grow: boolean;
-                                /** @example rack3-node7 */
-                                hostname?: string;
-                                network?: {
-                                    address: string;
-                                    gateway?: string;
-                                    nameservers?: string[];
-                                };
-                                /** @enum {unknown} */
-                                after: "reboot" | "poweroff";
-                                zeroUnused: boolean;
-                                /** @enum {unknown} */
-                                identity: "reset" | "keep";
-                                force: boolean;
-                            };
-                            steps: {
-                                name: string;
-                                /** @enum {unknown} */
-                                state: "pending" | "running" | "succeeded" | "failed" | "skipped";
-                                bytesDone: number;
-                                bytesTotal: number;
-                                bytesPerSecond: number;
-                                message?: string;
-                                error?: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt?: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt?: string;
-                            }[];
-                            claimedBy: ("agent" | "booty") | null;
-                            cancelRequested: boolean;
-                            error: string | null;
-                            receipt: {
-                                imageName?: string;
-                                imageDigest?: string;
-                                disk?: {
-                                    path: string;
-                                    serial?: string;
-                                    wwn?: string;
-                                    model?: string;
-                                    sizeBytes: number;
-                                };
-                                delivered?: boolean;
-                                imageVerified: boolean;
-                                bytesRead?: number;
-                                bytesSent?: number;
-                                bytesWritten?: number;
-                                bytesVerified?: number;
-                                bytesUnused?: number;
-                                warnings: string[];
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt: string;
-                            } | null;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            createdAt: string;
-                            startedAt: string | null;
-                            finishedAt: string | null;
-                        };
-                    };
-                };
-                /** @description Default Response */
-                400: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                401: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                409: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-                /** @description Default Response */
-                422: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        post: operations["sendResult"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3462,43 +867,7 @@ export interface paths {
             cookie?: never;
         };
         /** The machine's iPXE script at this moment: /boot/52-54-00-12-34-56.ipxe */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    script: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": string;
-                    };
-                };
-                /** @description Default Response */
-                400: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            error: {
-                                code: string;
-                                message: string;
-                                details?: unknown;
-                            };
-                        };
-                    };
-                };
-            };
-        };
+        get: operations["getBootScript"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3515,24 +884,7 @@ export interface paths {
             cookie?: never;
         };
         /** The agent's kernel */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        get: operations["getBootKernel"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3549,24 +901,7 @@ export interface paths {
             cookie?: never;
         };
         /** The agent's initrd */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        get: operations["getBootInitrd"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3583,26 +918,7 @@ export interface paths {
             cookie?: never;
         };
         /** A boot file, for UEFI HTTP boot */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    name: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description Default Response */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        get: operations["getBootFile"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3614,12 +930,3643 @@ export interface paths {
 }
 export type webhooks = Record<string, never>;
 export interface components {
-    schemas: never;
-    responses: never;
+    schemas: {
+        Error: {
+            error: {
+                code: string;
+                message: string;
+                details?: unknown;
+            };
+        };
+        Machine: {
+            /** @example 52:54:00:12:34:56 */
+            mac: string;
+            macs: string[];
+            name: string;
+            /** @example rack3-node7 */
+            hostname?: string;
+            /** @example debian-13 */
+            image?: string;
+            locked: boolean;
+            tags: string[];
+            disk?: components["schemas"]["DiskHints"];
+            network?: components["schemas"]["NetworkSettings"];
+            manufacturer?: string;
+            product?: string;
+            serial?: string;
+            inventory?: components["schemas"]["Inventory"];
+            state: components["schemas"]["MachineState"];
+            lastSeenAt: string | null;
+            boot?: components["schemas"]["BootProgress"];
+            imageDigest?: string;
+            run?: components["schemas"]["ActiveRun"];
+        };
+        /** @enum {unknown} */
+        MachineState: "discovered" | "ready" | "queued" | "booting" | "running" | "deployed" | "failed";
+        MachinePatch: {
+            name?: string;
+            locked?: boolean;
+            tags?: string[];
+            hostname?: string | null;
+            image?: string | null;
+            disk?: components["schemas"]["DiskHints"] | null;
+            network?: components["schemas"]["NetworkSettings"] | null;
+        };
+        MachinesPatch: {
+            macs: string[];
+            set: {
+                image?: string | null;
+                locked?: boolean;
+                addTags?: string[];
+                removeTags?: string[];
+            };
+        };
+        ActiveRun: {
+            id: string;
+            /** @enum {unknown} */
+            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            /** @enum {unknown} */
+            state: "queued" | "booting" | "running";
+            step: string | null;
+            bytesDone: number;
+            bytesTotal: number;
+            bytesPerSecond: number;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+        };
+        BootProgress: {
+            stages: {
+                /** @enum {unknown} */
+                stage: "dhcp" | "loader" | "ipxe" | "script" | "kernel" | "agent";
+                /** @example 2026-05-01T12:00:00.000Z */
+                at: string;
+                detail?: string;
+            }[];
+            endsAtScript?: boolean;
+        };
+        DiskHints: {
+            serial?: string;
+            wwn?: string;
+            path?: string;
+            model?: string;
+            minBytes?: number;
+            maxBytes?: number;
+            rotational?: boolean;
+            removable?: boolean;
+        };
+        NetworkSettings: {
+            address: string;
+            gateway?: string;
+            nameservers?: string[];
+        };
+        Inventory: {
+            /** @example 2026-05-01T12:00:00.000Z */
+            at: string;
+            agentVersion: string;
+            /** @enum {unknown} */
+            firmware: "bios" | "uefi";
+            secureBoot?: boolean;
+            architecture: string;
+            kernel?: string;
+            smbios: {
+                uuid?: string;
+                manufacturer?: string;
+                product?: string;
+                serial?: string;
+                boardSerial?: string;
+                assetTag?: string;
+                biosVendor?: string;
+                biosVersion?: string;
+                biosDate?: string;
+            };
+            cpu: {
+                model?: string;
+                sockets: number;
+                cores: number;
+                threads: number;
+            };
+            memoryBytes: number;
+            disks: components["schemas"]["Disk"][];
+            nics: {
+                name: string;
+                mac: string;
+                link: boolean;
+                speedMbps?: number;
+                driver?: string;
+                addresses: string[];
+            }[];
+            tpm?: {
+                version?: string;
+            };
+        };
+        Disk: {
+            path: string;
+            model?: string;
+            vendor?: string;
+            serial?: string;
+            wwn?: string;
+            sizeBytes: number;
+            sectorBytes: number;
+            physicalSectorBytes?: number;
+            rotational: boolean;
+            removable: boolean;
+            readOnly: boolean;
+            transport?: string;
+            busy?: string;
+            partitionTable: {
+                /** @enum {unknown} */
+                type: "gpt" | "mbr" | "none";
+                uuid?: string;
+            };
+            partitions: components["schemas"]["Partition"][];
+            fileSystem?: {
+                type: string;
+                uuid?: string;
+                label?: string;
+            };
+            fingerprint: string;
+        };
+        Partition: {
+            number: number;
+            path: string;
+            startBytes: number;
+            sizeBytes: number;
+            type?: string;
+            uuid?: string;
+            name?: string;
+            fileSystem?: {
+                type: string;
+                uuid?: string;
+                label?: string;
+            };
+        };
+        Plan: {
+            id: string;
+            createdBy: string;
+            /** @enum {unknown} */
+            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            image: string | null;
+            imageDigest: string | null;
+            request: components["schemas"]["PlanRequest"];
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            expiresAt: string;
+            destructive: boolean;
+            confirmation: string;
+            items: components["schemas"]["PlanItem"][];
+        };
+        PlanItem: {
+            /** @example 52:54:00:12:34:56 */
+            mac: string;
+            name: string;
+            hostname: string | null;
+            image: string | null;
+            imageDigest: string | null;
+            inventoryAt: string | null;
+            options: components["schemas"]["RunOptions"] | null;
+            target: components["schemas"]["ExpectedTarget"] | null;
+            present: {
+                /** @enum {unknown} */
+                partitionTable: "gpt" | "mbr" | "none";
+                partitions: components["schemas"]["Partition"][];
+                fileSystem?: {
+                    type: string;
+                    uuid?: string;
+                    label?: string;
+                };
+                operatingSystem?: string;
+            } | null;
+            losses: string[];
+            untouched: {
+                path: string;
+                model?: string;
+                serial?: string;
+                sizeBytes: number;
+            }[];
+            fit: {
+                imageBytes: number;
+                diskBytes: number;
+                grows: {
+                    partition: number;
+                    fromBytes: number;
+                    toBytes: number;
+                } | null;
+            } | null;
+            problems: {
+                code: string;
+                message: string;
+            }[];
+            warnings: {
+                code: string;
+                message: string;
+            }[];
+        };
+        PlanRequest: {
+            /** @enum {unknown} */
+            workflow: "deploy" | "capture" | "wipe";
+            macs: string[];
+            /** @example debian-13 */
+            image?: string;
+            disk?: components["schemas"]["DiskHints"];
+            grow?: boolean;
+            /** @example rack3-node7 */
+            hostname?: string;
+            network?: components["schemas"]["NetworkSettings"];
+            /** @enum {unknown} */
+            after?: "reboot" | "poweroff";
+            zeroUnused?: boolean;
+            /** @enum {unknown} */
+            identity?: "reset" | "keep";
+            force?: boolean;
+        };
+        PlannedRunRequest: {
+            plan: string;
+            /** @example 52:54:00:12:34:56 */
+            mac?: string;
+            confirmation?: string;
+        };
+        PlannedRuns: {
+            items: components["schemas"]["Run"][];
+            refused: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+                error: {
+                    code: string;
+                    message: string;
+                    details?: unknown;
+                };
+            }[];
+            next: null;
+        };
+        ExpectedTarget: {
+            path: string;
+            model?: string;
+            serial?: string;
+            wwn?: string;
+            sizeBytes: number;
+            sectorBytes: number;
+            fingerprint?: string;
+        };
+        Run: {
+            id: string;
+            /** @example 52:54:00:12:34:56 */
+            mac: string;
+            /** @enum {unknown} */
+            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            state: components["schemas"]["RunState"];
+            attempts: number;
+            image: string | null;
+            imageDigest: string | null;
+            plan: string | null;
+            options: components["schemas"]["RunOptions"];
+            steps: components["schemas"]["Step"][];
+            claimedBy: ("agent" | "booty") | null;
+            cancelRequested: boolean;
+            error: string | null;
+            receipt: components["schemas"]["Receipt"] | null;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            startedAt: string | null;
+            finishedAt: string | null;
+        };
+        RunDetail: {
+            id: string;
+            /** @example 52:54:00:12:34:56 */
+            mac: string;
+            /** @enum {unknown} */
+            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            state: components["schemas"]["RunState"];
+            attempts: number;
+            image: string | null;
+            imageDigest: string | null;
+            plan: string | null;
+            options: components["schemas"]["RunOptions"];
+            steps: components["schemas"]["Step"][];
+            claimedBy: ("agent" | "booty") | null;
+            cancelRequested: boolean;
+            error: string | null;
+            receipt: components["schemas"]["Receipt"] | null;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            startedAt: string | null;
+            finishedAt: string | null;
+            log: components["schemas"]["LogLine"][];
+        };
+        RunRequest: {
+            /** @example 52:54:00:12:34:56 */
+            mac: string;
+            /** @enum {unknown} */
+            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            /** @example debian-13 */
+            image?: string;
+            disk?: components["schemas"]["DiskHints"];
+            grow?: boolean;
+            /** @example rack3-node7 */
+            hostname?: string;
+            network?: components["schemas"]["NetworkSettings"];
+            /** @enum {unknown} */
+            after?: "reboot" | "poweroff";
+            zeroUnused?: boolean;
+            /** @enum {unknown} */
+            identity?: "reset" | "keep";
+            force?: boolean;
+        };
+        RunOptions: {
+            disk?: components["schemas"]["DiskHints"];
+            grow: boolean;
+            /** @example rack3-node7 */
+            hostname?: string;
+            network?: components["schemas"]["NetworkSettings"];
+            /** @enum {unknown} */
+            after: "reboot" | "poweroff";
+            zeroUnused: boolean;
+            /** @enum {unknown} */
+            identity: "reset" | "keep";
+            force: boolean;
+        };
+        /** @enum {unknown} */
+        RunState: "queued" | "booting" | "running" | "succeeded" | "failed" | "cancelled" | "timed-out";
+        Step: {
+            name: string;
+            /** @enum {unknown} */
+            state: "pending" | "running" | "succeeded" | "failed" | "skipped";
+            bytesDone: number;
+            bytesTotal: number;
+            bytesPerSecond: number;
+            message?: string;
+            error?: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            startedAt?: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            finishedAt?: string;
+        };
+        Receipt: {
+            imageName?: string;
+            imageDigest?: string;
+            disk?: {
+                path: string;
+                serial?: string;
+                wwn?: string;
+                model?: string;
+                sizeBytes: number;
+            };
+            delivered?: boolean;
+            imageVerified: boolean;
+            bytesRead?: number;
+            bytesSent?: number;
+            bytesWritten?: number;
+            bytesVerified?: number;
+            bytesUnused?: number;
+            warnings: string[];
+            /** @example 2026-05-01T12:00:00.000Z */
+            startedAt: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            finishedAt: string;
+        };
+        LogLine: {
+            offset: number;
+            /** @example 2026-05-01T12:00:00.000Z */
+            at: string;
+            text: string;
+        };
+        Image: {
+            /** @example debian-13 */
+            name: string;
+            digest: string;
+            sizeBytes: number;
+            sectorBytes: number;
+            storedBytes: number;
+            contentBytes: number;
+            uniqueBytes: number | null;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            /** @example Debian 13 with nginx, for the web rack */
+            description?: string;
+            fileName?: string;
+            info: components["schemas"]["ImageInfo"];
+            usedBy: {
+                machines: {
+                    mac: string;
+                    name: string;
+                }[];
+                runs: string[];
+            };
+        };
+        ImageChange: {
+            /** @example debian-13 */
+            name?: string;
+            description?: string | null;
+        };
+        ImageInfo: {
+            /** @enum {unknown} */
+            partitionTable?: "gpt" | "mbr" | "none";
+            partitions?: components["schemas"]["ImagePartition"][];
+            bootModes?: ("bios" | "uefi")[];
+            architecture?: string;
+            operatingSystem?: string;
+            source?: string;
+            rootVolume?: string;
+            rootPartition?: number;
+        };
+        ImagePartition: {
+            number: number;
+            startBytes: number;
+            sizeBytes: number;
+            type: string;
+            uuid?: string;
+            name?: string;
+            fileSystem?: string;
+            label?: string;
+        };
+        ImageLink: {
+            url: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            expiresAt: string;
+        };
+        Lease: {
+            /** @example 52:54:00:12:34:56 */
+            mac: string;
+            /** @example 192.0.2.20 */
+            address: string;
+            /** @enum {unknown} */
+            state: "offered" | "bound" | "released" | "declined";
+            hostname?: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            expiresAt: string;
+        };
+        NetworkStatus: {
+            /** @example http://192.0.2.1:8080 */
+            url: string;
+            interface: string | null;
+            interfaces: {
+                name: string;
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+                /** @example 192.0.2.1 */
+                address: string;
+                prefix: number;
+            }[];
+            dhcp: {
+                /** @enum {unknown} */
+                mode: "server" | "proxy" | "off";
+                range?: {
+                    /** @example 192.0.2.1 */
+                    first: string;
+                    /** @example 192.0.2.1 */
+                    last: string;
+                };
+                /** @example 192.0.2.1 */
+                router?: string;
+                dns: string[];
+                leaseSeconds?: number;
+                pool?: {
+                    size: number;
+                    leased: number;
+                    declined: number;
+                    reserved: number;
+                    free: number;
+                };
+            };
+            otherServers: {
+                /** @example 192.0.2.1 */
+                address: string;
+                /** @example 2026-05-01T12:00:00.000Z */
+                firstHeardAt: string;
+                /** @example 2026-05-01T12:00:00.000Z */
+                lastHeardAt: string;
+            }[];
+            /** @example 192.0.2.1 port 69 */
+            tftp: string;
+            bootFiles: string[];
+            /** @enum {unknown} */
+            unknown: "inventory" | "local" | "ignore";
+        };
+        SystemStatus: {
+            /** @example 0.1.0 */
+            version: string;
+            /** @example v24.21.0 */
+            node: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            startedAt: string;
+            database: {
+                /** @enum {unknown} */
+                kind: "embedded" | "postgres";
+                bytes?: number;
+            };
+            store: {
+                /** @enum {unknown} */
+                kind: "folder" | "s3";
+                location: string;
+                freeBytes: number | null;
+                storedBytes: number;
+                images: number;
+                contentBytes: number;
+                savedBytes: number;
+            };
+            checks: components["schemas"]["Check"][];
+        };
+        Check: {
+            /** @enum {unknown} */
+            name: "http" | "dhcp" | "tftp" | "boot-files" | "agent-files" | "store" | "database" | "clock" | "other-dhcp-servers";
+            ok: boolean;
+            message: string;
+        };
+        /** @enum {unknown} */
+        Role: "viewer" | "operator" | "admin";
+        User: {
+            id: string;
+            /** @example maria */
+            name: string;
+            role: components["schemas"]["Role"];
+            disabled: boolean;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            lastLoginAt: string | null;
+        };
+        ApiToken: {
+            id: string;
+            name: string;
+            owner: string | null;
+            role: components["schemas"]["Role"];
+            scopes: ("machines" | "runs" | "images" | "network" | "settings")[] | null;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            expiresAt: string | null;
+            lastUsedAt: string | null;
+            revokedAt: string | null;
+        };
+        Session: {
+            user: {
+                id: string | null;
+                name: string;
+                role: components["schemas"]["Role"];
+            };
+            /** @enum {unknown} */
+            via: "cookie" | "token" | "admin-token";
+            csrfToken?: string;
+            expiresAt: string | null;
+        };
+        AuditEntry: {
+            id: number;
+            /** @example 2026-05-01T12:00:00.000Z */
+            at: string;
+            actor: {
+                /** @enum {unknown} */
+                kind: "user" | "token" | "admin-token" | "agent" | "anonymous";
+                name: string;
+            };
+            address: string | null;
+            action: string;
+            target: {
+                kind: string;
+                id: string;
+            } | null;
+            status: number;
+            details?: unknown;
+        };
+        Webhook: {
+            id: string;
+            /** @example https://ci.example.com/hooks/stampede */
+            url: string;
+            events: ("machine" | "run" | "image" | "lease" | "notice")[];
+            enabled: boolean;
+            disabledReason?: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+        };
+        CreatedWebhook: {
+            id: string;
+            /** @example https://ci.example.com/hooks/stampede */
+            url: string;
+            events: ("machine" | "run" | "image" | "lease" | "notice")[];
+            enabled: boolean;
+            disabledReason?: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            /** @example whsec_… */
+            secret: string;
+        };
+        WebhookRequest: {
+            /** @example https://ci.example.com/hooks/stampede */
+            url: string;
+            events?: ("machine" | "run" | "image" | "lease" | "notice")[];
+            enabled?: boolean;
+        };
+        WebhookPatch: {
+            /** @example https://ci.example.com/hooks/stampede */
+            url?: string;
+            events?: ("machine" | "run" | "image" | "lease" | "notice")[];
+            enabled?: boolean;
+        };
+        WebhookDelivery: {
+            id: string;
+            eventId: number | null;
+            /** @example run */
+            type: string;
+            /** @enum {unknown} */
+            state: "pending" | "delivered" | "failed";
+            attempts: number;
+            nextAttemptAt: string | null;
+            status: number | null;
+            error: string | null;
+            answer: string | null;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            deliveredAt: string | null;
+        };
+        AgentRun: {
+            id: string;
+            attempt: number;
+            /** @enum {unknown} */
+            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            steps: string[];
+            machine: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+                locked: boolean;
+                smbiosUuid?: string;
+                smbiosSerial?: string;
+            };
+            image?: {
+                /** @example debian-13 */
+                name: string;
+                digest?: string;
+                sizeBytes?: number;
+                sectorBytes?: number;
+                info?: components["schemas"]["ImageInfo"];
+            };
+            expected?: components["schemas"]["ExpectedTarget"];
+            options: components["schemas"]["RunOptions"];
+        };
+    };
+    responses: {
+        /** @description The path, query, headers or body do not have the shape that is asked for */
+        BadRequest: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "bad-request",
+                 *         "message": "The path is not valid: mac must be a MAC address such as 52:54:00:12:34:56"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description There is no token or session, or it is not valid any more */
+        Unauthorized: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "unauthorized",
+                 *         "message": "Sign in, or send a token in the header \"Authorization: Bearer …\""
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The role or the scopes of the token do not allow it */
+        Forbidden: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "forbidden",
+                 *         "message": "This needs the role operator, and yours is viewer"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description There is nothing here */
+        NotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "not-found",
+                 *         "message": "There is no image \"debian-12\""
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description It cannot be done in the present state */
+        Conflict: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "run-active",
+                 *         "message": "Machine 52:54:00:12:34:56 is running with run 01975b6e-5d7c-7c3a-9f52-0d4be3f0a111; cancel it first"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description It was here, and will not come back */
+        Gone: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "upload-expired",
+                 *         "message": "The upload was idle for 15 minutes; begin anew"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description If-Match names another version than the current one */
+        PreconditionFailed: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "precondition-failed",
+                 *         "message": "Somebody changed this since you read it: If-Match is \"a\", but it is now \"b\"; read it again"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The body is larger than this call takes */
+        TooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "body-too-large",
+                 *         "message": "Request body is too large"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The body is of a type that this call does not take */
+        UnsupportedMediaType: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "invalid-media-type",
+                 *         "message": "Send JSON, with the header \"Content-Type: application/json\""
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Well-formed, but it makes no sense */
+        Unprocessable: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "no-image",
+                 *         "message": "Machine 52:54:00:12:34:56 has no image assigned; name one or assign one"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Too many attempts; the header Retry-After says when to come again */
+        TooManyRequests: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "too-many-attempts",
+                 *         "message": "Too many attempts to sign in; try again in 30 seconds"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description It cannot be done right now, and may work later */
+        Unavailable: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "unavailable",
+                 *         "message": "The server is stopping"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The store has no room left */
+        InsufficientStorage: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "store-full",
+                 *         "message": "The store has no room left; delete images or add space"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Any other failure, in the same shape */
+        Failure: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "internal",
+                 *         "message": "Something failed in the server; its log says what"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;
     pathItems: never;
 }
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    getHealthz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {string} */
+                        status: "ok";
+                    };
+                };
+            };
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getMetrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getSetup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        needsSetup: boolean;
+                    };
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    createSetup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    adminToken: string;
+                    /** @example maria */
+                    name: string;
+                    password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    sendSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @example maria */
+                    name: string;
+                    password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    putSessionPassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    current: string;
+                    password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooManyRequests"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listUsers: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["User"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    createUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @example maria */
+                    name: string;
+                    role: components["schemas"]["Role"];
+                    password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example maria */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example maria */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    updateUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example maria */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    role?: components["schemas"]["Role"];
+                    password?: string;
+                    disabled?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listTokens: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["ApiToken"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @example nightly-deploy */
+                    name: string;
+                    role?: components["schemas"]["Role"];
+                    scopes?: ("machines" | "runs" | "images" | "network" | "settings")[] | null;
+                    expiresInDays?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        token: components["schemas"]["ApiToken"];
+                        /** @example stp_… */
+                        secret: string;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                actor?: string;
+                action?: string;
+                target?: string;
+                from?: string;
+                to?: string;
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["AuditEntry"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listMachines: {
+        parameters: {
+            query?: {
+                /** @description Words that all must be found in name, hostname, MACs (in any spelling), manufacturer, product, serial, image or tags */
+                q?: string;
+                /** @description One state, or several with commas between them */
+                state?: string;
+                /** @example debian-13 */
+                image?: string;
+                tag?: string;
+                locked?: boolean;
+                /** @description One of name, mac, state, image, lastSeenAt, product, serial; with "-" before it, descending. Absent: mac */
+                sort?: string;
+                /** @description false: without inventories, up to 5000 a page */
+                inventory?: boolean;
+                limit?: number;
+                /** @description The "next" of the page before, as it is */
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Machine"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    updateMachines: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MachinesPatch"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Machine"][];
+                        refused: {
+                            /** @example 52:54:00:12:34:56 */
+                            mac: string;
+                            error: {
+                                code: string;
+                                message: string;
+                                details?: unknown;
+                            };
+                        }[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Machine"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    putMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @example 52:54:00:12:34:56 */
+                    mac?: string;
+                    macs?: unknown;
+                    inventory?: unknown;
+                    manufacturer?: unknown;
+                    product?: unknown;
+                    serial?: unknown;
+                    state?: unknown;
+                    lastSeenAt?: unknown;
+                    boot?: unknown;
+                    imageDigest?: unknown;
+                    run?: unknown;
+                    name?: string;
+                    /** @example rack3-node7 */
+                    hostname?: string;
+                    /** @example debian-13 */
+                    image?: string;
+                    locked?: boolean;
+                    tags?: string[];
+                    disk?: components["schemas"]["DiskHints"];
+                    network?: components["schemas"]["NetworkSettings"];
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Machine"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    updateMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MachinePatch"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Machine"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteMachines: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    macs: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        deleted: string[];
+                        refused: {
+                            /** @example 52:54:00:12:34:56 */
+                            mac: string;
+                            error: {
+                                code: string;
+                                message: string;
+                                details?: unknown;
+                            };
+                        }[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    createPlan: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanRequest"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listPlan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listRuns: {
+        parameters: {
+            query?: {
+                /** @example 52:54:00:12:34:56 */
+                mac?: string;
+                /** @description One state, or several with commas between them */
+                state?: string;
+                workflow?: "deploy" | "capture" | "wipe" | "inventory";
+                /** @example debian-13 */
+                image?: string;
+                plan?: string;
+                /** @description true: only those that have not ended; false: the others */
+                active?: boolean;
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Run"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    createRun: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunRequest"] | components["schemas"]["PlannedRunRequest"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"] | components["schemas"]["PlannedRuns"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getRun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetail"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listRunLog: {
+        parameters: {
+            query?: {
+                /** @description Absent: the last one */
+                attempt?: number;
+                limit?: number;
+                /** @description The offset of the last line that is known; new lines come after it */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["LogLine"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    cancelRun: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listLeases: {
+        parameters: {
+            query?: {
+                /** @example 52:54:00:12:34:56 */
+                mac?: string;
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Lease"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listReservations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: {
+                            /** @example 52:54:00:12:34:56 */
+                            mac: string;
+                            /** @example 192.0.2.20 */
+                            address: string;
+                            /** @example rack3-node7 */
+                            hostname?: string;
+                        }[];
+                        next: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getReservation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @example 52:54:00:12:34:56 */
+                        mac: string;
+                        /** @example 192.0.2.20 */
+                        address: string;
+                        /** @example rack3-node7 */
+                        hostname?: string;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    putReservation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @example 192.0.2.20 */
+                    address: string;
+                    /** @example rack3-node7 */
+                    hostname?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @example 52:54:00:12:34:56 */
+                        mac: string;
+                        /** @example 192.0.2.20 */
+                        address: string;
+                        /** @example rack3-node7 */
+                        hostname?: string;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteReservation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getEvents: {
+        parameters: {
+            query?: never;
+            header?: {
+                "last-event-id"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listWebhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Webhook"][];
+                        next: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookRequest"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedWebhook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-none-match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description It is still as If-None-Match says */
+            304: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    updateWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookPatch"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    testWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listWebhookDeliveries: {
+        parameters: {
+            query?: {
+                state?: "pending" | "delivered" | "failed";
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["WebhookDelivery"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    retryWebhookDelivery: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path: {
+                id: string;
+                delivery: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getImage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Image"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    putImage: {
+        parameters: {
+            query?: {
+                sectorSize?: 512 | 4096;
+            };
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+                "multipart/form-data": string;
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Image"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Unprocessable"];
+            507: components["responses"]["InsufficientStorage"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    uploadImage: {
+        parameters: {
+            query?: {
+                sectorSize?: 512 | 4096;
+            };
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+                "multipart/form-data": string;
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Image"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Unprocessable"];
+            507: components["responses"]["InsufficientStorage"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteImage: {
+        parameters: {
+            query?: {
+                unassign?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    updateImage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImageChange"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Image"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    putImageManifest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/vnd.stampede.image.v1+json": string;
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Image"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description Default Response */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error: {
+                            code: string;
+                            message: string;
+                            details?: unknown;
+                        };
+                        missing: string[];
+                    };
+                };
+            };
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listImages: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Image"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    putImageInfo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImageInfo"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Image"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getUpload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /**
+                         * Format: uuid
+                         * @example 019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88
+                         */
+                        id: string;
+                        /** @example debian-13 */
+                        name: string;
+                        /** @example debian-13.qcow2 */
+                        fileName?: string;
+                        offset: number;
+                        sizeBytes: number;
+                        /** @enum {unknown} */
+                        state: "receiving" | "finishing" | "done";
+                        /** @example 2026-05-01T12:00:00.000Z */
+                        startedAt: string;
+                        /** @example 2026-05-01T12:00:00.000Z */
+                        expiresAt: string;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            410: components["responses"]["Gone"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteUpload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            410: components["responses"]["Gone"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    updateUpload: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Where the piece begins */
+                "upload-offset": string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/offset+octet-stream": string;
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Image"];
+                };
+            };
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            410: components["responses"]["Gone"];
+            422: components["responses"]["Unprocessable"];
+            507: components["responses"]["InsufficientStorage"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listUploads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: {
+                            /**
+                             * Format: uuid
+                             * @example 019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88
+                             */
+                            id: string;
+                            /** @example debian-13 */
+                            name: string;
+                            /** @example debian-13.qcow2 */
+                            fileName?: string;
+                            offset: number;
+                            sizeBytes: number;
+                            /** @enum {unknown} */
+                            state: "receiving" | "finishing" | "done";
+                            /** @example 2026-05-01T12:00:00.000Z */
+                            startedAt: string;
+                            /** @example 2026-05-01T12:00:00.000Z */
+                            expiresAt: string;
+                        }[];
+                        next: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    createUpload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @example debian-13 */
+                    name: string;
+                    /** @example 1288490188 */
+                    sizeBytes: number;
+                    /** @example debian-13.qcow2 */
+                    fileName?: string;
+                    sectorSize?: 512 | 4096;
+                    /** @example Debian 13 with nginx, for the web rack */
+                    description?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /**
+                         * Format: uuid
+                         * @example 019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88
+                         */
+                        id: string;
+                        /** @example debian-13 */
+                        name: string;
+                        /** @example debian-13.qcow2 */
+                        fileName?: string;
+                        offset: number;
+                        sizeBytes: number;
+                        /** @enum {unknown} */
+                        state: "receiving" | "finishing" | "done";
+                        /** @example 2026-05-01T12:00:00.000Z */
+                        startedAt: string;
+                        /** @example 2026-05-01T12:00:00.000Z */
+                        expiresAt: string;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["InsufficientStorage"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getChunk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    putChunk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/gzip": string;
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    headChunk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getManifest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listMissingChunks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    sha256: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        missing: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    downloadImage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    headImageFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getMachineScript: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getNetwork: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworkStatus"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getSystem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SystemStatus"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    createImageLink: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    expiresInSeconds?: number;
+                } | null;
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageLink"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    downloadLinkedImage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    putLinkedImage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+                "multipart/form-data": string;
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    uploadLinkedImage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+                "multipart/form-data": string;
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    headLinkedImage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getBootyFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @enum {unknown} */
+                        action: "readImage" | "writeImage";
+                        compressed: boolean;
+                        sourceImage?: string;
+                        destinationDevice?: string;
+                        sourceDevice?: string;
+                        desintationAddress?: string;
+                        growDisk: boolean;
+                        dryRun: boolean;
+                        growPartition: number;
+                        lvmRootName: string;
+                        address?: string;
+                        gateway?: string;
+                        nameserver?: string;
+                        dropToShell: boolean;
+                        wipeDevice: boolean;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    sayHello: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    bootToken: string;
+                    /** @example 52:54:00:12:34:56 */
+                    mac: string;
+                    inventory: components["schemas"]["Inventory"];
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        sessionToken: string;
+                        run: components["schemas"]["AgentRun"] | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    sendReport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    attempt: number;
+                    sequence: number;
+                    /** @example 2026-05-01T12:00:00.000Z */
+                    at: string;
+                    step: string;
+                    /** @enum {unknown} */
+                    state: "pending" | "running" | "succeeded" | "failed" | "skipped";
+                    bytesDone: number;
+                    bytesTotal: number;
+                    bytesPerSecond: number;
+                    message?: string;
+                    error?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        cancel: boolean;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    sendLog: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    offset: number;
+                    lines: {
+                        /** @example 2026-05-01T12:00:00.000Z */
+                        at: string;
+                        text: string;
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    sendResult: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {unknown} */
+                    state: "succeeded" | "failed" | "cancelled";
+                    receipt?: components["schemas"]["Receipt"];
+                    error?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getBootScript: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                script: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getBootKernel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getBootInitrd: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getBootFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+}
