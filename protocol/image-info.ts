@@ -37,19 +37,45 @@ export const ImageInfoSchema = Type.Object({
 })
 export type ImageInfo = Static<typeof ImageInfoSchema>
 
+/** What an operator writes about an image. */
+export const ImageDescription = Type.String({
+  maxLength: 2000,
+  examples: ['Debian 13 with nginx, for the web rack'],
+})
+
 export const ImageSchema = Type.Object({
   name: ImageName,
   digest: Sha256Text,
   sizeBytes: ByteCount,
   sectorBytes: Type.Integer(),
-  /** Compressed bytes of the chunks that this image consists of, shared ones included. */
+  /** Compressed bytes of the chunks that it consists of, each once, shared ones included. */
   storedBytes: ByteCount,
   /** Bytes of disk content that are neither zero nor unused. */
   contentBytes: ByteCount,
+  /** Compressed bytes that no other image shares: what deleting it frees. null: being counted. */
+  uniqueBytes: Type.Union([ByteCount, Type.Null()]),
   createdAt: Timestamp,
+  description: Type.Optional(ImageDescription),
+  /** What the file was called that it came from. */
+  fileName: Type.Optional(Type.String()),
   info: ImageInfoSchema,
+  /** Why it cannot be deleted: machines that it is assigned to, and runs that have not ended. */
+  usedBy: Type.Object({
+    machines: Type.Array(Type.Object({ mac: Type.String(), name: Type.String() })),
+    runs: Type.Array(Type.String()),
+  }),
 })
 export type Image = Static<typeof ImageSchema>
+
+/** Only what is there is changed. A new name is followed by the machines that the image is assigned to. */
+export const ImageChangeSchema = Type.Object(
+  {
+    name: Type.Optional(ImageName),
+    description: Type.Optional(Type.Union([ImageDescription, Type.Null()])),
+  },
+  { additionalProperties: false },
+)
+export type ImageChange = Static<typeof ImageChangeSchema>
 
 export const ImageLinkSchema = Type.Object({
   /** Needs no header: `http://…/l/{token}/{name}.img.gz`. */

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
 import { type ImageLibrary, openImageLibrary } from './api/image-library.ts'
@@ -43,6 +43,7 @@ export async function openImageService(
           : createCommitLock(),
       spoolFolder,
       maxImageBytes: config.maxImageBytes,
+      freeBytes: () => freeBytes(config.storeFolder),
     }),
   )
   // The data folder is ours alone, so uploads of the embedded database died with its last process.
@@ -63,4 +64,10 @@ async function prepareStore(folder: string): Promise<void> {
       { cause },
     )
   }
+}
+
+/** Undefined if the file system does not say. */
+export async function freeBytes(folder: string): Promise<number | undefined> {
+  const { bavail, bsize, blocks } = await statfs(folder)
+  return blocks > 0 ? bavail * bsize : undefined
 }

@@ -5,6 +5,7 @@ import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, Sha256Text } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
+import type { Codec } from '#server/images/chunk-store.ts'
 import { contentHash } from '#server/images/chunk-verifier.ts'
 import { NotFoundError, UnprocessableError } from './errors.ts'
 import { createFreeList } from './free-list.ts'
@@ -79,10 +80,7 @@ export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyP
           request.log.error({ err, hash }, 'Chunk could not be read')
           return rethrowImageError(err)
         })
-        return reply
-          .type(codec === 'gzip' ? 'application/gzip' : 'application/zstd')
-          .header('cache-control', IMMUTABLE)
-          .send(bytes)
+        return reply.type(mediaType(codec)).header('cache-control', IMMUTABLE).send(bytes)
       },
     )
 
@@ -102,7 +100,7 @@ export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyP
         const size = (await store.touch([hash]).catch(rethrowImageError)).get(hash)
         if (!size) return reply.code(404).send()
         return reply
-          .type('application/gzip')
+          .type(mediaType(size.codec))
           .header('content-length', size.storedBytes)
           .header('cache-control', IMMUTABLE)
           .send()
@@ -129,6 +127,10 @@ export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyP
       },
     )
   }
+}
+
+function mediaType(codec: Codec): string {
+  return codec === 'gzip' ? 'application/gzip' : 'application/zstd'
 }
 
 function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {

@@ -8,6 +8,7 @@ import { ManifestRefusedError } from '#server/images/check-image.ts'
 import { ChunkRefusedError } from '#server/images/chunk-verifier.ts'
 import { ImageRefusedError } from '#server/images/import-error.ts'
 import { NotFoundError, RequestError, UnavailableError, UnprocessableError } from './errors.ts'
+import { TooManyUploadsError } from './image-library.ts'
 
 /** Throws what the caller is told for an error of the image store; anything else as it is. */
 export function rethrowImageError(err: unknown): never {
@@ -15,6 +16,8 @@ export function rethrowImageError(err: unknown): never {
     throw err.code === 'image-too-large'
       ? new RequestError(413, err.code, err.message)
       : new UnprocessableError(err.message, err.code)
+  if (err instanceof TooManyUploadsError)
+    throw new UnavailableError(err.message, 'too-many-uploads')
   if (err instanceof ManifestRefusedError)
     throw new UnprocessableError(err.message, 'refused-manifest')
   if (err instanceof ChunkRefusedError)

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Image, ImageInfo } from '#protocol/image-info.ts'
 import { decodeSegment } from '#protocol/image.ts'
@@ -7,6 +8,7 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import {
   allManifests,
   findExport,
+  findImage,
   findManifest,
   getLayout,
   pruneManifests,
@@ -21,9 +23,10 @@ import type { CommitLock } from '#server/images/commit-lock.ts'
 import { exportImage } from '#server/images/export-image.ts'
 import { HashSet } from '#server/images/hash-set.ts'
 import { ImageRefusedError } from '#server/images/import-error.ts'
-import { digestOf, importImage, type SectorBytes } from '#server/images/import-image.ts'
+import { checkRoom, digestOf, importImage, type SectorBytes } from '#server/images/import-image.ts'
 import { segmentExportBytes } from '#server/images/layout.ts'
 import { sweepChunks } from '#server/images/sweep.ts'
+import { createImageStatistics, type StoreStatistics } from './image-statistics.ts'
 
 export interface ImageLibraryOptions {
   database: OpenedDatabase
@@ -31,6 +34,8 @@ export interface ImageLibraryOptions {
   lock: CommitLock
   spoolFolder: string
   maxImageBytes: number
+  /** Room in the store, if that can be told. */
+  freeBytes?: () => Promise<number | undefined>
   log: FastifyBaseLogger
   /** When links expire. All else goes by the clock of the store's file system. */
   now: () => Date
@@ -42,8 +47,26 @@ export interface Upload {
   sectorBytes: SectorBytes | undefined
   /** Any other size is refused: that of the disk that it should be the whole of. */
   sizeBytes?: number
-  /** Where it came from, for people. */
-  source: string | undefined
+  /** Where it came from, for people; by default its file. */
+  source?: string | undefined
+  fileName?: string | undefined
+  /** Of the file, compressed or not, if it is known. */
+  fileBytes?: number | undefined
+  description?: string | undefined
+  /** Gives the upload up, with its reason. */
+  signal?: AbortSignal | undefined
+}
+
+/** What is known of an image beside its content. */
+export interface ImageDetails {
+  info?: ImageInfo
+  fileName?: string | undefined
+  description?: string | undefined
+}
+
+/** More decoders than these would only slow each other down. */
+export class TooManyUploadsError extends Error {
+  override name = 'TooManyUploadsError'
 }
 
 export interface OpenedExport {
@@ -57,8 +80,10 @@ export interface ImageLibrary extends AsyncDisposable {
   readonly store: ChunkStore
   /** Reads an upload to its end and makes an image of it. */
   upload(upload: Upload): Promise<Image>
+  /** Throws what `upload` would throw in any case, as far as can be told from the file alone. */
+  checkRoom(file: { sizeBytes: number; fileName?: string | undefined }): Promise<void>
   /** Makes an image of chunks that are in the store. `holder` put them. */
-  commit(name: string, manifest: Uint8Array, holder: string, info?: ImageInfo): Promise<Image>
+  commit(name: string, manifest: Uint8Array, holder: string, details?: ImageDetails): Promise<Image>
   /** Keeps what the holder stores from being swept. Cheap when called for every chunk. */
   touch(holder: string): Promise<void>
   findExport(digest: Sha256): Promise<OpenedExport | undefined>
@@ -68,6 +93,8 @@ export interface ImageLibrary extends AsyncDisposable {
   sweepSoon(): void
   /** The same at once; how many chunks that were. */
   sweep(): Promise<number>
+  /** What all images take, as of the last count, which is at most seconds old. */
+  statistics(): Promise<StoreStatistics>
 }
 
 /** An open upload is written down again this often; idle ones end after a day. */
@@ -75,6 +102,11 @@ const TOUCH_MILLISECONDS = 60_000
 const SWEEP_MILLISECONDS = 3_600_000
 /** Sets of chunk hashes kept for agents that ask chunk by chunk. */
 const KEPT_CHUNK_SETS = 16
+/** Decoders at once, those of uploads that wait for their next piece included. */
+const MAX_UPLOADS = 16
+/** How long a commit waits to be told what the image shares; a large store takes longer. */
+const COUNT_MILLISECONDS = 500
+const COMPRESSED_FILE = /\.(gz|xz|zst|bz2|qcow2)$/i
 
 /** The images of one server: store, database and lock brought together. */
 export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
@@ -83,6 +115,10 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   const touchedAt = new Map<string, number>()
   const exporting = new Map<Sha256, number>()
   const chunkSets = new Map<Sha256, Promise<HashSet>>()
+  const counting = createImageStatistics(db, store)
+  let uploading = 0
+  /** Resolves when all that is there now was counted. */
+  let counted = Promise.withResolvers<void>()
   let sweeping: Promise<unknown> = Promise.resolve()
   let isSweepQueued = false
 
@@ -102,38 +138,60 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     name: string,
     manifest: Uint8Array,
     holder: string,
-    info: ImageInfo = {},
+    { info = {}, ...details }: ImageDetails = {},
   ): Promise<Image> {
     const parsed = parseManifest(manifest)
-    if (parsed.sizeBytes > options.maxImageBytes)
-      throw new ImageRefusedError(
-        'image-too-large',
-        `The image has ${parsed.sizeBytes} bytes, but this server takes ${options.maxImageBytes} at most; raise STAMPEDE_MAX_IMAGE_BYTES`,
-      )
+    checkLimit(parsed.sizeBytes)
     await touch(holder)
     const image = await lock.shared(async () => {
       const checked = await checkImage(store, parsed)
       await store.flush()
       const digest = digestOf(manifest)
-      return saveImage(db, { name, digest, manifest, info, ...checked }, new Date())
+      return saveImage(db, { name, digest, manifest, info, ...details, ...checked }, new Date())
     })
     await database.flush()
     await close(holder)
     sweepSoon() // what the name meant before may be garbage now
-    return image
+    await Promise.race([counted.promise, sleep(COUNT_MILLISECONDS, undefined, { ref: false })])
+    const shown = await findImage(db, name)
+    return shown?.digest === image.digest ? shown : image
   }
 
-  async function upload({ name, body, sectorBytes, sizeBytes, source }: Upload): Promise<Image> {
+  function checkLimit(sizeBytes: number): void {
+    if (sizeBytes > options.maxImageBytes)
+      throw new ImageRefusedError(
+        'image-too-large',
+        `The image has ${sizeBytes} bytes, but this server takes ${options.maxImageBytes} at most; raise STAMPEDE_MAX_IMAGE_BYTES`,
+      )
+  }
+
+  async function upload(given: Upload): Promise<Image> {
+    if (uploading >= MAX_UPLOADS)
+      throw new TooManyUploadsError(
+        `${uploading} uploads are being read, as many as this server does at once; try again when one has ended`,
+      )
+    uploading++
+    try {
+      return await receive(given)
+    } finally {
+      uploading--
+    }
+  }
+
+  async function receive({ name, body, sizeBytes, ...given }: Upload): Promise<Image> {
+    const { fileName, description } = given
+    const source = given.source ?? (fileName && `upload of ${fileName}`)
     const holder = SERVER_UPLOAD + randomUUID()
     await touch(holder)
     const touching = setInterval(() => {
       touch(holder).catch((err: unknown) => log.warn({ err, holder }, 'Upload could not be kept'))
     }, TOUCH_MILLISECONDS)
     try {
-      const imported = await importImage(body, { ...options, sectorBytes })
+      const imported = await importImage(body, { ...options, ...given })
       if (sizeBytes !== undefined) checkWhole(imported.manifest, sizeBytes)
+      given.signal?.throwIfAborted()
       const info = { ...imported.info, ...(source !== undefined && { source }) }
-      return await commit(name, imported.manifest, holder, info)
+      return await commit(name, imported.manifest, holder, { info, fileName, description })
     } catch (err) {
       await close(holder)
       sweepSoon()
@@ -151,6 +209,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       const cutoff = oldest && oldest < started ? oldest : started
       await pruneLinks(db, now())
       await pruneManifests(db, [...exporting.keys()], now())
+      await count()
       const manifests = allManifests(db)
       const exclusively: CommitLock['exclusive'] = (work) => lock.exclusive(work)
       const removed = await sweepChunks({ store, exclusively, cutoff, manifests })
@@ -159,6 +218,15 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     })
     sweeping = done.catch(() => {})
     return done
+  }
+
+  async function count(): Promise<void> {
+    const { resolve } = counted
+    counted = Promise.withResolvers()
+    await counting
+      .count()
+      .catch((err: unknown) => log.error({ err }, 'Failed to count what images share'))
+    resolve()
   }
 
   function sweepSoon(): void {
@@ -205,6 +273,13 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     touch,
     sweep,
     sweepSoon,
+    statistics: () => counting.read(),
+
+    async checkRoom({ sizeBytes, fileName }) {
+      checkLimit(sizeBytes)
+      const neededBytes = COMPRESSED_FILE.test(fileName ?? '') ? sizeBytes : 1
+      checkRoom(neededBytes, await options.freeBytes?.())
+    },
 
     async findExport(digest) {
       const found = await findExport(db, digest)

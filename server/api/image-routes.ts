@@ -1,14 +1,23 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { ImageInfoSchema, ImageSchema } from '#protocol/image-info.ts'
+import {
+  type Image,
+  ImageChangeSchema,
+  ImageInfoSchema,
+  ImageSchema,
+} from '#protocol/image-info.ts'
 import { MANIFEST_MEDIA_TYPE, MAX_MANIFEST_BYTES } from '#protocol/image.ts'
 import { ErrorSchema, IMAGE_NAME_PATTERN, ImageName, listOf, Sha256Text } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
-import { deleteImage, findImage, listImages, saveImageInfo } from '#server/db/image-queries.ts'
+import { changeImage, deleteImage, saveImageInfo } from '#server/db/image-changes.ts'
+import { findImage, listImages } from '#server/db/image-queries.ts'
 import { ChunksMissingError } from '#server/images/check-image.ts'
 import { ConflictError, NotFoundError } from './errors.ts'
+import { entityTag, ifMatch, sendTagged } from './etag.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
+import type { OpenUploads } from './open-uploads.ts'
 import { pageOf, pageQuery } from './paging.ts'
 import { checkMayWriteImage, uploadHolder } from './principal-images.ts'
 import { discardRest, receiveUpload, takeUploads } from './upload-body.ts'
@@ -16,13 +25,27 @@ import { discardRest, receiveUpload, takeUploads } from './upload-body.ts'
 export interface ImageRoutesOptions {
   database: OpenedDatabase
   library: ImageLibrary
+  uploads: OpenUploads
 }
 
 const Params = Type.Object({ name: ImageName })
 const tags = ['images']
 
-export function imageRoutes({ database, library }: ImageRoutesOptions): FastifyPluginAsyncTypebox {
+export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncTypebox {
+  const { database, library, uploads } = options
   const { db } = database
+
+  /** An upload that ends would replace what was given its name meanwhile. */
+  function checkNameIsFree(name: string): void {
+    const open = uploads.list().find((upload) => upload.name === name)
+    if (open)
+      throw new ConflictError(
+        `An upload is about to become image "${name}"; wait for its end, or cancel it`,
+        'upload-open',
+        { upload: open },
+      )
+  }
+
   return async (app) => {
     await app.register(uploadRoutes(library))
     await app.register(manifestRoutes(library))
@@ -50,7 +73,52 @@ export function imageRoutes({ database, library }: ImageRoutesOptions): FastifyP
           response: { 200: ImageSchema, 404: ErrorSchema },
         },
       },
-      async ({ params: { name } }) => (await findImage(db, name)) ?? missing(name),
+      async (request, reply) => {
+        const { name } = request.params
+        const image = (await findImage(db, name)) ?? missing(name)
+        return sendTagged(request, reply, tagOf(image), image)
+      },
+    )
+
+    app.patch(
+      '/images/:name',
+      {
+        config: { access: 'operator', scope: 'images', audit: 'image.update' },
+        schema: {
+          tags,
+          summary: 'Rename or describe an image; machines that it is assigned to follow its name',
+          params: Params,
+          body: ImageChangeSchema,
+          response: {
+            200: ImageSchema,
+            404: ErrorSchema,
+            409: ErrorSchema,
+            412: ErrorSchema,
+          },
+        },
+      },
+      async (request, reply) => {
+        const { params, body } = request
+        if (body.name !== undefined && body.name !== params.name) checkNameIsFree(body.name)
+        const changed = await changeImage(db, params.name, body, ifMatch(request, tagOf))
+        switch (changed.kind) {
+          case 'missing':
+            return missing(params.name)
+          case 'taken':
+            throw new ConflictError(
+              `There is an image "${body.name}" already; choose another name, or delete it first`,
+              'image-exists',
+            )
+          case 'capturing':
+            throw new ConflictError(
+              `Run ${changed.runId} is capturing into image "${changed.image}"; wait for its end or cancel it`,
+              'image-in-use',
+              { machines: [], runs: [changed.runId] },
+            )
+          case 'changed':
+            return sendTagged(request, reply, tagOf(changed.image), changed.image)
+        }
+      },
     )
 
     app.delete(
@@ -59,20 +127,28 @@ export function imageRoutes({ database, library }: ImageRoutesOptions): FastifyP
         config: { access: 'operator', scope: 'images', audit: 'image.delete' },
         schema: {
           tags,
-          summary: 'Delete an image that no active run uses',
+          summary: 'Delete an image that no machine and no active run uses',
           params: Params,
-          response: { 204: Type.Null(), 404: ErrorSchema, 409: ErrorSchema },
+          querystring: Type.Object({
+            /** Takes it from the machines that it is assigned to; active runs refuse all the same. */
+            unassign: Type.Optional(Type.Boolean()),
+          }),
+          response: { 204: Type.Null(), 404: ErrorSchema, 409: ErrorSchema, 412: ErrorSchema },
         },
       },
-      async ({ params: { name } }, reply) => {
-        const deletion = await deleteImage(db, name)
+      async (request, reply) => {
+        const { name } = request.params
+        const { unassign = false } = request.query
+        const check = ifMatch(request, tagOf)
+        const deletion = await deleteImage(db, name, { unassign, check })
         switch (deletion.kind) {
           case 'missing':
             return missing(name)
           case 'in-use':
             throw new ConflictError(
-              `Image "${name}" is used by run ${deletion.runId}; wait for its end or cancel it`,
+              `Image "${name}" is used: ${whatUses(deletion.usedBy)}`,
               'image-in-use',
+              deletion.usedBy,
             )
           case 'deleted':
             await database.flush()
@@ -97,10 +173,31 @@ export function imageRoutes({ database, library }: ImageRoutesOptions): FastifyP
       async (request) => {
         const { name } = request.params
         checkMayWriteImage(request, name)
-        return (await saveImageInfo(db, name, request.body)) ?? missing(name)
+        const check = ifMatch(request, tagOf)
+        return (await saveImageInfo(db, name, request.body, check)) ?? missing(name)
       },
     )
   }
+}
+
+/** What an operator edits of an image, or replaces with it. */
+function tagOf({ name, digest, description, info }: Image): string {
+  return entityTag({ name, digest, description, info })
+}
+
+/** The end of a sentence that says what to do. */
+function whatUses({ machines, runs }: Image['usedBy']): string {
+  if (runs.length > 0)
+    return `${runs.length === 1 ? `run ${runs[0]} has` : `${runs.length} runs have`} not ended; wait for that or cancel`
+  const [first] = machines
+  return machines.length === 1
+    ? `it is assigned to machine "${first!.name}"; assign another first, or delete with unassign=true`
+    : `it is assigned to ${machines.length} machines; assign others first, or delete with unassign=true`
+}
+
+function contentLength({ headers }: FastifyRequest): number | undefined {
+  const text = headers['content-length']
+  return text === undefined ? undefined : Number(text)
 }
 
 function missing(name: string): never {
@@ -133,7 +230,8 @@ function uploadRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
             name,
             body: content,
             sectorBytes: request.query.sectorSize,
-            source: fileName === undefined ? undefined : `upload of ${fileName}`,
+            fileName,
+            fileBytes: contentLength(request),
           })
           return await reply.code(201).header('location', `/api/images/${name}`).send(image)
         } catch (err) {

@@ -82,7 +82,7 @@ function brokenForm(cause: unknown): BadRequestError {
   return new BadRequestError(`The form is not valid: ${(cause as Error).message}`, 'broken-form')
 }
 
-async function* withIdleLimit(
+export async function* withIdleLimit(
   content: AsyncIterable<Uint8Array>,
   request: IncomingMessage,
 ): AsyncGenerator<Uint8Array> {

@@ -1,4 +1,4 @@
-import { and, count, eq, sum } from 'drizzle-orm'
+import { count, eq, sql, sum } from 'drizzle-orm'
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
@@ -17,7 +17,10 @@ export async function findImageDigest(tx: Transaction, name: string): Promise<Sh
   return row?.digest
 }
 
-/** What a run's agent needs to know of its image; without `info` if the name means another now. */
+/**
+ * What a run's agent needs to know of its image. Once the name means another, `info` is that of
+ * another image of this content: the same one after it was renamed.
+ */
 export async function findPinnedImage(
   tx: Transaction,
   name: string,
@@ -27,14 +30,18 @@ export async function findPinnedImage(
     .select({
       sizeBytes: manifests.sizeBytes,
       sectorBytes: manifests.sectorBytes,
-      info: images.info,
+      stored: images.info,
     })
     .from(manifests)
-    .leftJoin(images, and(eq(images.digest, manifests.digest), eq(images.name, name)))
+    .leftJoin(images, eq(images.digest, manifests.digest))
     .where(eq(manifests.digest, digest))
+    .orderBy(sql`${images.name} = ${name} desc nulls last`, images.name)
+    .limit(1)
   if (!row) return undefined
-  const { info, ...sizes } = row
-  return { ...sizes, ...(info && { info }) }
+  const { stored, ...sizes } = row
+  if (!stored) return sizes
+  const { fileName: _fileName, ...info } = stored
+  return { ...sizes, info }
 }
 
 /** For figures: chunks that images share count for each of them. */

@@ -1,8 +1,10 @@
-import { and, asc, eq, gt, inArray, isNotNull, notInArray, or, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray, isNotNull, notInArray, sql } from 'drizzle-orm'
 import type { Image, ImageInfo } from '#protocol/image-info.ts'
+import { ACTIVE_RUN_STATES } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
+import { findUsage } from './image-usage.ts'
 import { images, links, manifests, manifestSegments, runs } from './schema.ts'
 
 export interface NewImage {
@@ -10,6 +12,10 @@ export interface NewImage {
   digest: Sha256
   manifest: Uint8Array
   info: ImageInfo
+  /** Of the file that it was uploaded from. */
+  fileName?: string | undefined
+  /** Undefined: that of an older image of the name stays. */
+  description?: string | undefined
   sizeBytes: number
   sectorBytes: number
   storedBytes: number
@@ -27,21 +33,23 @@ const columns = {
   sectorBytes: manifests.sectorBytes,
   storedBytes: manifests.storedBytes,
   contentBytes: manifests.contentBytes,
+  uniqueBytes: manifests.uniqueBytes,
   createdAt: images.createdAt,
+  description: images.description,
   info: images.info,
 }
-
-const ACTIVE = ['queued', 'booting', 'running'] as const
 
 /** Makes the image visible, in place of an older one of that name. */
 export async function saveImage(db: Database, image: NewImage, now: Date): Promise<Image> {
   return db.transaction(async (tx) => {
     await saveManifest(tx, image)
-    const { name, digest, info } = image
+    const { name, digest, fileName, description } = image
+    const info = { ...image.info, ...(fileName !== undefined && { fileName }) }
+    const row = { digest, info, createdAt: now, ...(description && { description }) }
     await tx
       .insert(images)
-      .values({ name, digest, info, createdAt: now })
-      .onConflictDoUpdate({ target: images.name, set: { digest, info, createdAt: now } })
+      .values({ name, ...row })
+      .onConflictDoUpdate({ target: images.name, set: row })
     const saved = await getImage(tx, name)
     await recordEvent(tx, 'image', saved)
     return saved
@@ -50,7 +58,9 @@ export async function saveImage(db: Database, image: NewImage, now: Date): Promi
 
 /** The same content may be stored in other lengths by now, so the layout is always the latest. */
 async function saveManifest(tx: Transaction, image: NewImage): Promise<void> {
-  const { digest, manifest, segments, name: _name, info: _info, ...figures } = image
+  const { digest, manifest, segments, sizeBytes, sectorBytes } = image
+  const { storedBytes, contentBytes, exportBytes, layoutHash } = image
+  const figures = { sizeBytes, sectorBytes, storedBytes, contentBytes, exportBytes, layoutHash }
   await tx
     .insert(manifests)
     .values({ digest, bytes: manifest, ...figures })
@@ -60,9 +70,10 @@ async function saveManifest(tx: Transaction, image: NewImage): Promise<void> {
     if (row) await tx.insert(manifestSegments).values({ digest, segment, ...row })
 }
 
-async function getImage(tx: Transaction, name: string): Promise<Image> {
+/** Throws if there is none, which the caller made sure of. */
+export async function getImage(tx: Transaction, name: string): Promise<Image> {
   const image = await findImage(tx, name)
-  if (!image) throw new Error(`Image "${name}" vanished while it was saved`)
+  if (!image) throw new Error(`Image "${name}" vanished within a transaction`)
   return image
 }
 
@@ -70,8 +81,8 @@ export async function findImage(
   db: Database | Transaction,
   name: string,
 ): Promise<Image | undefined> {
-  const [row] = await selectImages(db).where(eq(images.name, name))
-  return row && toImage(row)
+  const rows = await selectImages(db).where(eq(images.name, name))
+  return (await toImages(db, rows))[0]
 }
 
 /** A page of the library by name. */
@@ -83,7 +94,7 @@ export async function listImages(
     .where(after === undefined ? undefined : gt(images.name, after))
     .orderBy(asc(images.name))
     .limit(limit + 1)
-  const items = rows.slice(0, limit).map(toImage)
+  const items = await toImages(db, rows.slice(0, limit))
   return { items, next: rows.length > limit ? items.at(-1)!.name : null }
 }
 
@@ -91,51 +102,19 @@ function selectImages(db: Database | Transaction) {
   return db.select(columns).from(images).innerJoin(manifests, eq(images.digest, manifests.digest))
 }
 
-type ImageRow = Omit<Image, 'createdAt'> & { createdAt: Date }
+type ImageRow = Awaited<ReturnType<typeof selectImages>>[number]
 
-function toImage(row: ImageRow): Image {
-  return { ...row, createdAt: row.createdAt.toISOString() }
-}
-
-/** Undefined if there is no such image. */
-export async function saveImageInfo(
-  db: Database,
-  name: string,
-  info: ImageInfo,
-): Promise<Image | undefined> {
-  return db.transaction(async (tx) => {
-    const changed = await tx.update(images).set({ info }).where(eq(images.name, name)).returning()
-    if (changed.length === 0) return undefined
-    const saved = await getImage(tx, name)
-    await recordEvent(tx, 'image', saved)
-    return saved
-  })
-}
-
-export type ImageDeletion = { kind: 'deleted' | 'missing' } | { kind: 'in-use'; runId: string }
-
-/** Deletes an image unless an active run uses it. Its chunks go with the next sweep. */
-export async function deleteImage(db: Database, name: string): Promise<ImageDeletion> {
-  return db.transaction(async (tx): Promise<ImageDeletion> => {
-    // A run that is being created holds the row until it is there to be seen.
-    const [row] = await tx.select().from(images).where(eq(images.name, name)).for('update')
-    if (!row) return { kind: 'missing' }
-    const [run] = await tx
-      .select({ id: runs.id })
-      .from(runs)
-      .where(
-        and(
-          inArray(runs.state, [...ACTIVE]),
-          or(eq(runs.image, name), eq(runs.imageDigest, row.digest)),
-        ),
-      )
-      .limit(1)
-    if (run) return { kind: 'in-use', runId: run.id }
-    const image = await getImage(tx, name)
-    await tx.delete(images).where(eq(images.name, name))
-    await recordEvent(tx, 'image', { ...image, deleted: true })
-    return { kind: 'deleted' }
-  })
+/** Images with all that other tables know of them, in as many queries whatever their number. */
+async function toImages(db: Database | Transaction, rows: ImageRow[]): Promise<Image[]> {
+  const usage = await findUsage(db, rows)
+  return rows.map(({ description, createdAt, info: { fileName, ...info }, ...row }) => ({
+    ...row,
+    createdAt: createdAt.toISOString(),
+    ...(description !== null && { description }),
+    ...(fileName !== undefined && { fileName }),
+    info,
+    usedBy: usage.get(row.name)!,
+  }))
 }
 
 export async function findManifest(db: Database, digest: Sha256): Promise<Uint8Array | undefined> {
@@ -206,7 +185,7 @@ export async function pruneManifests(
   const pinned = db
     .select({ digest: runs.imageDigest })
     .from(runs)
-    .where(and(inArray(runs.state, [...ACTIVE]), isNotNull(runs.imageDigest)))
+    .where(and(inArray(runs.state, [...ACTIVE_RUN_STATES]), isNotNull(runs.imageDigest)))
   const linked = db
     .select({ digest: links.digest })
     .from(links)

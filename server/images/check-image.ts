@@ -108,6 +108,8 @@ export async function checkImage(store: ChunkStore, manifest: Manifest): Promise
     if (missing.size > MAX_MISSING) break
     if (missing.size > 0) continue
     contentBytes += checkLengths(sizeBytes, index, segment, sizes)
+    storedBytes += present.get(hash)!.storedBytes
+    // A chunk in several segments counts for each, until the store is counted as a whole.
     for (const size of sizes.values()) storedBytes += size.storedBytes
     const layout = encodeLayout(segment, sizes)
     checked.push({ exportBytes: segmentExportBytes(sizeBytes, index, layout), layout })

@@ -7,7 +7,7 @@ import { BufferPool } from './buffer-pool.ts'
 import { ByteInput } from './byte-input.ts'
 import { compressChunk, hashChunk } from './chunk-codec.ts'
 import { cutChunks, type Piece } from './chunk-cutter.ts'
-import type { ChunkStore } from './chunk-store.ts'
+import { type ChunkStore, StoreFullError } from './chunk-store.ts'
 import { type DecodedUpload, decodeUpload } from './decode-upload.ts'
 import type { ExportStamp } from './export-stamp.ts'
 import { ImageRefusedError } from './import-error.ts'
@@ -23,6 +23,12 @@ export type ImportOptions = {
   maxImageBytes: number
   /** What the uploader says; absent: its GPT tells, else 512. */
   sectorBytes?: SectorBytes | undefined
+  /** Of the file that is uploaded, if it is known. */
+  fileBytes?: number | undefined
+  /** Room that the store has, if it can tell. */
+  freeBytes?: () => Promise<number | undefined>
+  /** Ends the import with its reason. */
+  signal?: AbortSignal | undefined
 }
 
 /** An image whose chunks are in the store, and which nobody can find yet. */
@@ -45,7 +51,10 @@ export async function importImage(
 ): Promise<ImportedImage> {
   await using input = new ByteInput(body)
   const upload = await decodeUpload(input, options)
-  const stored = await storeContent(limited(upload.pieces, options.maxImageBytes), options.store)
+  // Chunks are no smaller than a file that is compressed already; a raw disk may be mostly zeros.
+  if (upload.format !== 'raw' && options.fileBytes !== undefined)
+    checkRoom(options.fileBytes, await options.freeBytes?.())
+  const stored = await storeContent(limited(upload.pieces, options), options.store)
   const { sizeBytes, head, segments } = stored
   checkSize(sizeBytes)
 
@@ -57,6 +66,14 @@ export async function importImage(
   const manifest = imageWith(sectorBytes)
   checkStamp(upload, stored, imageWith)
   return { manifest, digest: digestOf(manifest), info: learnInfo(head, sectorBytes) }
+}
+
+/** Throws StoreFullError before anything was stored in vain. */
+export function checkRoom(neededBytes: number, freeBytes: number | undefined): void {
+  if (freeBytes === undefined || freeBytes >= neededBytes) return
+  throw new StoreFullError(
+    `The upload needs about ${neededBytes} bytes, but the chunk store has ${freeBytes} left; make room or delete images`,
+  )
 }
 
 export function digestOf(manifest: Uint8Array): Sha256 {
@@ -119,10 +136,11 @@ async function storeChunk(store: ChunkStore, content: Uint8Array): Promise<Sha25
 
 async function* limited(
   pieces: AsyncIterable<Piece>,
-  maxImageBytes: number,
+  { maxImageBytes, signal }: ImportOptions,
 ): AsyncGenerator<Piece> {
   let sizeBytes = 0
   for await (const piece of pieces) {
+    signal?.throwIfAborted()
     sizeBytes += 'zeroBytes' in piece ? piece.zeroBytes : piece.length
     if (sizeBytes > maxImageBytes)
       throw new ImageRefusedError(

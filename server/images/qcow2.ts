@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { chown, mkdtemp, open, rm } from 'node:fs/promises'
+import { chown, mkdtemp, open, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import pLimit from 'p-limit'
 import type { ByteInput } from './byte-input.ts'
 import type { Piece } from './chunk-cutter.ts'
 import { StoreFullError } from './chunk-store.ts'
@@ -17,7 +18,17 @@ export type Qcow2Options = {
   /** Where the upload waits: a qcow2 file cannot be read from front to back. */
   spoolFolder: string
   maxImageBytes: number
+  /** Of the file that is uploaded, if it is known and is this one. */
+  fileBytes?: number | undefined
 }
+
+/** Of QEMU's processes at once; other files wait for their turn where they were spooled. */
+const CONCURRENT_READERS = 4
+const readers = pLimit(CONCURRENT_READERS)
+/** What spooled files leave to the database and whoever else lives in the data folder. */
+const SPARE_FRACTION = 0.02
+/** How much is spooled between looks at the room that is left. */
+const LOOK_BYTES = 64 * 1024 * 1024
 
 /** The user and group `nobody` and `nogroup` of Debian. */
 const UNPRIVILEGED_ID = 65_534
@@ -37,20 +48,56 @@ export async function* readQcow2(input: ByteInput, options: Qcow2Options): Async
   checkQcow2Header(await input.peek(QCOW2_HEADER_BYTES), options.maxImageBytes)
   const path = join(options.spoolFolder, `${randomUUID()}.qcow2`)
   try {
-    await spool(input, path, options.maxImageBytes)
+    await checkSpoolRoom(options.spoolFolder, options.fileBytes ?? 0)
+    await spool(input, path, options)
     await checkQcow2Extent(path)
-    yield* readSpooled(path)
+    const done = await takeTurn()
+    try {
+      yield* readSpooled(path)
+    } finally {
+      done()
+    }
   } finally {
     await rm(path, { force: true })
   }
 }
 
-async function spool(input: ByteInput, path: string, maxBytes: number): Promise<void> {
+/** Resolves when there is a turn, which lasts until what it gives is called. */
+async function takeTurn(): Promise<() => void> {
+  const taken = Promise.withResolvers<() => void>()
+  const done = Promise.withResolvers<void>()
+  void readers(() => {
+    taken.resolve(() => done.resolve())
+    return done.promise
+  })
+  return taken.promise
+}
+
+/** Throws StoreFullError. */
+async function checkSpoolRoom(folder: string, neededBytes: number): Promise<void> {
+  const { bavail, blocks, bsize } = await statfs(folder)
+  const freeBytes = Math.max(0, Math.floor((bavail - blocks * SPARE_FRACTION) * bsize))
+  if (freeBytes >= neededBytes && freeBytes > 0) return
+  throw new StoreFullError(
+    `The data folder has ${freeBytes} bytes to spare for qcow2 files, too few for this one; make room, or upload it as raw or zstd`,
+  )
+}
+
+async function spool(
+  input: ByteInput,
+  path: string,
+  { maxImageBytes: maxBytes, spoolFolder }: Qcow2Options,
+): Promise<void> {
   // Readable by the unprivileged reader through an inherited descriptor; the folder is closed to it.
   await using file = await open(path, 'wx', 0o644)
   let sizeBytes = 0
+  let lookAt = LOOK_BYTES
   for await (const bytes of input) {
     sizeBytes += bytes.length
+    if (sizeBytes > lookAt) {
+      await checkSpoolRoom(spoolFolder, 0)
+      lookAt += LOOK_BYTES
+    }
     if (sizeBytes > maxBytes)
       throw new ImageRefusedError(
         'image-too-large',
