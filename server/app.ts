@@ -24,7 +24,9 @@ import { machineScriptRoutes } from './api/machine-script-routes.ts'
 import { networkRoutes } from './api/network-routes.ts'
 import { planRoutes } from './api/plan-routes.ts'
 import { openUploads } from './api/open-uploads.ts'
+import { openUploads } from './api/open-uploads.ts'
 import { runRoutes } from './api/run-routes.ts'
+import { uploadRoutes } from './api/upload-routes.ts'
 import { uploadRoutes } from './api/upload-routes.ts'
 import { runStartRoutes } from './api/run-start-routes.ts'
 import { systemRoutes } from './api/system-routes.ts'
@@ -86,6 +88,7 @@ export async function openApp(
   const metrics = createMetrics(db)
   const feed = opened.use(await openEventFeed(database))
   const library = opened.use(await openImageService({ config, database, log, now }))
+  const uploads = opened.use(openUploads({ library, log, now }))
   const uploads = opened.use(openUploads({ library, log, now }))
   const sessions = opened.use(await openSessionCache(database))
   const people = opened.use(await openPeople({ database, now }))
