@@ -12,6 +12,8 @@ export interface TestAppOptions {
   database?: DatabaseKind
   /** More settings, as in the environment. */
   env?: Record<string, string>
+  /** By the real clock, for what a person looks at. */
+  realTime?: boolean
   /** Everything that the server logs goes here; by default nowhere. */
   onLog?: (line: string) => void
 }
@@ -66,7 +68,8 @@ export async function openTestApp(options: TestAppOptions = {}): Promise<TestApp
     { level: options.onLog ? 'trace' : 'silent' },
     { write: (line) => options.onLog?.(line) },
   )
-  const app = opened.use(await openApp(config, { log, now: clock.now }))
+  const now = options.realTime ? () => new Date() : clock.now
+  const app = opened.use(await openApp(config, { log, now }))
   const resources = opened.move()
   return {
     ...app,
