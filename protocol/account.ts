@@ -67,7 +67,7 @@ export const AuditEntrySchema = Type.Object({
   id: Type.Integer(),
   at: Timestamp,
   actor: Type.Object({
-    kind: Type.Enum(['user', 'token', 'admin-token', 'anonymous']),
+    kind: Type.Enum(['user', 'token', 'admin-token', 'agent', 'anonymous']),
     name: Type.String(),
   }),
   /** Where the call came from. */
@@ -81,3 +81,69 @@ export const AuditEntrySchema = Type.Object({
   details: Type.Optional(Type.Unknown()),
 })
 export type AuditEntry = Static<typeof AuditEntrySchema>
+
+/** How long a token lasts unless its maker says otherwise, and at most; null: until it is revoked. */
+export const DEFAULT_TOKEN_DAYS = 90
+export const MAX_TOKEN_DAYS = 3650
+
+export const LoginSchema = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 64, examples: ['maria'] }),
+    password: Type.String({ minLength: 1, maxLength: MAX_PASSWORD_CHARACTERS }),
+  },
+  { additionalProperties: false },
+)
+
+export const SetupSchema = Type.Object(
+  {
+    /** The one that the server printed at its first start. */
+    adminToken: Type.String({ minLength: 1, maxLength: 1024 }),
+    name: UserName,
+    password: Password,
+  },
+  { additionalProperties: false },
+)
+
+export const PasswordChangeSchema = Type.Object(
+  {
+    current: Type.String({ minLength: 1, maxLength: MAX_PASSWORD_CHARACTERS }),
+    password: Password,
+  },
+  { additionalProperties: false },
+)
+
+export const NewUserSchema = Type.Object(
+  { name: UserName, role: RoleSchema, password: Password },
+  { additionalProperties: false },
+)
+
+export const UserPatchSchema = Type.Partial(
+  Type.Object({ role: RoleSchema, password: Password, disabled: Type.Boolean() }),
+  { additionalProperties: false },
+)
+
+export const NewApiTokenSchema = Type.Object(
+  {
+    name: Type.String({
+      minLength: 1,
+      maxLength: 64,
+      pattern: '\\S',
+      examples: ['nightly-deploy'],
+    }),
+    /** Absent: that of the caller, who cannot give more. */
+    role: Type.Optional(RoleSchema),
+    scopes: Type.Optional(
+      Type.Union([Type.Array(TokenScopeSchema, { maxItems: TOKEN_SCOPES.length }), Type.Null()]),
+    ),
+    expiresInDays: Type.Optional(
+      Type.Union([Type.Integer({ minimum: 1, maximum: MAX_TOKEN_DAYS }), Type.Null()]),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const CreatedApiTokenSchema = Type.Object({
+  token: ApiTokenSchema,
+  /** Shown this once. */
+  secret: Type.String({ examples: ['stp_…'] }),
+})

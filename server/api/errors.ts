@@ -79,6 +79,22 @@ export class UnavailableError extends RequestError {
   }
 }
 
+/** Somebody who tries too often. */
+export class TooManyAttemptsError extends RequestError {
+  override name = 'TooManyAttemptsError'
+  readonly retryAfterSeconds: number
+
+  constructor(retryAfterSeconds: number) {
+    super(
+      429,
+      'too-many-attempts',
+      `Too many failed attempts; try again in ${retryAfterSeconds} seconds`,
+      { retryAfterSeconds },
+    )
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
 interface Answer {
   status: number
   body: { error: { code: string; message: string; details?: unknown } }
@@ -89,6 +105,8 @@ export function installErrorHandler(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const { status, body } = answerFor(error, request)
     if (status === 401) void reply.header('www-authenticate', 'Bearer')
+    if (error instanceof TooManyAttemptsError)
+      void reply.header('retry-after', error.retryAfterSeconds)
     return reply.code(status).serializer(JSON.stringify).type('application/json').send(body)
   })
   app.setNotFoundHandler((request) => {

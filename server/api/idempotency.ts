@@ -112,8 +112,8 @@ function keyOf({ headers, principal }: FastifyRequest): IdempotencyKey | undefin
       'Idempotency-Key must be 1 to 255 visible characters, such as a UUID',
       'bad-idempotency-key',
     )
-  const { userId, via, credential, name } = principal
-  const holder = userId === null ? `${via}:${credential?.id ?? name}` : `user:${userId}`
+  const { userId, via, token, name } = principal
+  const holder = userId === null ? `${via}:${token?.id ?? name}` : `user:${userId}`
   return { principal: holder, key }
 }
 

@@ -61,7 +61,7 @@ function createRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
     app.post(
       '/images/:name/links',
       {
-        config: { access: 'operator', scope: 'images', audit: 'image.link' },
+        config: { access: 'operator', scope: 'images', audit: 'image.link', idempotency: 'secret' },
         schema: {
           tags: ['images'],
           summary: 'Make an expiring address of the image that needs no header',

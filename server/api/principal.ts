@@ -18,8 +18,9 @@ export interface Person {
   scopes: TokenScope[] | null
   /** Of `cookie`: what its changes must carry. */
   csrfToken?: string
-  /** Of `cookie` and `token`: as they are stored. */
-  credential?: { hash: Sha256; id: string; name: string }
+  /** Of `cookie` and `token`: as it is stored. */
+  hash?: Sha256
+  token?: { id: string; name: string }
   expiresAt: Date | null
 }
 

@@ -1,5 +1,6 @@
 import { fastifyCookie as cookie } from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { SESSION_MAX_SECONDS } from '#server/db/web-sessions.ts'
 
 export const SESSION_COOKIE = 'stampede_session'
 
@@ -8,21 +9,18 @@ export function readSessionCookie({ headers }: FastifyRequest): string | undefin
   return headers.cookie === undefined ? undefined : cookie.parse(headers.cookie)[SESSION_COOKIE]
 }
 
-export function setSessionCookie(reply: FastifyReply, token: string, expires: Date): void {
-  void reply.header('set-cookie', serialize(reply.request, token, { expires }))
+/** The server decides when it is over; this only keeps it from lying around for ever. */
+export function setSessionCookie(reply: FastifyReply, token: string): void {
+  void reply.header('set-cookie', serialize(reply.request, token, SESSION_MAX_SECONDS))
 }
 
 export function clearSessionCookie(reply: FastifyReply): void {
-  void reply.header('set-cookie', serialize(reply.request, '', { maxAge: 0 }))
+  void reply.header('set-cookie', serialize(reply.request, '', 0))
 }
 
 /** Secure would keep the browser from sending it at all over the plain HTTP of a LAN. */
-function serialize(
-  { protocol, headers }: FastifyRequest,
-  value: string,
-  lifetime: { expires: Date } | { maxAge: number },
-): string {
+function serialize({ protocol, headers }: FastifyRequest, value: string, maxAge: number): string {
   const secure = protocol === 'https' || headers['x-forwarded-proto'] === 'https'
-  const options = { path: '/', httpOnly: true, sameSite: 'strict', secure } as const
-  return cookie.serialize(SESSION_COOKIE, value, { ...options, ...lifetime })
+  const options = { path: '/', httpOnly: true, sameSite: 'strict', secure, maxAge } as const
+  return cookie.serialize(SESSION_COOKIE, value, options)
 }

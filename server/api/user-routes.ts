@@ -1,0 +1,149 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import {
+  NewUserSchema,
+  USER_NAME_PATTERN,
+  UserName,
+  UserPatchSchema,
+  UserSchema,
+} from '#protocol/account.ts'
+import { ErrorSchema, listOf } from '#protocol/shapes.ts'
+import {
+  changeUser,
+  createUser,
+  deleteUser,
+  findUser,
+  listUsers,
+  toUser,
+  type UserChanged,
+  type UserRow,
+} from '#server/db/users.ts'
+import { settleAccounts, type AccountServices } from './account-services.ts'
+import { ConflictError, NotFoundError } from './errors.ts'
+import { pageOf, pageQuery } from './paging.ts'
+
+const Params = Type.Object({ name: UserName })
+const tags = ['accounts']
+const access = 'admin'
+const scope = 'settings'
+
+/** Who may sign in, for admins. */
+export function userRoutes(services: AccountServices): FastifyPluginAsyncTypebox {
+  const { database, passwords, now } = services
+  const { db } = database
+  return async (app) => {
+    app.get(
+      '/users',
+      {
+        config: { access },
+        schema: {
+          tags,
+          summary: 'List users by name',
+          querystring: Type.Object(pageQuery(USER_NAME_PATTERN)),
+          response: { 200: listOf(UserSchema) },
+        },
+      },
+      ({ query }) => listUsers(db, pageOf(query)),
+    )
+
+    app.get(
+      '/users/:name',
+      {
+        config: { access },
+        schema: {
+          tags,
+          summary: 'Read a user',
+          params: Params,
+          response: { 200: UserSchema, 404: ErrorSchema },
+        },
+      },
+      async ({ params: { name } }) => {
+        const user = await findUser(db, name)
+        if (!user) throw unknownUser(name)
+        return toUser(user)
+      },
+    )
+
+    app.post(
+      '/users',
+      {
+        // A key would be kept with a hash of the password that is quickly guessed; a name is a key too.
+        config: { access, scope, audit: 'user.create', idempotency: 'none' },
+        schema: {
+          tags,
+          summary: 'Make a user',
+          body: NewUserSchema,
+          response: { 201: UserSchema, 409: ErrorSchema },
+        },
+      },
+      async ({ body: { name, role, password } }, reply) => {
+        const passwordHash = await passwords.hash(password)
+        const user = await createUser(db, { name, role, passwordHash }, now())
+        if (!user)
+          throw new ConflictError(
+            `There is a user "${name}" already, in whatever case`,
+            'user-exists',
+          )
+        await settleAccounts(services)
+        return reply.code(201).header('location', `/api/users/${name}`).send(toUser(user))
+      },
+    )
+
+    app.patch(
+      '/users/:name',
+      {
+        config: { access, scope, audit: 'user.update' },
+        schema: {
+          tags,
+          summary: 'Change a role or password, or disable a user; each ends their sessions',
+          params: Params,
+          body: UserPatchSchema,
+          response: { 200: UserSchema, 404: ErrorSchema, 409: ErrorSchema },
+        },
+      },
+      async ({ params: { name }, body: { role, disabled, password } }) => {
+        const passwordHash = password === undefined ? undefined : await passwords.hash(password)
+        const changed = await changeUser(db, name, { role, disabled, passwordHash })
+        const user = changedUser(changed, name)
+        await settleAccounts(services)
+        return toUser(user)
+      },
+    )
+
+    app.delete(
+      '/users/:name',
+      {
+        config: { access, scope, audit: 'user.delete' },
+        schema: {
+          tags,
+          summary: 'Delete a user with their sessions and tokens',
+          params: Params,
+          response: { 204: Type.Null(), 404: ErrorSchema, 409: ErrorSchema },
+        },
+      },
+      async ({ params: { name } }, reply) => {
+        changedUser(await deleteUser(db, name), name)
+        await settleAccounts(services)
+        return reply.code(204).send(null)
+      },
+    )
+  }
+}
+
+function changedUser(changed: UserChanged, name: string): UserRow {
+  switch (changed.kind) {
+    case 'changed':
+      return changed.user
+    case 'missing':
+      throw unknownUser(name)
+    case 'last-admin':
+      throw new ConflictError(
+        `User "${name}" is the last admin that can sign in; make another user admin first`,
+        'last-admin',
+      )
+  }
+}
+
+function unknownUser(name: string): NotFoundError {
+  return new NotFoundError(`There is no user "${name}"`)
+}
