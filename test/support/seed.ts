@@ -65,7 +65,15 @@ async function inBatches<Row>(
 function machineValues(machine: SeedMachine): typeof machines.$inferInsert {
   const { mac, name, image, locked, tags, inventory, boot, lastSeenAt, state } = machine
   return {
-    ...{ mac, name, image, locked, tags, inventory, boot, lastSeenAt, state },
+    mac,
+    name,
+    image,
+    locked,
+    tags,
+    inventory,
+    boot,
+    lastSeenAt,
+    state,
     hostname: inventory ? name : null,
     imageDigest: state === 'deployed' && image ? digestOf(image) : null,
     smbiosUuid: inventory?.smbios.uuid ?? null,
