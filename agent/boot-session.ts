@@ -15,6 +15,8 @@ export type After = 'reboot' | 'poweroff'
 export interface BootSessionOptions {
   settings: AgentSettings
   inventory: Inventory
+  /** Reads it once more, after a run that wrote to a disk. */
+  readInventory?: () => Promise<Inventory>
   /** One line on the screen. */
   print: (text: string) => void
   signal: AbortSignal
@@ -48,7 +50,7 @@ export async function bootSession(options: BootSessionOptions): Promise<After> {
 async function performRun(
   run: AgentRun,
   sessionToken: string,
-  { settings, inventory, print, signal }: BootSessionOptions,
+  { settings, inventory, readInventory, print, signal }: BootSessionOptions,
 ): Promise<Result> {
   const http = createHttpClient({
     serverUrl: settings.serverUrl,
@@ -80,11 +82,29 @@ async function performRun(
       log,
     })
     if (done.error !== undefined) log(done.error)
-    return done
+    if (done.state !== 'succeeded' || !writes(run) || !readInventory) return done
+    return { ...done, ...(await readAgain(readInventory, log)) }
   })()
   // Whoever has the run now reports its end.
   if (!(stop.signal.reason instanceof SupersededError)) await server.result(result)
   return result
+}
+
+function writes({ workflow }: AgentRun): boolean {
+  return workflow === 'deploy' || workflow === 'wipe'
+}
+
+/** What the server knows of the disks is of before the run; without a new reading, plans say so. */
+async function readAgain(
+  readInventory: () => Promise<Inventory>,
+  log: (text: string) => void,
+): Promise<{ inventory?: Inventory }> {
+  try {
+    return { inventory: await readInventory() }
+  } catch (err) {
+    log(`The inventory could not be taken once more: ${String(err)}`)
+    return {}
+  }
 }
 
 /** Progress goes to the screen as well: there may be nobody who can reach the server. */

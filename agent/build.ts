@@ -4,6 +4,8 @@ import { build } from 'esbuild'
 
 const ROOT = resolve(import.meta.dirname, '..')
 export const AGENT_ENTRY = join(ROOT, 'agent/main.ts')
+/** A thread of it, which is a program of its own. */
+const CHUNK_WORKER = join(ROOT, 'agent/chunk-worker.ts')
 export const AGENT_FOLDER = join(ROOT, 'build/agent')
 
 /**
@@ -28,8 +30,9 @@ const REQUIRE_BANNER =
 export async function bundleAgent(entry = AGENT_ENTRY, folder = AGENT_FOLDER): Promise<void> {
   await rm(folder, { recursive: true, force: true })
   await build({
-    entryPoints: [entry],
-    outfile: join(folder, 'agent.mjs'),
+    entryPoints: { agent: entry, 'chunk-worker': CHUNK_WORKER },
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
     absWorkingDir: ROOT,
     bundle: true,
     platform: 'node',

@@ -11,6 +11,11 @@ export interface ChunkClient {
   manifest(digest: Sha256, signal: AbortSignal): Promise<Manifest>
   /** The uncompressed bytes. Throws ChunkMissingError or ChunkCorruptError. */
   read(hash: Sha256, signal: AbortSignal): Promise<Uint8Array>
+  /**
+   * Leaves the uncompressed bytes at the start of `chunk`, a buffer of withChunkBuffer, and returns
+   * their number. After an error the buffer may hold anything.
+   */
+  readInto(hash: Sha256, chunk: Buffer, signal: AbortSignal): Promise<number>
   /** Those of `hashes` (any number) that the server lacks. */
   missing(hashes: readonly Sha256[], signal: AbortSignal): Promise<Set<Sha256>>
   /** Sends `bytes`, one gzip member or zstd frame. */

@@ -1,9 +1,7 @@
 import { hash as digestOf } from 'node:crypto'
-import { promisify } from 'node:util'
-import { constants, gunzip, zstdDecompress } from 'node:zlib'
 import pRetry, { AbortError } from 'p-retry'
 import { Value } from 'typebox/value'
-import { CHUNK_BYTES, ManifestSchema, type Manifest } from '#protocol/image.ts'
+import { ManifestSchema, type Manifest } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import {
   ChunkCorruptError,
@@ -11,13 +9,10 @@ import {
   ImageIncompleteError,
   type ChunkClient,
 } from './chunk-client.ts'
+import { decodeChunk } from './chunk-pool.ts'
+import { withChunkBuffer } from './disk/buffer-pool.ts'
 import { HttpStatusError, type HttpClient } from './http.ts'
 
-const gunzipAsync = promisify(gunzip)
-const zstdDecompressAsync = promisify(zstdDecompress)
-
-/** RFC 8878, 3.1.1: magic number of a zstd frame. */
-const ZSTD_MAGIC = 0xfd2fb528
 const MISSING_BATCH = 4096
 /** A bit may flip on the way; one that flipped in the store stays so. */
 const CORRUPT_TRIES = 3
@@ -27,7 +22,11 @@ const CORRUPT_WAIT_MILLISECONDS = 200
 export function createChunkClient(http: HttpClient): ChunkClient {
   return {
     manifest: (digest, signal) => readManifest(http, digest, signal),
-    read: (hash, signal) => readChunk(http, hash, signal),
+    read: (hash, signal) =>
+      withChunkBuffer(async (chunk) =>
+        Uint8Array.from(chunk.subarray(0, await readChunk(http, hash, chunk, signal))),
+      ),
+    readInto: (hash, chunk, signal) => readChunk(http, hash, chunk, signal),
     missing: (hashes, signal) => askMissing(http, hashes, signal),
     async put(hash, body, signal) {
       await http.send({ method: 'PUT', path: `/chunks/${hash}`, body, signal })
@@ -41,12 +40,6 @@ export function createChunkClient(http: HttpClient): ChunkClient {
 
 export function sha256(bytes: Uint8Array): Sha256 {
   return parseSha256(digestOf('sha256', bytes, 'hex'))
-}
-
-/** On libuv's thread pool, beside other work: for whole chunks. */
-export async function hashChunk(bytes: Uint8Array): Promise<Sha256> {
-  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
-  return parseSha256(Buffer.from(digest).toString('hex'))
 }
 
 async function readManifest(http: HttpClient, digest: Sha256, signal: AbortSignal) {
@@ -66,16 +59,27 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   return manifest
 }
 
-async function readChunk(http: HttpClient, hash: Sha256, signal: AbortSignal) {
+async function readChunk(http: HttpClient, hash: Sha256, chunk: Buffer, signal: AbortSignal) {
   return await retryCorrupt(signal, async () => {
     const stored = await get(http, `/chunks/${hash}`, `Chunk ${hash}`, signal)
-    const bytes = await inflate(hash, stored)
-    if ((await hashChunk(bytes)) !== hash)
+    const content = await decode(hash, stored, chunk)
+    if (content.hash !== hash)
       throw new ChunkCorruptError(
         `Chunk ${hash} of the server has other content than its name says`,
       )
-    return bytes
+    return content.length
   })
+}
+
+async function decode(hash: Sha256, stored: Buffer, chunk: Buffer) {
+  try {
+    return await decodeChunk(stored, chunk)
+  } catch (cause) {
+    if (!(cause instanceof ChunkCorruptError)) throw cause
+    throw new ChunkCorruptError(`Chunk ${hash} of the server does not inflate: ${cause.message}`, {
+      cause,
+    })
+  }
 }
 
 async function retryCorrupt<Result>(signal: AbortSignal, read: () => Promise<Result>) {
@@ -97,27 +101,6 @@ async function get(http: HttpClient, path: string, what: string, signal: AbortSi
     if (err instanceof HttpStatusError && err.code === 'chunk-corrupt')
       throw new ChunkCorruptError(`${what} is damaged on the server: ${err.message}`)
     throw err
-  }
-}
-
-/** One output buffer of the whole chunk: one trip to the thread pool instead of 64. */
-const INFLATE_OPTIONS = { chunkSize: CHUNK_BYTES + 1, maxOutputLength: CHUNK_BYTES }
-const UNZSTD_OPTIONS = {
-  ...INFLATE_OPTIONS,
-  // No more memory for its window than for a chunk, whatever a frame asks for.
-  params: { [constants.ZSTD_d_windowLogMax]: Math.log2(CHUNK_BYTES) },
-}
-
-async function inflate(hash: Sha256, stored: Buffer): Promise<Buffer> {
-  const isZstd = stored.length >= 4 && stored.readUInt32LE() === ZSTD_MAGIC
-  try {
-    return isZstd
-      ? await zstdDecompressAsync(stored, UNZSTD_OPTIONS)
-      : await gunzipAsync(stored, INFLATE_OPTIONS)
-  } catch (err) {
-    throw new ChunkCorruptError(`Chunk ${hash} of the server does not inflate: ${String(err)}`, {
-      cause: err,
-    })
   }
 }
 

@@ -15,8 +15,9 @@ async function runBooted(signal: AbortSignal): Promise<number> {
   const print = (text: string) => console.log(text)
   try {
     const settings = parseSettings(process.env, await readFile('/proc/cmdline', 'utf8'))
-    const inventory = await takeInventory(exec)
-    const after = await bootSession({ settings, inventory, print, signal })
+    const readInventory = () => takeInventory(exec)
+    const inventory = await readInventory()
+    const after = await bootSession({ settings, inventory, readInventory, print, signal })
     await mkdir(dirname(AFTER_FILE), { recursive: true })
     await writeFile(AFTER_FILE, `${after}\n`)
     return 0

@@ -1,9 +1,30 @@
 import { CHUNK_BYTES } from '#protocol/image.ts'
-import { alignedMemory } from './system-calls.ts'
 
-/** O_DIRECT wants at most the logical sector; a page satisfies every device. */
-const PAGE_BYTES = 4096
+/** What WebAssembly counts memory in; its memory begins on a page of the processor, too. */
+const WASM_PAGE_BYTES = 65_536
+const PAGES_OF_CHUNK = CHUNK_BYTES / WASM_PAGE_BYTES
+/** Of chunks in use at once; a capture has 48, a deploy 16. */
+const MAX_CHUNKS = 256
 
+/** The part of WebAssembly's interface that is needed here; Node's types leave it out. */
+interface SharedMemory {
+  readonly buffer: SharedArrayBuffer
+  /** Returns the pages that there were before. */
+  grow(pages: number): number
+}
+const { Memory } = Reflect.get(globalThis, 'WebAssembly') as {
+  Memory: new (size: { initial: number; maximum: number; shared: true }) => SharedMemory
+}
+
+/**
+ * Page-aligned, as O_DIRECT wants it, and shared with the threads that hash and inflate: the only
+ * memory of JavaScript that is both.
+ */
+const memory = new Memory({
+  initial: 0,
+  maximum: MAX_CHUNKS * PAGES_OF_CHUNK,
+  shared: true,
+})
 const free: Buffer[] = []
 
 /**
@@ -13,10 +34,15 @@ const free: Buffer[] = []
 export async function withChunkBuffer<Result>(
   use: (buffer: Buffer) => Promise<Result>,
 ): Promise<Result> {
-  const buffer = free.pop() ?? alignedMemory(PAGE_BYTES, CHUNK_BYTES)
+  const buffer = free.pop() ?? createBuffer()
   try {
     return await use(buffer)
   } finally {
     free.push(buffer)
   }
+}
+
+function createBuffer(): Buffer {
+  const start = memory.grow(PAGES_OF_CHUNK) * WASM_PAGE_BYTES
+  return Buffer.from(memory.buffer, start, CHUNK_BYTES)
 }

@@ -41,6 +41,11 @@ export async function diskName(path: string): Promise<string> {
   throw new Error(`"${path}" is no disk`)
 }
 
+/** One disk as it is now. Throws for what is no whole disk. */
+export async function readDiskAt(exec: Exec, path: string): Promise<Disk> {
+  return await readDisk(exec, await diskName(path), await readUse())
+}
+
 async function readUse(): Promise<SystemUse> {
   return {
     mounts: parseMounts(await readFile('/proc/self/mountinfo', 'utf8')),

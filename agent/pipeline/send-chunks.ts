@@ -1,15 +1,6 @@
-import { promisify } from 'node:util'
-import { constants, zstdCompress } from 'node:zlib'
-import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { ChunkClient } from '../chunk-client.ts'
-
-const compress = promisify(zstdCompress)
-
-/** Most chunks need no second buffer of this size, and few waste most of it. */
-const COMPRESSED_BYTES = CHUNK_BYTES / 2
-/** A quarter of the time of gzip's level 1, and fewer bytes: docs/decisions/013. */
-const LEVEL = 1
+import { compressChunk } from '../chunk-pool.ts'
 
 export interface ChunkSender {
   /** Brings those that the server lacks there; buffers may be reused afterwards. */
@@ -23,15 +14,7 @@ export function createChunkSender(client: ChunkClient): ChunkSender {
   let bytesSent = 0
 
   async function sendOne(hash: Sha256, bytes: Buffer, signal: AbortSignal): Promise<void> {
-    const frame = await compress(bytes, {
-      chunkSize: COMPRESSED_BYTES,
-      // The server wants the length in the frame's header.
-      pledgedSrcSize: bytes.length,
-      params: {
-        [constants.ZSTD_c_compressionLevel]: LEVEL,
-        [constants.ZSTD_c_checksumFlag]: 1,
-      },
-    })
+    const frame = await compressChunk(bytes)
     await client.put(hash, frame, signal)
     bytesSent += frame.length
   }

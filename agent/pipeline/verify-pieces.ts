@@ -1,7 +1,7 @@
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
-import { hashChunk } from '../http-chunk-client.ts'
+import { hashChunk } from '../chunk-pool.ts'
 import type { Piece } from './image-plan.ts'
 import { forEachConcurrently } from './workers.ts'
 

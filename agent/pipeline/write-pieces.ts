@@ -51,15 +51,14 @@ async function writeChunk(
   chunks: ChunkClient,
   signal: AbortSignal,
 ): Promise<void> {
-  const bytes = await chunks.read(piece.hash, signal)
-  const length = piece.end - piece.start
-  if (bytes.length !== length)
-    throw new ChunkCorruptError(
-      `Chunk ${piece.hash} holds ${bytes.length} bytes where the image has ${length}`,
-    )
-  signal.throwIfAborted()
   await withChunkBuffer(async (buffer) => {
-    buffer.set(bytes)
+    const read = await chunks.readInto(piece.hash, buffer, signal)
+    const length = piece.end - piece.start
+    if (read !== length)
+      throw new ChunkCorruptError(
+        `Chunk ${piece.hash} holds ${read} bytes where the image has ${length}`,
+      )
+    signal.throwIfAborted()
     await device.write(buffer.subarray(0, length), piece.start)
   })
 }

@@ -86,8 +86,9 @@ function imagePartition(partition: Partition): ImagePartition {
 
 async function findBootModes(device: Device, sectorBytes: number) {
   return await withChunkBuffer(async (buffer) => {
-    const head = buffer.subarray(0, Math.min(CHUNK_BYTES, device.sizeBytes))
-    await device.read(head, 0)
+    const shared = buffer.subarray(0, Math.min(CHUNK_BYTES, device.sizeBytes))
+    await device.read(shared, 0)
+    const head = Buffer.from(shared) // TextDecoder takes no shared memory
     try {
       return bootModes(parsePartitionTable(head, sectorBytes))
     } catch (err) {

@@ -2,6 +2,7 @@ import { openDevice } from '../disk/device.ts'
 import type { Piece } from '../pipeline/image-plan.ts'
 import { verifyPieces } from '../pipeline/verify-pieces.ts'
 import { writePieces } from '../pipeline/write-pieces.ts'
+import { confirmTarget } from './confirm-target.ts'
 import type { StepContext, StepOutcome } from './step.ts'
 import { wipeEnds } from './write-image.ts'
 
@@ -11,6 +12,7 @@ const PIECE_BYTES = 64 * 1024 * 1024
 export async function wipeDisk(context: StepContext): Promise<StepOutcome> {
   const { disk, signal, chunks } = context
   await using device = await openDevice(disk.path, 'write')
+  await confirmTarget(context)
   await wipeEnds(device)
   let bytesDone = 0
   const advance = (piece: Piece) => {

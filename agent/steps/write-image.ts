@@ -5,6 +5,7 @@ import { openDevice, type Device } from '../disk/device.ts'
 import { planImage, writeOrder, type ChunkRange, type Piece } from '../pipeline/image-plan.ts'
 import { verifyPieces } from '../pipeline/verify-pieces.ts'
 import { writePieces } from '../pipeline/write-pieces.ts'
+import { confirmTarget } from './confirm-target.ts'
 import type { StepContext, StepOutcome } from './step.ts'
 
 /** Both ends of the disk, where partition tables, RAID superblocks and boot loaders lie. */
@@ -34,6 +35,7 @@ export async function writeImageWith(
   if (device.sizeBytes < manifest.sizeBytes)
     throw new Error(`Disk ${disk.path} shrank to ${device.sizeBytes} bytes since it was checked`)
 
+  await confirmTarget(context)
   await wipeEnds(device)
   const writer = createWriter(context, device, manifest, readBack)
   try {

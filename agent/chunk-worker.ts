@@ -1,0 +1,87 @@
+import { hash as digestOf } from 'node:crypto'
+import { parentPort } from 'node:worker_threads'
+import { constants, gunzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { CHUNK_BYTES } from '#protocol/image.ts'
+
+/** What a thread of the chunk pool is asked; `chunk` is memory that all threads share. */
+export type ChunkJob =
+  | { kind: 'hash'; chunk: Uint8Array }
+  | { kind: 'decode'; stored: Uint8Array; chunk: Uint8Array }
+  | { kind: 'compress'; chunk: Uint8Array }
+
+export interface ChunkAnswer {
+  /** Of the uncompressed bytes. */
+  hash?: string
+  /** Of the bytes that were decoded into `chunk`. */
+  length?: number
+  compressed?: Uint8Array
+  /** Why it could not be decoded. */
+  corrupt?: string
+}
+
+/** RFC 8878, 3.1.1: magic number of a zstd frame. */
+const ZSTD_MAGIC = 0xfd2fb528
+
+/** One output buffer of the whole chunk, and no more than a chunk whatever comes. */
+const INFLATE_OPTIONS = { chunkSize: CHUNK_BYTES + 1, maxOutputLength: CHUNK_BYTES }
+const UNZSTD_OPTIONS = {
+  ...INFLATE_OPTIONS,
+  // No more memory for its window than for a chunk, whatever a frame asks for.
+  params: { [constants.ZSTD_d_windowLogMax]: Math.log2(CHUNK_BYTES) },
+}
+
+/** Most chunks need no second buffer of this size, and few waste most of it. */
+const COMPRESSED_BYTES = CHUNK_BYTES / 2
+/** A quarter of the time of gzip's level 1, and fewer bytes: docs/decisions/013. */
+const LEVEL = 1
+
+function answer(job: ChunkJob): ChunkAnswer {
+  switch (job.kind) {
+    case 'hash':
+      return { hash: digestOf('sha256', job.chunk, 'hex') }
+    case 'compress':
+      return { compressed: compress(job.chunk) }
+    case 'decode':
+      return decode(job.stored, job.chunk)
+  }
+}
+
+function compress(chunk: Uint8Array): Uint8Array {
+  return zstdCompressSync(chunk, {
+    chunkSize: COMPRESSED_BYTES,
+    // The server wants the length in the frame's header.
+    pledgedSrcSize: chunk.length,
+    params: {
+      [constants.ZSTD_c_compressionLevel]: LEVEL,
+      [constants.ZSTD_c_checksumFlag]: 1,
+    },
+  })
+}
+
+function decode(stored: Uint8Array, chunk: Uint8Array): ChunkAnswer {
+  let bytes: Uint8Array
+  try {
+    bytes = inflate(Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength))
+  } catch (err) {
+    return { corrupt: String(err) }
+  }
+  if (bytes.length > chunk.length)
+    return { corrupt: `It holds ${bytes.length} bytes where there is room for ${chunk.length}` }
+  const hash = digestOf('sha256', bytes, 'hex')
+  chunk.set(bytes)
+  return { hash, length: bytes.length }
+}
+
+function inflate(stored: Buffer): Uint8Array {
+  const isZstd = stored.length >= 4 && stored.readUInt32LE() === ZSTD_MAGIC
+  return isZstd ? zstdDecompressSync(stored, UNZSTD_OPTIONS) : gunzipSync(stored, INFLATE_OPTIONS)
+}
+
+parentPort?.on('message', (job: ChunkJob) => {
+  const result = answer(job)
+  const { compressed } = result
+  // Moved, not copied, unless it lies in a pool of Node's that others use too.
+  const isWhole = compressed?.byteLength === compressed?.buffer.byteLength
+  const moved = compressed && isWhole ? [compressed.buffer as ArrayBuffer] : []
+  parentPort?.postMessage(result, moved)
+})
