@@ -105,7 +105,8 @@ export async function openApp(
       log,
       adminToken: adminToken.token,
       findSession: (hash) => sessions.find(hash),
-      findPerson: (via, hash) => people.find(via, hash),
+      findPerson: people.find,
+      onPeopleChange: people.onChange,
     }),
   )
   installIdempotency(http, { db, now })

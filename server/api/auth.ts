@@ -1,11 +1,12 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { TokenScope } from '#protocol/account.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { checkAccess, defaultAccess, isChange, type Access } from './access.ts'
+import { installAccessWatch, type AccessWatchOptions } from './access-watch.ts'
 import { checkCsrfToken, checkSameOrigin } from './csrf.ts'
 import type { AgentSession, Person, Principal } from './principal.ts'
-import { readSessionCookie } from './session-cookie.ts'
+import { installCookies, readSessionCookie } from './session-cookie.ts'
 
 export type { Access } from './access.ts'
 export type { AgentSession, Person, Principal } from './principal.ts'
@@ -24,7 +25,7 @@ declare module 'fastify' {
   }
   interface FastifyInstance {
     /** Every route that was registered, with what it asks of its caller. */
-    routeRules: RouteRule[]
+    listRouteRules(): RouteRule[]
   }
 }
 
@@ -36,12 +37,10 @@ export interface RouteRule {
   audit: string | undefined
 }
 
-export interface AuthOptions {
+export interface AuthOptions extends AccessWatchOptions {
   adminToken: string
   /** The agent that has this token. */
   findSession(tokenHash: Sha256): Promise<AgentSession | undefined>
-  /** Whom this cookie or API token stands for, if it is valid now. */
-  findPerson(via: 'cookie' | 'token', hash: Sha256): Promise<Person | undefined>
 }
 
 /** 256 bits: what all our tokens are. */
@@ -71,7 +70,9 @@ export const ADMIN: Person = {
 /** Sets `request.principal`, and refuses who may not call the route. */
 export function installAuth(app: FastifyInstance, options: AuthOptions): void {
   const isAdminToken = adminTokenCheck(options.adminToken)
+  installCookies(app)
   installRouteRules(app)
+  installAccessWatch(app, options)
 
   async function identify(request: FastifyRequest): Promise<Principal> {
     const token = bearerToken(request)
@@ -94,8 +95,9 @@ export function installAuth(app: FastifyInstance, options: AuthOptions): void {
   }
 
   app.decorateRequest('principal')
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     request.principal = { kind: 'none' }
+    setSafeHeaders(request, reply)
     if (request.is404) return
     const { method, routeOptions } = request
     const changes = isChange(method)
@@ -108,6 +110,13 @@ export function installAuth(app: FastifyInstance, options: AuthOptions): void {
     }
     if (changes && routeOptions.url?.startsWith('/api/')) checkForgery(request)
   })
+}
+
+/** What a route sets itself comes later and wins. */
+function setSafeHeaders({ url }: FastifyRequest, reply: FastifyReply): void {
+  void reply.header('x-content-type-options', 'nosniff')
+  // Kept by nobody else, and by the browser only to ask whether it changed.
+  if (url.startsWith('/api/')) void reply.header('cache-control', 'private, no-cache')
 }
 
 /** Compares hashes: they have one length and tell nothing of the token, so time tells nothing either. */
@@ -132,18 +141,19 @@ function agent(session: AgentSession): Principal {
 }
 
 function installRouteRules(app: FastifyInstance): void {
-  const rules: RouteRule[] = []
-  app.decorate('routeRules', rules)
-  app.addHook('onRoute', ({ method, url, config }) => {
-    for (const name of [method].flat())
-      rules.push({
-        method: name,
-        url,
-        access: config?.access ?? defaultAccess(name),
-        scope: config?.scope,
-        audit: config?.audit,
-      })
-  })
+  const routes: RouteOptions[] = []
+  app.decorate('listRouteRules', () => routes.flatMap(rulesOf))
+  app.addHook('onRoute', (route) => void routes.push(route))
+}
+
+function rulesOf({ method, url, config }: RouteOptions): RouteRule[] {
+  return [method].flat().map((name) => ({
+    method: name,
+    url,
+    access: config?.access ?? defaultAccess(name),
+    scope: config?.scope,
+    audit: config?.audit,
+  }))
 }
 
 function bearerToken(request: FastifyRequest): string | undefined {

@@ -37,7 +37,8 @@ export function eventRoutes({ feed, stopping }: EventRoutesOptions): FastifyPlug
         const lastId = header === undefined ? await feed.newestId() : Number(header)
         const gone = new AbortController()
         reply.raw.once('close', () => gone.abort())
-        const signal = AbortSignal.any([gone.signal, stopping])
+        const allowed = request.server.whileAllowed(request, gone.signal)
+        const signal = AbortSignal.any([gone.signal, stopping, allowed])
         const items = feed.follow(lastId, signal)
         // One item ahead, so that a slow reader holds up its own feed and nothing else.
         const stream = Readable.from(encode(items), { highWaterMark: 1, objectMode: true })

@@ -1,12 +1,19 @@
-import { fastifyCookie as cookie } from '@fastify/cookie'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import { fastifyCookie } from '@fastify/cookie'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SESSION_MAX_SECONDS } from '#server/db/web-sessions.ts'
 
 export const SESSION_COOKIE = 'stampede_session'
 
+/** Only on demand: most routes take no cookie. */
+export function installCookies(app: FastifyInstance): void {
+  void app.register(fastifyCookie, { hook: false })
+}
+
 /** What the browser sent; nobody has looked yet whether it is worth anything. */
-export function readSessionCookie({ headers }: FastifyRequest): string | undefined {
-  return headers.cookie === undefined ? undefined : cookie.parse(headers.cookie)[SESSION_COOKIE]
+export function readSessionCookie({ headers, server }: FastifyRequest): string | undefined {
+  return headers.cookie === undefined
+    ? undefined
+    : server.parseCookie(headers.cookie)[SESSION_COOKIE]
 }
 
 /** The server decides when it is over; this only keeps it from lying around for ever. */
@@ -19,8 +26,12 @@ export function clearSessionCookie(reply: FastifyReply): void {
 }
 
 /** Secure would keep the browser from sending it at all over the plain HTTP of a LAN. */
-function serialize({ protocol, headers }: FastifyRequest, value: string, maxAge: number): string {
+function serialize(
+  { protocol, headers, server }: FastifyRequest,
+  value: string,
+  maxAge: number,
+): string {
   const secure = protocol === 'https' || headers['x-forwarded-proto'] === 'https'
   const options = { path: '/', httpOnly: true, sameSite: 'strict', secure, maxAge } as const
-  return cookie.serialize(SESSION_COOKIE, value, options)
+  return server.serializeCookie(SESSION_COOKIE, value, options)
 }

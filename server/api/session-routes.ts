@@ -50,10 +50,10 @@ export function sessionRoutes(services: AccountServices): FastifyPluginAsyncType
         const found = await findUser(database.db, name)
         // A name that nobody has is often a password in the wrong field: not for the audit log.
         const targets = found ? [{ kind: 'user', id: found.name }] : []
-        noteAudit(request, { targets })
+        noteAudit(request, { targets, details: undefined })
         const user = await authenticate(request, request.body, found)
         const session = await signIn(services, { request, reply, user })
-        noteAudit(request, { targets, actor: { kind: 'user', name: user.name } })
+        noteAudit(request, { actor: { kind: 'user', name: user.name } })
         services.forgetPeople()
         return session
       },

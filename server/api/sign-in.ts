@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Session } from '#protocol/account.ts'
 import type { UserRow } from '#server/db/users.ts'
-import { SESSION_IDLE_SECONDS, startSession } from '#server/db/web-sessions.ts'
+import { SESSION_MAX_SECONDS, startSession } from '#server/db/web-sessions.ts'
 import type { AccountServices } from './account-services.ts'
 import { createToken, hashToken } from './auth.ts'
 import { UnauthorizedError } from './errors.ts'
@@ -24,7 +24,7 @@ export async function signIn(
     earlierHash: earlier === undefined ? undefined : hashToken(earlier),
   })
   if (!started) throw wrongPassword()
-  const expires = new Date(now().getTime() + SESSION_IDLE_SECONDS * 1000)
+  const expires = new Date(now().getTime() + SESSION_MAX_SECONDS * 1000)
   setSessionCookie(reply, token)
   const { id, name, role } = user
   return {

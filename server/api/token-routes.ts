@@ -19,6 +19,7 @@ import {
   type ApiTokenRow,
 } from '#server/db/api-tokens.ts'
 import { settleAccounts, type AccountServices } from './account-services.ts'
+import { noteAudit } from './audit.ts'
 import { API_TOKEN_PREFIX, createToken, hashToken } from './auth.ts'
 import { ConflictError, ForbiddenError, NotFoundError } from './errors.ts'
 import { pageOf, pageQuery } from './paging.ts'
@@ -81,6 +82,7 @@ export function tokenRoutes(services: AccountServices): FastifyPluginAsyncTypebo
         await saveApiToken(db, { id, hash, name, userId, ...grant, createdAt: now() })
         await settleAccounts(services)
         const token = toApiToken((await findApiTokenById(db, id))!)
+        noteAudit(request, { targets: [{ kind: 'token', id }] })
         return reply.code(201).header('cache-control', 'no-store').send({ token, secret })
       },
     )
