@@ -85,5 +85,7 @@ export const ResultSchema = Type.Object({
   /** Also of a failed run, where the image had been written and verified by then. */
   receipt: Type.Optional(ReceiptSchema),
   error: Type.Optional(Type.String()),
+  /** After a run that wrote: what is on the disks now, for whoever plans the next one. */
+  inventory: Type.Optional(InventorySchema),
 })
 export type Result = Static<typeof ResultSchema>

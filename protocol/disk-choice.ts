@@ -1,7 +1,9 @@
 import type { DiskHints } from './disk-hints.ts'
 import type { Disk } from './inventory.ts'
 
-export type DiskChoice = { kind: 'chosen'; disk: Disk } | { kind: 'refused'; reason: string }
+export type DiskChoice =
+  | { kind: 'chosen'; disk: Disk }
+  | { kind: 'refused'; code: 'disk-missing' | 'disk-ambiguous'; reason: string }
 
 /** Sizes of disks are known in steps of 512 bytes; people read GB. */
 export function formatBytes(bytes: number): string {
@@ -27,7 +29,8 @@ export function chooseDisk(disks: readonly Disk[], hints: DiskHints | undefined)
   const found = disk
     ? `${matching.length} disks fit${wanted}: ${matching.map(describeDisk).join(', ')}`
     : `No disk fits${wanted}; this machine has ${disks.map(describeDisk).join(', ') || 'none'}`
-  return { kind: 'refused', reason: `${found}. Name one disk in the run, say by its serial` }
+  const code = disk ? 'disk-ambiguous' : 'disk-missing'
+  return { kind: 'refused', code, reason: `${found}. Name one disk in the run, say by its serial` }
 }
 
 /** `/dev/sda (8.0 GB, serial "S4EV")` */

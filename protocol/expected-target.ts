@@ -67,6 +67,14 @@ export function checkTarget(
   return { kind: 'mismatch', reason: `${reason}${place}` }
 }
 
+/** Why the run must not start on a machine with these disks, or undefined if it is as planned. */
+export function findMismatch(
+  ...about: Parameters<typeof checkTarget>
+): string | undefined {
+  const check = checkTarget(...about)
+  return check.kind === 'mismatch' ? check.reason : undefined
+}
+
 /** Why this disk must not be touched, or undefined if it is the planned one. */
 export function targetMismatch(
   expected: ExpectedTarget,

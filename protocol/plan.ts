@@ -31,14 +31,15 @@ export const ExpectedTargetSchema = Type.Object({
   sizeBytes: ByteCount,
   sectorBytes: Type.Integer(),
   /**
-   * Of its layout: partition table, file systems, labels. Absent: a run of ours has written to the
-   * disk since it was looked at, so what is on it now is not known.
+   * Of its layout: partition table, file systems, labels. Absent: the disk is only read, or a run of
+   * ours has written to it since it was looked at, so what is on it now is not known.
    */
   fingerprint: Type.Optional(Sha256Text),
 })
 export type ExpectedTarget = Static<typeof ExpectedTargetSchema>
 
-const Finding = Type.Object({
+/** As in run-checks.ts. */
+const FindingSchema = Type.Object({
   /** Stable, kebab-case, for programs. */
   code: Type.String(),
   /** A finished sentence for people. */
@@ -91,9 +92,9 @@ export const PlanItemSchema = Type.Object({
     }),
   ),
   /** Why no run may be started on it; empty: one may. */
-  problems: Type.Array(Finding),
+  problems: Type.Array(FindingSchema),
   /** What does not stop it but the operator should know. */
-  warnings: Type.Array(Finding),
+  warnings: Type.Array(FindingSchema),
 })
 export type PlanItem = Static<typeof PlanItemSchema>
 

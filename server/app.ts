@@ -24,15 +24,14 @@ import { machineScriptRoutes } from './api/machine-script-routes.ts'
 import { networkRoutes } from './api/network-routes.ts'
 import { planRoutes } from './api/plan-routes.ts'
 import { openUploads } from './api/open-uploads.ts'
-import { openUploads } from './api/open-uploads.ts'
 import { runRoutes } from './api/run-routes.ts'
-import { uploadRoutes } from './api/upload-routes.ts'
 import { uploadRoutes } from './api/upload-routes.ts'
 import { runStartRoutes } from './api/run-start-routes.ts'
 import { systemRoutes } from './api/system-routes.ts'
 import { webRoutes } from './api/web-routes.ts'
 import { webhookRoutes } from './api/webhook-routes.ts'
 import type { BootFiles } from './boot-files.ts'
+import { openBootProgress } from './boot-progress.ts'
 import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
 import { refuseBesideAnother } from './dhcp-service.ts'
@@ -89,9 +88,9 @@ export async function openApp(
   const feed = opened.use(await openEventFeed(database))
   const library = opened.use(await openImageService({ config, database, log, now }))
   const uploads = opened.use(openUploads({ library, log, now }))
-  const uploads = opened.use(openUploads({ library, log, now }))
   const sessions = opened.use(await openSessionCache(database))
   const people = opened.use(await openPeople({ database, now }))
+  const boots = opened.use(openBootProgress({ ...config, db, log, now }))
   const ticker = opened.use(openTicker({ database, log, now }))
   const webhooks = opened.use(await openWebhookSender({ database, log, now }))
 
@@ -160,6 +159,8 @@ export async function openApp(
       isProven,
       bootFiles: async () => (await bootFiles?.files()) ?? new Map(),
       findAgentFile: (name) => findAgentFile(config.dataFolder, name),
+      onFile: (remoteAddress, file) => boots.file(remoteAddress, file),
+      onProof: (remoteAddress, mac) => boots.remember(remoteAddress, mac),
       now,
     }),
   )
@@ -167,7 +168,7 @@ export async function openApp(
 
   const port = await listen(http, config.http)
   url = config.serverUrl(port)
-  const network = opened.use(await openNetwork({ config, url, db, metrics, log, now }))
+  const network = opened.use(await openNetwork({ config, url, db, boots, metrics, log, now }))
   bootFiles = network.bootFiles
   tftp = network.tftp
 

@@ -15,6 +15,7 @@ import { parseMac } from '#protocol/mac.ts'
 import { RunSchema } from '#protocol/run.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
+import { saveInventoryAfterRun } from '#server/db/machines.ts'
 import { toRun } from '#server/db/runs.ts'
 import { sayHello } from '#server/runs/hello.ts'
 import { appendRunLog, reportRun, resultRun } from '#server/runs/moves.ts'
@@ -53,8 +54,7 @@ export function agentRoutes({ database, now }: AgentRoutesOptions): FastifyPlugi
           bootTokenHash: hashToken(body.bootToken),
           sessionTokenHash: hashToken(sessionToken),
           mac,
-          // What the schema does not know is not kept.
-          inventory: Clean(InventorySchema, body.inventory) as Inventory,
+          inventory: clean(body.inventory),
         }
         const run = await sayHello(db, request, now())
         log.info({ mac, run: run?.id, attempt: run?.attempt }, 'Agent said hello')
@@ -116,7 +116,10 @@ export function agentRoutes({ database, now }: AgentRoutesOptions): FastifyPlugi
       },
       async (request) => {
         const { attempt } = sessionOf(request)
-        const run = await resultRun(db, request.params.id, attempt, request.body, now())
+        const { inventory, ...body } = request.body
+        const run = await resultRun(db, request.params.id, attempt, body, now())
+        if (inventory && run.finishedAt)
+          await saveInventoryAfterRun(db, run.mac, clean(inventory), run.finishedAt)
         // Before the agent reboots: a run forgotten in a power cut would be done once more. A busy
         // disk may take longer than the agent waits, who then asks again.
         await database.flush()
@@ -133,6 +136,11 @@ function sessionOf(request: FastifyRequest<{ Params: { id: string } }>): AgentSe
   if (principal.kind !== 'agent' || principal.session.run?.id !== params.id)
     throw new ForbiddenError(`The token is not one for run ${params.id}`, 'other-run')
   return principal.session
+}
+
+/** What the schema does not know is not kept. */
+function clean(inventory: Inventory): Inventory {
+  return Clean(InventorySchema, inventory) as Inventory
 }
 
 function checkCounter(name: string, value: number): void {

@@ -97,6 +97,9 @@ async function claim(
   const answer = await answerFor(options, request, { run, machine })
   if (answer.kind === 'refused') {
     request.log.warn({ mac, run: run.id, reason: answer.reason }, 'BOOTy cannot do this run')
+    // The run waits on; whoever wonders why finds it there.
+    const lines = [{ at: now().toISOString(), text: `BOOTy cannot do this run: ${answer.reason}` }]
+    await appendRunLog(db, run.id, run.attempts, { offset: 0, lines }, now())
     throw new NotFoundError(answer.reason, 'not-for-booty')
   }
   await claimRun(options, run.id, answer).catch((err: unknown) => {
@@ -130,6 +133,7 @@ async function answerFor(
     run,
     link,
     isLocked: machine.locked,
+    isPlanned: run.planId !== null,
     ...(machine.inventory && { inventory: machine.inventory }),
     ...(image && isPinned && { imageInfo: image.info, imageSize: image }),
   })

@@ -95,6 +95,9 @@ export class TooManyAttemptsError extends RequestError {
   }
 }
 
+/** When somebody who was turned away for now may ask again. */
+const RETRY_SECONDS = 10
+
 interface Answer {
   status: number
   body: { error: { code: string; message: string; details?: unknown } }
@@ -105,6 +108,7 @@ export function installErrorHandler(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const { status, body } = answerFor(error, request)
     if (status === 401) void reply.header('www-authenticate', 'Bearer')
+    if (status === 503) void reply.header('retry-after', RETRY_SECONDS)
     if (error instanceof TooManyAttemptsError)
       void reply.header('retry-after', error.retryAfterSeconds)
     return reply.code(status).serializer(JSON.stringify).type('application/json').send(body)
@@ -115,7 +119,8 @@ export function installErrorHandler(app: FastifyInstance): void {
 }
 
 function answerFor(error: FastifyError, request: FastifyRequest): Answer {
-  if (error instanceof RunRefusedError) return answer(error.status, error.code, error.message)
+  if (error instanceof RunRefusedError)
+    return answer(error.status, error.code, error.message, error.details)
   if (error instanceof RequestError) {
     return answer(error.status, error.code, error.message, error.details)
   }

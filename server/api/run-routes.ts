@@ -7,7 +7,6 @@ import {
   FINAL_RUN_STATES,
   LogLineSchema,
   RunDetailSchema,
-  RunRequestSchema,
   RunSchema,
   WorkflowSchema,
   type RunState,
@@ -16,10 +15,8 @@ import { ErrorSchema, ImageName, listOf, MacText } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findMachineRow } from '#server/db/machines.ts'
 import { findRun, listLog, listRuns, readLogEnd, toRun } from '#server/db/runs.ts'
-import { createRun } from '#server/runs/create-run.ts'
 import { cancelRun } from '#server/runs/moves.ts'
 import { NotFoundError } from './errors.ts'
-import { checkNetwork } from './machine-routes.ts'
 import { pageOf, pageQuery } from './paging.ts'
 
 export const UUID_PATTERN = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
@@ -39,25 +36,6 @@ export interface RunRoutesOptions {
 export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsyncTypebox {
   const { db } = database
   return async (app) => {
-    app.post(
-      '/runs',
-      {
-        config: { access: 'operator', scope: 'runs', audit: 'run.create' },
-        schema: {
-          tags,
-          summary: 'Start a workflow on a machine at its next boot',
-          body: RunRequestSchema,
-          response: { 201: RunSchema, 409: ErrorSchema, 422: ErrorSchema },
-        },
-      },
-      async ({ body, log }, reply) => {
-        checkNetwork(body.network)
-        const run = await createRun(db, body, now())
-        flushSoon(database, log)
-        return reply.code(201).header('location', `/api/runs/${run.id}`).send(run)
-      },
-    )
-
     app.get(
       '/runs',
       {

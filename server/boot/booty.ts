@@ -35,6 +35,8 @@ export interface BootyRequest {
   /** Of the image to deploy. */
   imageInfo?: ImageInfo
   imageSize?: Pick<Image, 'sizeBytes' | 'sectorBytes'>
+  /** The run is held to a plan. */
+  isPlanned?: boolean
   /** The operator's lock on the machine. */
   isLocked?: boolean
   /** Where BOOTy gets the image, or sends it; with an address, since it has no DNS. */
@@ -70,6 +72,13 @@ export function bootyAnswer(request: BootyRequest): BootyAnswer {
   if (run.workflow !== 'deploy' && run.workflow !== 'capture') {
     return { kind: 'refused', reason: `BOOTy cannot do the workflow "${run.workflow}"` }
   }
+  if (request.isPlanned)
+    return {
+      kind: 'refused',
+      reason:
+        'The run is held to a plan, which BOOTy cannot compare with the machine; boot the machine ' +
+        'with the agent, or start a run without a plan',
+    }
   if (request.isLocked)
     return { kind: 'refused', reason: 'The machine is locked; unlock it to let runs work on it' }
   const choice = chooseDevice(request)

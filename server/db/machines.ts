@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull, lt, ne, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, lt, lte, ne, sql } from 'drizzle-orm'
 import type { Inventory } from '#protocol/inventory.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { Machine } from '#protocol/machine.ts'
@@ -124,15 +124,19 @@ export async function seeMachine(
   now: Date,
   { creates }: { creates: boolean },
 ): Promise<void> {
-  const limit = new Date(now.getTime() - SEEN_INTERVAL_SECONDS * 1000)
   const present = await findMachineRow(db, mac)
-  if (present ? present.lastSeenAt && present.lastSeenAt > limit : !creates) return
+  if (present ? isSeenOfLate(present, now) : !creates) return
   try {
     await db.transaction((tx) => see(tx, mac, now, creates))
   } catch (err) {
     // Two packets of one new machine came at once: the other one entered it.
     if (!isUniqueViolation(err)) throw err
   }
+}
+
+/** Whether to be heard of at `now` is no news of the machine. */
+export function isSeenOfLate({ lastSeenAt }: Pick<MachineRow, 'lastSeenAt'>, now: Date): boolean {
+  return lastSeenAt !== null && now.getTime() - lastSeenAt.getTime() < SEEN_INTERVAL_SECONDS * 1000
 }
 
 async function see(tx: Transaction, mac: Mac, now: Date, creates: boolean): Promise<void> {
@@ -145,7 +149,7 @@ async function see(tx: Transaction, mac: Mac, now: Date, creates: boolean): Prom
 }
 
 /** Whether one more machine that nobody asked for may be kept. */
-async function hasRoom(tx: Transaction): Promise<boolean> {
+export async function hasRoom(tx: Transaction): Promise<boolean> {
   return (await tx.$count(machines, isUnclaimed)) < MAX_DISCOVERED_MACHINES
 }
 
@@ -198,6 +202,26 @@ export async function saveInventory(
     })
     .where(eq(machines.mac, machine.mac))
   for (const mac of macs) await adoptMac(tx, machine.mac, mac)
+}
+
+/**
+ * What the disks are like after the run that ended at `now`, unless a later inventory knows better:
+ * an agent that did not hear our answer tells its result again.
+ */
+export async function saveInventoryAfterRun(
+  db: Database,
+  key: Mac,
+  inventory: Inventory,
+  now: Date,
+): Promise<void> {
+  await db.transaction(async (tx) => {
+    const changed = await tx
+      .update(machines)
+      .set({ inventory, lastInventoryAt: now })
+      .where(and(eq(machines.mac, key), lte(machines.lastInventoryAt, now)))
+      .returning({ mac: machines.mac })
+    if (changed.length > 0) await recordMachine(tx, key)
+  })
 }
 
 /**

@@ -5,6 +5,7 @@ import { identifyingText, identityMismatch } from '#protocol/machine-identity.ts
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
 import { findPinnedImage } from '#server/db/image-digest.ts'
+import { saveBootStep } from '#server/db/machine-boot.ts'
 import {
   findMachineRow,
   insertMachine,
@@ -70,7 +71,7 @@ async function hello(
     smbiosSerial: identifyingText(inventory.smbios.serial) && inventory.smbios.serial,
     now,
   })
-  const claimed = active && (await claim(tx, active.id, now))
+  const claimed = active && (await claim(tx, active.id, inventory, now))
   if (claimed instanceof RunRefusedError) return claimed
   await saveSession(tx, {
     hash: sessionTokenHash,
@@ -80,6 +81,8 @@ async function hello(
     attempt: claimed?.attempts ?? 0,
     now,
   })
+  const detail = claimed ? `${claimed.workflow}, attempt ${claimed.attempts}` : 'inventory'
+  await saveBootStep(tx, machine, { stage: 'agent', at: now, detail })
   await recordMachine(tx, machine.mac)
   return claimed ? toAgentRun(tx, await getMachine(tx, mac), claimed) : null
 }
@@ -117,10 +120,11 @@ async function getMachine(tx: Transaction, mac: Mac): Promise<MachineRow> {
 async function claim(
   tx: Transaction,
   id: string,
+  inventory: Inventory,
   now: Date,
 ): Promise<RunRow | RunRefusedError | undefined> {
-  const { run, refusal } = await helloRun(tx, id, now)
-  if (refusal?.code === 'too-many-attempts')
+  const { run, refusal } = await helloRun(tx, id, inventory, now)
+  if (refusal?.code === 'too-many-attempts' || refusal?.code === 'plan-mismatch')
     return new RunRefusedError(409, refusal.code, refusal.message)
   throwRefusal(id, refusal)
   return run.state === 'running' ? run : undefined
@@ -146,6 +150,7 @@ async function toAgentRun(tx: Transaction, machine: MachineRow, run: RunRow): Pr
       ...(machine.smbiosSerial !== null && { smbiosSerial: machine.smbiosSerial }),
     },
     ...(run.image !== null && { image: await imageOf(tx, run.image, run.imageDigest) }),
+    ...(run.expected && { expected: run.expected }),
     options: run.options,
   }
 }

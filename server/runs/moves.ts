@@ -1,4 +1,6 @@
 import type { Log, Report, ReportAnswer, Result } from '#protocol/agent.ts'
+import { findMismatch } from '#protocol/expected-target.ts'
+import type { Inventory } from '#protocol/inventory.ts'
 import type { Run } from '#protocol/run.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
 import { notifyProgress } from '#server/db/events.ts'
@@ -44,9 +46,13 @@ export async function bootRun(db: Database, id: string, now: Date): Promise<RunR
 export async function helloRun(
   tx: Transaction,
   id: string,
+  { disks }: Pick<Inventory, 'disks'>,
   now: Date,
 ): Promise<{ run: RunRow; refusal: rules.Refusal | undefined }> {
-  const moved = await changeRun(tx, id, (run) => rules.hello(run, now))
+  const moved = await changeRun(tx, id, (run) => {
+    const { disk } = run.options
+    return rules.hello(run, now, (expected) => findMismatch(expected, disks, disk))
+  })
   if (!moved) throw new RunRefusedError(404, 'not-found', `There is no run ${id}`)
   return { run: moved.run, refusal: moved.decision.refusal }
 }

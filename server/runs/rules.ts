@@ -1,5 +1,6 @@
 import { AGENT_SILENCE_SECONDS, type Report, type Result } from '#protocol/agent.ts'
-import type { Receipt, Run, RunState, Step, Workflow } from '#protocol/run.ts'
+import type { ExpectedTarget } from '#protocol/plan.ts'
+import type { Receipt, Run, RunState, Step, StepName, Workflow } from '#protocol/run.ts'
 
 /** The life of a run: queued → booting → running → succeeded, failed, cancelled or timed-out. */
 
@@ -15,6 +16,8 @@ export interface RunRecord {
   state: RunState
   attempts: number
   steps: Step[]
+  /** From the plan that the run is held to. */
+  expected: ExpectedTarget | null
   claimedBy: Run['claimedBy']
   cancelRequested: boolean
   error: string | null
@@ -37,7 +40,14 @@ export interface Outcome {
 
 export interface Refusal {
   /** Stable and kebab-case, as in the API. */
-  code: 'run-over' | 'agent-active' | 'claimed' | 'too-many-attempts' | 'old-attempt' | 'unproven'
+  code:
+    | 'run-over'
+    | 'agent-active'
+    | 'claimed'
+    | 'too-many-attempts'
+    | 'plan-mismatch'
+    | 'old-attempt'
+    | 'unproven'
   message: string
 }
 
@@ -54,8 +64,15 @@ export function boot(run: RunRecord, now: Date): Outcome {
   return UNCHANGED
 }
 
-/** An agent wants to work on the run: the next attempt. */
-export function hello(run: RunRecord, now: Date): Outcome {
+/**
+ * An agent wants to work on the run: the next attempt, unless the machine is not as planned, which
+ * `findMismatch` tells of what the run expects now.
+ */
+export function hello(
+  run: RunRecord,
+  now: Date,
+  findMismatch: (expected: ExpectedTarget) => string | undefined = () => undefined,
+): Outcome {
   if (!isActive(run)) return refuse('run-over', `The run is ${run.state}`)
   if (run.claimedBy === 'booty') return refuse('claimed', 'BOOTy works on the run already')
   if (run.cancelRequested) return { changes: end(run, 'cancelled', now) }
@@ -65,6 +82,13 @@ export function hello(run: RunRecord, now: Date): Outcome {
       `Another agent reported less than ${AGENT_SILENCE_SECONDS} seconds ago; try again later`,
     )
   if (run.attempts >= MAX_ATTEMPTS) return tooManyAttempts(run, now)
+  const expected = expectedNow(run)
+  const mismatch = expected ? findMismatch(expected) : undefined
+  if (mismatch !== undefined)
+    return {
+      changes: end(run, 'failed', now, mismatch),
+      refusal: { code: 'plan-mismatch', message: mismatch },
+    }
   return { changes: start(run, 'agent', now) }
 }
 
@@ -177,8 +201,29 @@ function start(run: RunRecord, claimedBy: 'agent' | 'booty', now: Date): RunChan
     attemptAt: now,
     lastReportAt: null,
     lastSequence: -1,
+    expected: expectedNow(run),
     steps: run.steps.map(({ name }) => createStep(name)),
   }
+}
+
+/** Steps after whose beginning the disk is not what an inventory before them said. */
+const WRITING_STEPS: ReadonlySet<string> = new Set<StepName>(['write-image', 'wipe-disk'])
+
+/** As far as the agent's reports say: it says so before it begins. */
+export function hasWritten({ steps }: Pick<RunRecord, 'steps'>): boolean {
+  return steps.some(
+    ({ name, state }) => WRITING_STEPS.has(name) && state !== 'pending' && state !== 'skipped',
+  )
+}
+
+/**
+ * What the next attempt must find. Once an attempt of the run has begun to write, what is on the disk
+ * is its own half of an image; the disk is still the planned one.
+ */
+function expectedNow(run: RunRecord): ExpectedTarget | null {
+  if (!run.expected || !hasWritten(run)) return run.expected
+  const { fingerprint: _overwritten, ...identity } = run.expected
+  return identity
 }
 
 export function createStep(name: string): Step {

@@ -14,6 +14,7 @@ function createRun(changes: Partial<rules.RunRecord> = {}): rules.RunRecord {
     state: 'queued',
     attempts: 0,
     steps: [rules.createStep('write-image'), rules.createStep('grow-root')],
+    expected: null,
     claimedBy: null,
     cancelRequested: false,
     error: null,

@@ -1,0 +1,79 @@
+import {
+  TypeBoxValidatorCompiler,
+  type FastifyPluginAsyncTypebox,
+} from '@fastify/type-provider-typebox'
+import type { FastifySchemaCompiler } from 'fastify'
+import { Type, type TSchema } from 'typebox'
+import { PlannedRunRequestSchema, PlannedRunsSchema } from '#protocol/plan.ts'
+import { RunRequestSchema, RunSchema } from '#protocol/run.ts'
+import { ErrorSchema } from '#protocol/shapes.ts'
+import type { OpenedDatabase } from '#server/db/database.ts'
+import { createPlannedRuns, type Starter } from '#server/runs/create-planned-runs.ts'
+import { createRun } from '#server/runs/create-run.ts'
+import { checkNetwork } from './machine-routes.ts'
+import type { Principal } from './principal.ts'
+
+export interface RunStartOptions {
+  database: OpenedDatabase
+  now: () => Date
+}
+
+/** Runs begin here: of a plan that somebody read, or as the caller says. */
+export function runStartRoutes({ database, now }: RunStartOptions): FastifyPluginAsyncTypebox {
+  const { db } = database
+  return async (app) => {
+    app.post(
+      '/runs',
+      {
+        config: { access: 'operator', scope: 'runs', audit: 'run.create' },
+        validatorCompiler: validateByKind,
+        schema: {
+          tags: ['runs'],
+          summary: 'Start a workflow at the next boot of a machine, or what a plan says',
+          body: Type.Union([RunRequestSchema, PlannedRunRequestSchema]),
+          response: {
+            201: Type.Union([RunSchema, PlannedRunsSchema]),
+            403: ErrorSchema,
+            404: ErrorSchema,
+            409: ErrorSchema,
+            422: ErrorSchema,
+          },
+        },
+      },
+      async ({ body, principal, log }, reply) => {
+        const made =
+          'plan' in body
+            ? await createPlannedRuns(db, body, starterOf(principal), now())
+            : await createRun(db, checked(body), now())
+        // An operator sees it when a power cut undid a call; a busy disk is no reason to wait.
+        database
+          .flush()
+          .catch((err: unknown) => log.error({ err }, 'The database could not be flushed'))
+        if ('id' in made) void reply.header('location', `/api/runs/${made.id}`)
+        return reply.code(201).send(made)
+      },
+    )
+  }
+}
+
+function checked<Body extends { network?: Parameters<typeof checkNetwork>[0] }>(body: Body): Body {
+  checkNetwork(body.network)
+  return body
+}
+
+export function starterOf(principal: Principal): Starter {
+  if (principal.kind !== 'person') throw new Error('Only people and their programs start runs')
+  return { name: principal.name, isAdmin: principal.role === 'admin' }
+}
+
+/** By the kind that is meant, so that an error names what is wrong and not both ways to be right. */
+const validateByKind: FastifySchemaCompiler<TSchema> = (route) => {
+  if (route.httpPart !== 'body') return TypeBoxValidatorCompiler(route)
+  const planned = TypeBoxValidatorCompiler({ ...route, schema: PlannedRunRequestSchema })
+  const plain = TypeBoxValidatorCompiler({ ...route, schema: RunRequestSchema })
+  return (body) => (isPlanned(body) ? planned : plain)(body)
+}
+
+function isPlanned(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'plan' in body
+}

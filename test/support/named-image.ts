@@ -1,0 +1,33 @@
+import { createHash } from 'node:crypto'
+import type { ImageInfo } from '#protocol/image-info.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import { images, manifests } from '#server/db/schema.ts'
+import type { TestApp } from './test-app.ts'
+
+/** An image that has a record and no content: enough for whoever never reads it. */
+export async function addImage(
+  app: TestApp,
+  name: string,
+  { sizeBytes = 1024, sectorBytes = 512, info = {} as ImageInfo, content = name } = {},
+): Promise<Sha256> {
+  const digest = parseSha256(createHash('sha256').update(content).digest('hex'))
+  const { db } = app.database
+  await db
+    .insert(manifests)
+    .values({
+      digest,
+      bytes: new Uint8Array(),
+      sizeBytes,
+      sectorBytes,
+      storedBytes: 10,
+      contentBytes: 10,
+      exportBytes: 100,
+      layoutHash: digest,
+    })
+    .onConflictDoNothing()
+  await db
+    .insert(images)
+    .values({ name, digest, info })
+    .onConflictDoUpdate({ target: images.name, set: { digest, info } })
+  return digest
+}
