@@ -15,6 +15,9 @@ import { ADMIN_TOKEN, openTestApp, type TestApp, type TestAppOptions } from './t
 /** The administrator of a seeded app. */
 export const OPERATOR = { name: 'maria', password: 'a sentence that nobody guesses' }
 
+/** pino's number of the level. */
+const WARN = 40
+
 export interface SeededAppOptions extends TestAppOptions {
   machines?: number
   /** Without an account, as after the first start. */
@@ -91,6 +94,9 @@ async function main(): Promise<void> {
     machines: values.empty ? 0 : Number(values.machines),
     withoutAccount: values.empty,
     env: { STAMPEDE_HTTP: `0.0.0.0:${values.port}` },
+    onLog: (line) => {
+      if ((JSON.parse(line) as { level: number }).level >= WARN) process.stderr.write(line)
+    },
   })
   console.log(`${app.lanUrl}  (also ${app.url})`)
   console.log(`sign in as ${OPERATOR.name} with "${OPERATOR.password}"; admin token ${ADMIN_TOKEN}`)
