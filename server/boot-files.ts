@@ -9,7 +9,7 @@ const IPXE_PACKAGE_FOLDER = '/usr/lib/ipxe'
 const PACKAGED_FILES = ['undionly.kpxe', 'snponly.efi', 'ipxe.efi']
 
 /** iPXE for UEFI asks for this name by itself. */
-const AUTOEXEC_NAME = 'autoexec.ipxe'
+export const AUTOEXEC_NAME = 'autoexec.ipxe'
 
 export interface BootFiles {
   readonly folder: string

@@ -1,17 +1,19 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { formatIpv4Range } from '#protocol/ipv4.ts'
 import type { Mac } from '#protocol/mac.ts'
+import type { BootProgress } from './boot-progress.ts'
 import type { Config, DhcpConfig, NetworkConfig } from './config.ts'
 import type { Database } from './db/database.ts'
 import { recordEvent } from './db/events.ts'
 import { createDatabaseLeaseStore } from './db/leases.ts'
-import { findMachineRow, seeMachine } from './db/machines.ts'
+import { findMachineRow } from './db/machines.ts'
 import { listReservations } from './db/reservations.ts'
 import type { DhcpEvent, SeenMachine } from './dhcp/dhcp-event.ts'
 import { openDhcpServer, type DhcpServerOptions } from './dhcp/dhcp-server.ts'
 import { findInheritedSocket } from './dhcp/inherited-sockets.ts'
 import { probeForServers } from './dhcp/probe-for-servers.ts'
 import type { Metrics } from './metrics.ts'
+import { openServerWatch, type ServerWatch } from './other-dhcp-servers.ts'
 import { ServiceError } from './service-error.ts'
 
 export interface DhcpOptions {
@@ -20,19 +22,19 @@ export interface DhcpOptions {
   dhcp: Exclude<DhcpConfig, { mode: 'off' }>
   url: string
   db: Database
+  boots: BootProgress
   metrics: Metrics
   bootFiles: () => Promise<ReadonlySet<string>>
   log: FastifyBaseLogger
   now: () => Date
 }
 
-/** Machines that are being written to the database at one moment. */
-const MAX_PENDING_MACHINES = 256
-
 /** DHCP in the configured mode. Throws ServiceError or SocketError. */
 export async function openDhcp(options: DhcpOptions): Promise<AsyncDisposable> {
   const { config, network, dhcp, url, db, bootFiles, log } = options
   const { address } = network.cidr
+  await using opened = new AsyncDisposableStack()
+  const watch = opened.use(openServerWatch({ ...options, mode: dhcp.mode }))
   const common = {
     interface: network.interface,
     bootFiles,
@@ -40,12 +42,15 @@ export async function openDhcp(options: DhcpOptions): Promise<AsyncDisposable> {
       knows: async (mac: Mac) => (await findMachineRow(db, mac)) !== undefined,
     }),
     onSeen: createMemory(options),
-    onEvent: (event: DhcpEvent) => notice(db, event, log),
+    onEvent: (event: DhcpEvent) => notice(options, watch, event),
     log,
     inherited: inheritedSockets(),
   } satisfies Partial<DhcpServerOptions>
   const settings = { address, boot: { serverUrl: url } }
-  if (dhcp.mode === 'proxy') return openDhcpServer({ ...common, mode: 'proxy', settings })
+  if (dhcp.mode === 'proxy') {
+    opened.use(await openDhcpServer({ ...common, mode: 'proxy', settings }))
+    return opened.move()
+  }
 
   const pool = {
     range: dhcp.range,
@@ -53,13 +58,16 @@ export async function openDhcp(options: DhcpOptions): Promise<AsyncDisposable> {
     nameServers: dhcp.dns,
     leaseSeconds: dhcp.leaseSeconds,
   }
-  return openDhcpServer({
-    ...common,
-    mode: 'server',
-    settings: { ...settings, network: network.cidr, pool },
-    leases: createDatabaseLeaseStore(db),
-    reservations: () => listReservations(db),
-  })
+  opened.use(
+    await openDhcpServer({
+      ...common,
+      mode: 'server',
+      settings: { ...settings, network: network.cidr, pool },
+      leases: createDatabaseLeaseStore(db),
+      reservations: () => listReservations(db),
+    }),
+  )
+  return opened.move()
 }
 
 /**
@@ -82,24 +90,17 @@ function inheritedSockets(): { dhcp?: number; bootServer?: number } {
   return { ...(dhcp !== undefined && { dhcp }), ...(bootServer !== undefined && { bootServer }) }
 }
 
-/**
- * Only what boots from the network is a machine of ours; a passing laptop is not. In a flood some are
- * not remembered: real ones ask again.
- */
-function createMemory({ db, metrics, log, now }: DhcpOptions): (seen: SeenMachine) => void {
-  let pending = 0
+/** Only what boots from the network is a machine of ours; a passing laptop is not. */
+function createMemory({ boots, metrics }: DhcpOptions): (seen: SeenMachine) => void {
   return ({ mac, firmware }) => {
     metrics.dhcpRequests.inc({ firmware: firmware ?? 'none' })
-    if (pending >= MAX_PENDING_MACHINES) return
-    pending += 1
-    seeMachine(db, mac, now(), { creates: firmware !== undefined })
-      .catch((err: unknown) => log.error({ err, mac }, 'Failed to remember a machine'))
-      .finally(() => (pending -= 1))
+    boots.dhcp(mac, firmware)
   }
 }
 
-function notice(db: Database, event: DhcpEvent, log: FastifyBaseLogger): void {
+function notice({ db, log }: DhcpOptions, watch: ServerWatch, event: DhcpEvent): void {
   if (event.kind === 'lease') return // its store records it with the change
+  if (event.kind === 'other-server') return watch.heard(event.address)
   const { kind: code, ...details } = event
   const message = noticeMessage(event)
   log.warn({ ...details, code }, message)
@@ -108,7 +109,7 @@ function notice(db: Database, event: DhcpEvent, log: FastifyBaseLogger): void {
   )
 }
 
-function noticeMessage(event: Exclude<DhcpEvent, { kind: 'lease' }>): string {
+function noticeMessage(event: Exclude<DhcpEvent, { kind: 'lease' | 'other-server' }>): string {
   switch (event.kind) {
     case 'pool-exhausted':
       return `No address is left for ${event.mac}; widen STAMPEDE_DHCP_RANGE`

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
 import { NoBootFilesError, openBootFiles, type BootFiles } from './boot-files.ts'
+import type { BootProgress } from './boot-progress.ts'
 import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import { openDhcp } from './dhcp-service.ts'
@@ -12,6 +13,7 @@ export interface NetworkOptions {
   config: Config
   url: string
   db: Database
+  boots: BootProgress
   metrics: Metrics
   log: FastifyBaseLogger
   now: () => Date

@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { BootFiles } from './boot-files.ts'
+import { AUTOEXEC_NAME, type BootFiles } from './boot-files.ts'
+import type { BootProgress } from './boot-progress.ts'
 import type { NetworkConfig } from './config.ts'
 import type { Metrics } from './metrics.ts'
 import { ServiceError } from './service-error.ts'
@@ -8,20 +9,26 @@ import { openTftpServer } from './tftp/tftp-server.ts'
 export interface TftpOptions {
   network: NetworkConfig
   bootFiles: BootFiles
+  boots: BootProgress
   metrics: Metrics
   log: FastifyBaseLogger
 }
 
 /** TFTP on the interface's address. Throws ServiceError. */
 export async function openTftp(options: TftpOptions): Promise<AsyncDisposable> {
-  const { network, bootFiles, metrics, log } = options
+  const { network, bootFiles, boots, metrics, log } = options
   const { address } = network.cidr
   try {
     return await openTftpServer({
       address,
       files: () => bootFiles.files(),
       log,
-      onSeen: () => metrics.tftpRequests.inc(),
+      onSeen({ address: client, fileName, found }) {
+        metrics.tftpRequests.inc()
+        // iPXE asks for its script by this name, after firmware has loaded it.
+        if (found && fileName !== AUTOEXEC_NAME)
+          boots.file(client, { stage: 'loader', detail: `${fileName} by TFTP` })
+      },
     })
   } catch (cause) {
     throw new ServiceError(cause instanceof Error ? cause.message : String(cause), { cause })

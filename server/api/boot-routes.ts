@@ -20,12 +20,16 @@ export interface BootRoutesOptions extends Omit<BootScriptOptions, 'log'> {
   /** The files that firmware can boot, by name. */
   bootFiles: () => Promise<VirtualFiles>
   findAgentFile: (name: 'kernel' | 'initrd') => Promise<string | undefined>
+  /** The machine at this address fetched the file. */
+  onFile: (remoteAddress: string, file: { stage: 'loader' | 'kernel'; detail: string }) => void
+  /** The machine at this address proved its MAC. */
+  onProof: (remoteAddress: string, mac: Mac) => void
   now: () => Date
 }
 
 /** For firmware and iPXE, which have no token. */
 export function bootRoutes(options: BootRoutesOptions): FastifyPluginAsyncTypebox {
-  const { isProven, bootFiles, findAgentFile, now } = options
+  const { isProven, bootFiles, findAgentFile, onFile, onProof, now } = options
   return async (app) => {
     app.get(
       '/boot/:script',
@@ -40,9 +44,11 @@ export function bootRoutes(options: BootRoutesOptions): FastifyPluginAsyncTypebo
       },
       async (request, reply) => {
         const mac = parseMac(request.params.script.slice(0, -'.ipxe'.length))
+        const proven = await isProven(request.ip, mac)
+        if (proven) onProof(request.ip, mac)
         const script = await bootScript(
           { ...options, log: request.log },
-          { mac, isProven: await isProven(request.ip, mac), now: now() },
+          { mac, isProven: proven, now: now() },
         )
         return reply
           .type('text/plain; charset=utf-8')
@@ -55,10 +61,11 @@ export function bootRoutes(options: BootRoutesOptions): FastifyPluginAsyncTypebo
       app.get(
         `/boot/${name}`,
         { config, schema: { tags, summary: `The agent's ${name}` } },
-        async (_request, reply) => {
+        async ({ ip, method }, reply) => {
           const path = await findAgentFile(name)
           if (path === undefined)
             throw new NotFoundError(`There is no ${name}; build it with "npm run initramfs"`)
+          if (method === 'GET') onFile(ip, { stage: 'kernel', detail: name })
           return sendFile(reply, path, name)
         },
       )
@@ -66,10 +73,12 @@ export function bootRoutes(options: BootRoutesOptions): FastifyPluginAsyncTypebo
     app.get(
       '/boot/files/:name',
       { config, schema: { tags, summary: 'A boot file, for UEFI HTTP boot', params: FileParams } },
-      async ({ params }, reply) => {
+      async ({ params, ip, method }, reply) => {
         const what = `boot file "${params.name}"`
         const file = (await bootFiles()).get(params.name)
         if (file === undefined) throw new NotFoundError(`There is no ${what}`)
+        // Firmware asks for the size first, and may stop there.
+        if (method === 'GET') onFile(ip, { stage: 'loader', detail: `${params.name} by HTTP` })
         if ('path' in file) return sendFile(reply, file.path, what)
         return reply.type('application/octet-stream').send(file.bytes)
       },

@@ -1,9 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Mac } from '#protocol/mac.ts'
-import type { FinalRunState } from '#protocol/run.ts'
+import type { BootStep } from '#protocol/boot-progress.ts'
+import type { FinalRunState, Workflow } from '#protocol/run.ts'
 import { nextBoot, type BootSituation, type NextBoot } from '#server/boot/next-boot.ts'
 import { writeScript } from '#server/boot/script.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
+import { recordBootStep } from '#server/db/machine-boot.ts'
 import {
   findMachineRow,
   saveInventoryBoots,
@@ -29,6 +31,14 @@ export interface BootScriptOptions {
 const HOUR_MILLISECONDS = 3_600_000
 /** Stands where a token would; as harmless a word as those are. */
 const TOKEN_PLACE = 'place-of-the-token'
+/** Of what the console shows; errors can be long. */
+const MAX_NOTICE_CHARACTERS = 300
+const TASKS: Record<Workflow, string> = {
+  deploy: 'a deploy',
+  capture: 'a capture',
+  wipe: 'a wipe',
+  inventory: 'an inventory',
+}
 
 /**
  * The iPXE script of a machine at this moment. If `isProven`, the asker has the MAC: only then is there a
@@ -44,7 +54,8 @@ export async function bootScript(
   if (!machine) return writeScript({ kind: 'local', mac })
   await touchMachine(db, machine.mac, now)
 
-  const next = await decide(options, machine, { isProven, now })
+  const { next, activeRun } = await decide(options, machine, { isProven, now })
+  if (isProven) await recordBootStep(db, mac, scriptStep(next, activeRun, now), { creates: false })
   options.log.info({ mac, machine: machine.mac, ...next }, 'Machine asked for its boot script')
   if (next.kind === 'local') return writeScript({ ...next, mac })
   if (next.purpose === 'inventory') {
@@ -95,7 +106,7 @@ async function decide(
   options: BootScriptOptions,
   machine: MachineRow,
   { isProven, now }: { isProven: boolean; now: Date },
-): Promise<NextBoot> {
+): Promise<{ next: NextBoot; activeRun: RunRow | undefined }> {
   const { db } = options.database
   const waiting = await findActiveRun(db, machine.mac)
   if (waiting && isProven && waiting.claimedBy !== 'booty') {
@@ -105,7 +116,21 @@ async function decide(
   }
   const activeRun = await findActiveRun(db, machine.mac)
   const ended = await findLastEndedRun(db, machine.mac)
-  return nextBoot(situationOf(options, machine, { activeRun, ended, isProven, now }))
+  return {
+    next: nextBoot(situationOf(options, machine, { activeRun, ended, isProven, now })),
+    activeRun,
+  }
+}
+
+/** What the operator reads of it. */
+function scriptStep(next: NextBoot, activeRun: RunRow | undefined, at: Date): BootStep {
+  const stage = 'script'
+  if (next.kind === 'agent') {
+    const workflow = next.purpose === 'run' ? activeRun!.workflow : 'inventory'
+    return { stage, at, detail: `agent, for ${TASKS[workflow]}` }
+  }
+  const notice = next.notice && `, after: ${next.notice.slice(0, MAX_NOTICE_CHARACTERS)}`
+  return { stage, at, detail: `local disk${notice ?? ''}`, endsAtScript: true }
 }
 
 function situationOf(

@@ -9,6 +9,23 @@ export type Firmware =
   | 'efi-arm64-http'
   | 'ipxe'
 
+const FIRMWARE_TEXT: Readonly<Record<Firmware | 'unknown', string>> = {
+  bios: 'BIOS',
+  'efi-x86': 'UEFI x86',
+  'efi-x64': 'UEFI x64',
+  'efi-arm64': 'UEFI ARM64',
+  'efi-x86-http': 'UEFI x86, HTTP boot',
+  'efi-x64-http': 'UEFI x64, HTTP boot',
+  'efi-arm64-http': 'UEFI ARM64, HTTP boot',
+  ipxe: 'iPXE',
+  unknown: 'firmware that nothing here fits',
+}
+
+/** For people. */
+export function firmwareText(firmware: Firmware | 'unknown'): string {
+  return FIRMWARE_TEXT[firmware]
+}
+
 /** Option 93 values from the IANA registry "Processor Architecture Types". */
 const FIRMWARE_BY_ARCHITECTURE: Readonly<Record<number, Firmware>> = {
   0: 'bios',

@@ -90,6 +90,19 @@ export async function isLeasedTo(
   return row !== undefined && row.expiresAt > now
 }
 
+/** The card that holds the address at this moment. */
+export async function findLeaseholder(
+  db: Database,
+  address: Ipv4,
+  now: Date,
+): Promise<Mac | undefined> {
+  const [row] = await db
+    .select()
+    .from(leases)
+    .where(and(eq(leases.address, address), eq(leases.state, 'bound')))
+  return row && row.expiresAt > now ? row.mac : undefined
+}
+
 function toLease({ hostname, ...row }: LeaseRow): Lease {
   return { ...row, ...(hostname !== null && { hostname }) }
 }

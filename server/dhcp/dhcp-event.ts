@@ -11,6 +11,8 @@ export type DhcpEvent =
   | { kind: 'pool-exhausted'; mac: Mac }
   /** Somebody outside our leases uses an address of the pool; it is set aside. */
   | { kind: 'address-in-use'; address: Ipv4; holder: Mac }
+  /** A machine asks another DHCP server for the address that it was offered there. */
+  | { kind: 'other-server'; address: Ipv4 }
   /**
    * The machine wants to boot, and nothing here fits it: one of the `wanted` files would. Without `firmware`
    * its architectures (option 93) are none that we know.
@@ -30,5 +32,6 @@ export type DhcpEvent =
 export interface SeenMachine {
   mac: Mac
   stage: 'dhcp'
-  firmware?: Firmware
+  /** `unknown`: it boots from the network, with an architecture that we have never heard of. */
+  firmware?: Firmware | 'unknown'
 }

@@ -2,8 +2,10 @@ import type { RemoteInfo, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { decodeDhcp, type DhcpPacket, encodeDhcp } from '#protocol/dhcp.ts'
 import { DhcpDecodeError } from '#protocol/dhcp-error.ts'
-import { findArchitectures, findMac, findMessage } from '#protocol/dhcp-options.ts'
+import { DHCP_OPTION } from '#protocol/dhcp-fields.ts'
+import { findAddress, findArchitectures, findMac, findMessage } from '#protocol/dhcp-options.ts'
 import type { Mac } from '#protocol/mac.ts'
+import type { BootClientKind } from '#server/boot/firmware.ts'
 import { checkProbing, findHolder } from './arp-probe.ts'
 import { bootFor, clientOf } from './boot-options.ts'
 import { openDeviceSocket } from './device-socket.ts'
@@ -161,9 +163,10 @@ function createService(options: DhcpServerOptions): Service {
     packet: DhcpPacket,
     port: Port,
   ): Promise<DhcpPacket | undefined> {
+    if (port === 'dhcp') reportOtherServer(packet)
     if (knows && !(await knows(mac))) return undefined
     const client = clientOf(packet)
-    const firmware = client.kind === 'known' ? client.firmware : undefined
+    const firmware = firmwareOf(client)
     if (isNews(`${mac} ${firmware}`, new Date()))
       onSeen?.({ mac, stage: 'dhcp', ...(firmware && { firmware }) })
     const bootFiles = await options.bootFiles()
@@ -189,6 +192,14 @@ function createService(options: DhcpServerOptions): Service {
     })
   }
 
+  /** Which server it chose, a machine tells everybody (RFC 2131 3.1.3). */
+  function reportOtherServer(packet: DhcpPacket): void {
+    if (findMessage(packet) !== 'request') return
+    const address = findAddress(packet, DHCP_OPTION.serverId)
+    if (address !== undefined && address !== options.settings.address)
+      emit({ kind: 'other-server', address })
+  }
+
   function reportMissingFile(packet: DhcpPacket, mac: Mac, bootFiles: BootFiles): void {
     const client = clientOf(packet)
     const answer = bootFor(client, mac, { ...options.settings.boot, bootFiles })
@@ -205,12 +216,29 @@ function createService(options: DhcpServerOptions): Service {
   }
 }
 
+/** What it boots with, if it boots from the network. */
+function firmwareOf(client: BootClientKind): SeenMachine['firmware'] {
+  switch (client.kind) {
+    case 'none':
+      return undefined
+    case 'unknown':
+      return 'unknown'
+    case 'known':
+      return client.firmware
+  }
+}
+
+/** Of what may come often, each machine or server by itself. */
+function throttleKey(event: DhcpEvent): string {
+  if (event.kind === 'no-boot-file') return `${event.kind} ${event.mac}`
+  return event.kind === 'other-server' ? `${event.kind} ${event.address}` : event.kind
+}
+
 function createEmit({ onEvent }: DhcpServerOptions): (event: DhcpEvent) => void {
   const mayPass = createThrottle(EVENT_LIMITS)
   return (event) => {
     if (event.kind !== 'lease') {
-      const key = event.kind === 'no-boot-file' ? `${event.kind} ${event.mac}` : event.kind
-      if (!mayPass(key, new Date())) return
+      if (!mayPass(throttleKey(event), new Date())) return
     }
     onEvent?.(event)
   }

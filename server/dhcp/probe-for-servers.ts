@@ -21,18 +21,21 @@ const POLL_MS = 20
 
 /**
  * The DHCP servers of the network that would give a new machine an address: asked as such a machine would, for three seconds.
- * Servers that offer boot information only do not count.
+ * Servers that offer boot information only do not count. Ends early if `signal` aborts.
  *
  * Sends and reads whole frames, since a DHCP client of this host may hold port 68.
  */
-export async function probeForServers(interfaceName: string): Promise<Ipv4[]> {
+export async function probeForServers(
+  interfaceName: string,
+  signal?: AbortSignal,
+): Promise<Ipv4[]> {
   using socket = openPacketSocket(interfaceName, ETHERTYPE_IPV4)
   const discover = createDiscover()
   const frame = encodeFrame(discover)
   const servers = new Set<Ipv4>()
   for (let round = 0; round < ROUNDS; round += 1) {
     socket.send(frame)
-    for (let waited = 0; waited < ROUND_MS; waited += POLL_MS) {
+    for (let waited = 0; waited < ROUND_MS && !signal?.aborted; waited += POLL_MS) {
       await sleep(POLL_MS)
       for (let bytes = socket.receive(); bytes; bytes = socket.receive()) {
         const server = offeringServer(bytes, discover.transactionId)
