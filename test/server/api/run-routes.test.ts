@@ -55,6 +55,7 @@ describeOnEveryDatabase('run routes', (_open, database) => {
       attempts: 0,
       image: 'debian',
       imageDigest: DIGEST,
+      plan: null,
       options: {
         disk,
         network,
