@@ -32,7 +32,6 @@ import { webRoutes } from './api/web-routes.ts'
 import { webhookRoutes } from './api/webhook-routes.ts'
 import type { BootFiles } from './boot-files.ts'
 import { openBootProgress } from './boot-progress.ts'
-import { openBootProgress } from './boot-progress.ts'
 import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
 import { refuseBesideAnother } from './dhcp-service.ts'
@@ -91,7 +90,6 @@ export async function openApp(
   const uploads = opened.use(openUploads({ library, log, now }))
   const sessions = opened.use(await openSessionCache(database))
   const people = opened.use(await openPeople({ database, now }))
-  const boots = opened.use(openBootProgress({ ...config, db, log, now }))
   const boots = opened.use(openBootProgress({ ...config, db, log, now }))
   const ticker = opened.use(openTicker({ database, log, now }))
   const webhooks = opened.use(await openWebhookSender({ database, log, now }))
