@@ -32,6 +32,7 @@ export async function openMount(exec: Exec, request: MountRequest): Promise<Moun
   const path = at ?? (await mkdtemp(join(tmpdir(), 'stampede-mount-')))
   if (at === undefined) opened.defer(() => rmdir(path))
 
+  if (fileSystem.startsWith('ext')) await refuseExternalJournal(exec, device)
   // The kernel remembers btrfs devices by their UUID and would take a clone seen earlier for ours.
   if (fileSystem === 'btrfs')
     await exec('btrfs', ['device', 'scan', '--forget'], { allowExitCodes: [1] })
@@ -43,6 +44,20 @@ export async function openMount(exec: Exec, request: MountRequest): Promise<Moun
 
   const resources = opened.move()
   return { path, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
+
+/**
+ * The kernel and e2fsck look for an external journal by its UUID on all disks, and would replay and
+ * write one that belongs to an older clone.
+ */
+async function refuseExternalJournal(exec: Exec, device: string): Promise<void> {
+  const { stdout } = await exec('blkid', ['-p', '-o', 'export', '--', device])
+  const journal = /^EXT_JOURNAL=(.+)$/m.exec(stdout)?.[1]
+  if (journal !== undefined)
+    throw new Error(
+      `The file system on ${device} keeps its journal ${journal} on another device, ` +
+        `which may be another disk's; give it an internal journal before the capture (tune2fs -j)`,
+    )
 }
 
 /** Not bound to the run's signal: a cancelled run must let go of the disk, too. */

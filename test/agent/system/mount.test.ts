@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
+import { describe, it } from 'node:test'
+import { exec } from '#agent/exec.ts'
+import { openMount } from '#agent/system/mount.ts'
+import { IS_ROOT, openLoopDisk } from './loop-disk.ts'
+
+const MIB = 1024 * 1024
+
+describe(
+  'a file system with its journal on another device',
+  { skip: !IS_ROOT && 'needs root' },
+  () => {
+    it('is refused before anything is written to either', async () => {
+      await using other = await openLoopDisk(64 * MIB)
+      await exec('mke2fs', ['-q', '-O', 'journal_dev', '-b', '1024', other.path])
+      await using disk = await openLoopDisk(128 * MIB)
+      await disk.sfdisk('label: gpt\nstart=2048\n')
+      await disk.format(1, 'ext4', ['-q', '-b', '1024', '-J', `device=${other.path}`])
+      const before = await Promise.all([digestOf(disk.path), digestOf(other.path)])
+
+      for (const mode of ['ro', 'rw'] as const)
+        await assert.rejects(
+          openMount(exec, { device: disk.partition(1), fileSystem: 'ext4', mode }),
+          /keeps its journal .* on another device/,
+        )
+      assert.deepEqual(await Promise.all([digestOf(disk.path), digestOf(other.path)]), before)
+    })
+  },
+)
+
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(path), hash)
+  return hash.digest('hex')
+}
