@@ -35,8 +35,8 @@ export interface ApiClient {
   text(path: string): Promise<string>
   /** The response itself, whatever its status, as soon as its headers are there. */
   fetch(method: string, path: string, call?: Call, signal?: AbortSignal): Promise<Response>
-  /** All pages of a list as one. */
-  list<Item>(path: string, query?: Call['query']): Promise<List<Item>>
+  /** All pages of a list as one, or `limit` items of it. */
+  list<Item>(path: string, query?: Call['query'], limit?: number): Promise<List<Item>>
 }
 
 export interface ApiClientOptions {
@@ -99,14 +99,14 @@ export function createApiClient({ server, token, signal }: ApiClientOptions): Ap
       return { body: parseAnswer(text, server) as Body, etag: headers.get('etag') ?? undefined }
     },
     text: async (path) => (await exchange('GET', path)).text,
-    async list<Item>(path: string, query: Call['query'] = {}) {
+    async list<Item>(path: string, query: Call['query'] = {}, limit = Infinity) {
       const items: Item[] = []
       for (let after: string | undefined; ;) {
         const page = await call<List<Item>>('GET', path, {
-          query: { limit: PAGE_ITEMS, ...query, ...(after !== undefined && { after }) },
+          query: { limit: Math.min(limit - items.length, PAGE_ITEMS), ...query, after },
         })
         items.push(...page.items)
-        if (page.next === null) return { items, next: null }
+        if (page.next === null || items.length >= limit) return { items, next: page.next }
         after = page.next
       }
     },
@@ -182,7 +182,7 @@ export interface PatienceOptions {
   /** How long the server may be away. */
   outageSeconds: number
   /** Told of each failure that is tried again. */
-  onRetry: (err: UnreachableError, waitMilliseconds: number) => void
+  onRetry: (err: Error, waitMilliseconds: number) => void
 }
 
 /** Does `work` again while the server is away; it must be such that doing it twice does no harm. */

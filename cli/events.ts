@@ -54,8 +54,7 @@ export async function* followEvents(
       if (signal.aborted) throw signal.reason
       const isPassing =
         err instanceof UnreachableError || (err instanceof ApiError && err.status >= 500)
-      if (!isPassing || (!again && lastId === undefined && wait !== FIRST_WAIT_MILLISECONDS))
-        throw err
+      if (!isPassing || !again) throw err
       yield { kind: 'lost', reason: err.message, waitSeconds: wait / 1000 }
       await sleep(wait, undefined, { signal })
       wait = Math.min(wait * 2, MAX_WAIT_MILLISECONDS)

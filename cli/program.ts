@@ -1,6 +1,9 @@
 import { Command } from 'commander'
 import { addAccount } from './commands/account.ts'
+import { addImages } from './commands/images.ts'
 import { addMachines } from './commands/machines.ts'
+import { addPlans } from './commands/plans.ts'
+import { addRuns } from './commands/runs.ts'
 
 export const VERSION = '0.1.0'
 
@@ -28,5 +31,8 @@ export function createProgram(signal: AbortSignal): Command {
     .exitOverride()
   addAccount(program, signal)
   addMachines(program, signal)
+  addImages(program, signal)
+  addPlans(program, signal)
+  addRuns(program, signal)
   return program
 }

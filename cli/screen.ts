@@ -50,7 +50,6 @@ export function createScreen(stream: NodeJS.WriteStream): Screen {
 
 /** A line that wraps would put the cursor elsewhere than counted. */
 function cut(line: string, columns: number): string {
-  const plain = stripVTControlCharacters(line)
-  if ([...plain].length <= columns) return line
-  return `${[...plain].slice(0, columns - 1).join('')}…`
+  const plain = Array.from(stripVTControlCharacters(line))
+  return plain.length <= columns ? line : `${plain.slice(0, columns - 1).join('')}…`
 }

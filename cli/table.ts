@@ -57,7 +57,7 @@ function textOf(value: string | number | undefined): string {
 }
 
 function displayWidth(text: string): number {
-  return [...stripVTControlCharacters(text)].length
+  return Array.from(stripVTControlCharacters(text)).length
 }
 
 /** Takes from the widest first; from the key columns only when nothing else is left to take. */

@@ -75,3 +75,8 @@ export function localTime(timestamp: string): string {
 export function percent(done: number, total: number): number {
   return total > 0 ? Math.min(100, Math.floor((done / total) * 100)) : 0
 }
+
+export function progressBar(share: number, characters: number): string {
+  const full = Math.round(Math.min(1, Math.max(0, share)) * characters)
+  return paint('cyan', '█'.repeat(full)) + paint('dim', '░'.repeat(characters - full))
+}

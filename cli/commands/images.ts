@@ -1,0 +1,184 @@
+import type { Command } from 'commander'
+import { formatBytes } from '#protocol/disk-choice.ts'
+import type { Image } from '#protocol/image-info.ts'
+import { confirmTyped } from '../confirm.ts'
+import { action, type Context } from '../context.ts'
+import { UsageError } from '../errors.ts'
+import { examples } from '../help.ts'
+import { formatFacts, formatTable, type Column } from '../table.ts'
+import { ago, localTime, paint, plural, printable } from '../text.ts'
+import { addPull } from './image-pull.ts'
+import { addPush } from './image-push.ts'
+
+/** Extended by `GET /api/images/{name}`. */
+const IMAGE_COLUMNS: Column<Image>[] = [
+  { head: 'Name', cell: ({ name }) => name, key: true },
+  { head: 'Disk', cell: ({ sizeBytes }) => formatBytes(sizeBytes), align: 'right' },
+  { head: 'Stored', cell: ({ storedBytes }) => formatBytes(storedBytes), align: 'right' },
+  {
+    head: 'Own',
+    cell: ({ uniqueBytes }) => (uniqueBytes === null ? undefined : formatBytes(uniqueBytes)),
+    align: 'right',
+  },
+  { head: 'System', cell: ({ info }) => info.operatingSystem },
+  { head: 'Boots', cell: ({ info }) => info.bootModes?.join('+') },
+  { head: 'Digest', cell: ({ digest }) => digest.slice(0, 12) },
+  { head: 'Used by', cell: usersOf },
+  { head: 'Created', cell: ({ createdAt }) => ago(createdAt) },
+]
+
+function usersOf({ usedBy }: Image): string | undefined {
+  const parts = [
+    usedBy.machines.length > 0 && plural(usedBy.machines.length, 'machine'),
+    usedBy.runs.length > 0 && plural(usedBy.runs.length, 'run'),
+  ].filter(Boolean)
+  return parts.join(', ') || undefined
+}
+
+export function addImages(program: Command, signal: AbortSignal): void {
+  const images = program
+    .command('images')
+    .alias('image')
+    .description('Push, pull and manage images')
+  images
+    .command('ls')
+    .alias('list')
+    .description('List images; OWN is what deleting one frees')
+    .addHelpText(
+      'after',
+      examples('stampede images ls', "stampede images ls --json | jq -r '.items[].name'"),
+    )
+    .action(action<[]>(signal, list))
+  images
+    .command('show <image>')
+    .description('All that is known of an image')
+    .addHelpText('after', examples('stampede images show debian-13'))
+    .action(action<[string]>(signal, show))
+  addPush(images, signal)
+  addPull(images, signal)
+  images
+    .command('rename <image> <name>')
+    .description('Give an image another name; machines it is assigned to follow')
+    .addHelpText('after', examples('stampede images rename debian-13 debian-13-old'))
+    .action(
+      action<[string, string]>(signal, async (context, image, name) => {
+        const changed = await change(context, image, { name })
+        context.show(changed, () => `Image "${image}" is called "${changed.name}" now`)
+      }),
+    )
+  images
+    .command('describe <image> <text>')
+    .description('Note what an image is; an empty text removes the note')
+    .addHelpText('after', examples('stampede images describe debian-13 "nginx, for the web rack"'))
+    .action(
+      action<[string, string]>(signal, async (context, image, text) => {
+        const changed = await change(context, image, { description: text === '' ? null : text })
+        context.show(changed, describeImage)
+      }),
+    )
+  images
+    .command('link <image>')
+    .description('A URL that needs no token, for curl and other tools, until it expires')
+    .option('--hours <number>', 'how long it is good')
+    .addHelpText(
+      'after',
+      examples('curl -f "$(stampede images link debian-13)" | gunzip | dd of=/dev/sda bs=1M'),
+    )
+    .action(action<[string], { hours?: string }>(signal, link))
+  images
+    .command('rm <image...>')
+    .alias('delete')
+    .description('Delete images; refused while an assignment or an active run uses one')
+    .option('--unassign', 'also where machines have it assigned')
+    .option('-y, --yes', 'do not ask')
+    .addHelpText('after', examples('stampede images rm debian-12'))
+    .action(action<[string[]], { yes?: boolean; unassign?: boolean }>(signal, remove))
+}
+
+function pathOf(image: string): string {
+  return `/api/images/${encodeURIComponent(image)}`
+}
+
+async function list(context: Context): Promise<void> {
+  const api = await context.api()
+  const none = 'No images; "stampede images push disk.qcow2" or "stampede capture" make one'
+  context.showList(await api.list<Image>('/api/images'), IMAGE_COLUMNS, none)
+}
+
+async function show(context: Context, name: string): Promise<void> {
+  const api = await context.api()
+  context.show(await api.call<Image>('GET', pathOf(name)), describeImage)
+}
+
+export function describeImage(image: Image): string {
+  const { info, usedBy } = image
+  const facts = formatFacts([
+    ['Image', image.name],
+    ['Description', image.description && printable(image.description)],
+    ['Digest', image.digest],
+    ['Disk size', `${formatBytes(image.sizeBytes)} (sectors of ${image.sectorBytes} bytes)`],
+    ['Content', formatBytes(image.contentBytes)],
+    ['Stored', formatBytes(image.storedBytes)],
+    [
+      'Its own',
+      image.uniqueBytes === null
+        ? undefined
+        : `${formatBytes(image.uniqueBytes)}, shared with no other image`,
+    ],
+    ['System', info.operatingSystem && printable(info.operatingSystem)],
+    ['Processor', info.architecture && printable(info.architecture)],
+    ['Boots', info.bootModes && (info.bootModes.join(', ') || 'on no firmware that we know')],
+    ['Source', info.source && printable(info.source)],
+    ['Created', `${localTime(image.createdAt)} (${ago(image.createdAt)})`],
+    ['Machines', usedBy.machines.map(({ name }) => printable(name)).join(', ') || undefined],
+    ['Active runs', usedBy.runs.join(', ') || undefined],
+  ])
+  const { partitions } = info
+  if (!partitions || partitions.length === 0) return facts
+  const table = formatTable(
+    partitions,
+    [
+      { head: 'Partition', cell: ({ number }) => number, align: 'right' },
+      { head: 'Start', cell: ({ startBytes }) => formatBytes(startBytes), align: 'right' },
+      { head: 'Size', cell: ({ sizeBytes }) => formatBytes(sizeBytes), align: 'right' },
+      { head: 'Content', cell: ({ fileSystem, type }) => fileSystem ?? type },
+      { head: 'Label', cell: ({ label, name }) => label ?? name },
+    ],
+    process.stdout.isTTY ? process.stdout.columns : undefined,
+  )
+  return `${facts}\n\n${paint('bold', (info.partitionTable ?? 'none').toUpperCase())}\n${table}`
+}
+
+async function change(context: Context, image: string, json: unknown): Promise<Image> {
+  const api = await context.api()
+  return await api.call<Image>('PATCH', pathOf(image), { json })
+}
+
+async function link(context: Context, name: string, { hours }: { hours?: string }): Promise<void> {
+  const api = await context.api()
+  const seconds = hours === undefined ? undefined : Math.round(Number(hours) * 3600)
+  if (seconds !== undefined && !(seconds > 0))
+    throw new UsageError(`--hours is "${hours}" but must be a number`)
+  const made = await api.call<{ url: string; expiresAt: string }>('POST', `${pathOf(name)}/link`, {
+    json: seconds === undefined ? {} : { expiresInSeconds: seconds },
+  })
+  context.show(made, ({ url }) => url)
+  if (!context.isJson) context.say(`Good until ${localTime(made.expiresAt)}, for whoever knows it`)
+}
+
+async function remove(
+  context: Context,
+  names: string[],
+  { yes, unassign }: { yes?: boolean; unassign?: boolean },
+): Promise<void> {
+  const api = await context.api()
+  for (const name of names) await api.call<Image>('GET', pathOf(name))
+  const [only, ...others] = names
+  const word = others.length === 0 ? only! : String(names.length)
+  if (!yes) await confirmTyped(context, `Will be deleted: ${names.join(', ')}`, word)
+  for (const name of names) {
+    await api.call('DELETE', pathOf(name), { query: { unassign } })
+    if (!context.isJson) context.print(`Image "${name}" is deleted`)
+  }
+  if (context.isJson) context.show({ deleted: names }, String)
+}
