@@ -38,7 +38,7 @@ import { refuseBesideAnother } from './dhcp-service.ts'
 import { openDatabase, type OpenedDatabase } from './db/database.ts'
 import { openHttp } from './http-server.ts'
 import { openImageService } from './image-service.ts'
-import { listen } from './http-listen.ts'
+import { listen, listenTls } from './http-listen.ts'
 import { createMetrics } from './metrics.ts'
 import { readNetworkStatus } from './network-status.ts'
 import { openNetwork } from './network.ts'
@@ -57,6 +57,8 @@ export interface App extends AsyncDisposable {
   /** How machines reach us. */
   url: string
   port: number
+  /** Of HTTPS, if there is a certificate. */
+  tlsPort: number | undefined
   adminToken: AdminToken
   database: OpenedDatabase
   /** What machines can boot. */
@@ -99,9 +101,10 @@ export async function openApp(
   let bootFiles: BootFiles | undefined
   let tftp = 'off'
 
-  const { http, stopping } = opened.use(
-    openHttp({
+  const { http, tls, stopping } = opened.use(
+    await openHttp({
       log,
+      tls: config.tls,
       adminToken: adminToken.token,
       findSession: (hash) => sessions.find(hash),
       findPerson: people.find,
@@ -167,6 +170,7 @@ export async function openApp(
   await http.register(webRoutes({ folder: WEB_FOLDER }))
 
   const port = await listen(http, config.http)
+  const tlsPort = tls && config.tls && (await listenTls(tls.server, config.tls))
   url = config.serverUrl(port)
   const network = opened.use(await openNetwork({ config, url, db, boots, metrics, log, now }))
   bootFiles = network.bootFiles
@@ -177,6 +181,7 @@ export async function openApp(
     http,
     url,
     port,
+    tlsPort,
     adminToken,
     database,
     bootFileNames: [...((await bootFiles?.names()) ?? [])].toSorted(),

@@ -21,7 +21,9 @@ export interface Config {
   database: DatabaseConfig
   /** Where the directory store keeps its chunks. */
   storeFolder: string
-  http: { host: string; port: number }
+  http: Endpoint
+  /** HTTPS beside it, for people; firmware speaks plain HTTP only. */
+  tls: TlsConfig | undefined
   /** How machines reach us: without a slash at its end; the port is the one that was opened. */
   serverUrl(openedPort: number): string
   /** Where machines are; only with DHCP off may there be none. */
@@ -39,6 +41,17 @@ export interface Config {
   trustRelayed: boolean
   /** What works, but is probably not what was meant. */
   warnings: string[]
+}
+
+export interface Endpoint {
+  host: string
+  port: number
+}
+
+export interface TlsConfig extends Endpoint {
+  /** PEM: the certificate, and those between it and the root. */
+  certPath: string
+  keyPath: string
 }
 
 export interface NetworkConfig {
@@ -72,6 +85,7 @@ export class ConfigError extends Error {
 const NAMES = [
   'DATA STORE HTTP URL INTERFACE DHCP DHCP_RANGE DHCP_ROUTER DHCP_DNS DHCP_LEASE_SECONDS',
   'DHCP_FORCE UNKNOWN BOOTY MAX_IMAGE_BYTES ADMIN_TOKEN TRUST_RELAYED',
+  'HTTPS TLS_CERT TLS_KEY',
 ].flatMap((line) => line.split(' ').map((name) => `STAMPEDE_${name}`))
 
 /** As many segments as a manifest may list: 64 TiB. */
@@ -85,7 +99,7 @@ const WEAK_TOKEN_CHARACTERS = 16
 /** Throws ConfigError. An empty variable counts as absent, as in a compose file. */
 export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces()): Config {
   const dataFolder = resolve(read(env, 'STAMPEDE_DATA') ?? './data')
-  const http = readHttp(env)
+  const http = readEndpoint('STAMPEDE_HTTP', env, '0.0.0.0:8080')
   const mode = readChoice(env, 'STAMPEDE_DHCP', ['server', 'proxy', 'off'] as const, 'proxy')
   const network = readNetwork(env, interfaces, mode !== 'off')
   return {
@@ -93,6 +107,7 @@ export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces(
     database: readDatabase(env, dataFolder),
     storeFolder: readStore(env, dataFolder),
     http,
+    tls: readTls(env, http),
     serverUrl: readUrl(env, http, network, mode !== 'off'),
     network,
     tftp: mode !== 'off' || read(env, 'STAMPEDE_INTERFACE') !== undefined,
@@ -182,15 +197,33 @@ function readStore(env: Env, dataFolder: string): string {
   return resolve(path)
 }
 
-function readHttp(env: Env): Config['http'] {
-  const text = read(env, 'STAMPEDE_HTTP') ?? '0.0.0.0:8080'
+/** Absent without a certificate. */
+function readTls(env: Env, http: Endpoint): TlsConfig | undefined {
+  const cert = read(env, 'STAMPEDE_TLS_CERT')
+  const key = read(env, 'STAMPEDE_TLS_KEY')
+  if (cert === undefined || key === undefined) {
+    const stray = ['STAMPEDE_TLS_CERT', 'STAMPEDE_TLS_KEY', 'STAMPEDE_HTTPS'].find((name) =>
+      read(env, name),
+    )
+    if (stray === undefined) return undefined
+    const missing = cert === undefined ? 'STAMPEDE_TLS_CERT' : 'STAMPEDE_TLS_KEY'
+    throw new ConfigError(`${stray} is set, which needs ${missing} too: the path of a PEM file`)
+  }
+  const endpoint = readEndpoint('STAMPEDE_HTTPS', env, '0.0.0.0:8443')
+  if (endpoint.port !== 0 && endpoint.port === http.port)
+    throw new ConfigError(
+      `STAMPEDE_HTTPS and STAMPEDE_HTTP are both on port ${http.port}; plain HTTP stays for firmware, so choose another for HTTPS`,
+    )
+  return { ...endpoint, certPath: resolve(cert), keyPath: resolve(key) }
+}
+
+function readEndpoint(name: string, env: Env, absent: string): Endpoint {
+  const text = read(env, name) ?? absent
   const [, bracketed, plain, port] =
     /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text) ?? []
   const host = bracketed ?? plain
   if (host === undefined || Number(port) > 65_535)
-    throw new ConfigError(
-      `STAMPEDE_HTTP is "${text}" but must be address:port such as 0.0.0.0:8080`,
-    )
+    throw new ConfigError(`${name} is "${text}" but must be address:port such as ${absent}`)
   return { host, port: Number(port) }
 }
 

@@ -1,11 +1,15 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createHttp, type HttpOptions } from './api/http.ts'
+import type { TlsConfig } from './config.ts'
+import { openTls, type TlsServer } from './tls.ts'
 
 /** How long uploads and downloads may go on when the server stops; then they are cut. */
 const STOP_MILLISECONDS = 8000
 
 export interface HttpServer extends AsyncDisposable {
   http: FastifyInstance
+  /** The same over TLS, if there is a certificate. */
+  tls: TlsServer | undefined
   /** Aborts when the server stops: what lasts for ever listens to it. */
   stopping: AbortSignal
 }
@@ -14,17 +18,24 @@ export interface HttpServer extends AsyncDisposable {
  * A Fastify that stops gracefully: new requests get 503, running ones may end within a limit, and an
  * upload that is cut leaves nothing behind.
  */
-export function openHttp(options: HttpOptions & { log: FastifyBaseLogger }): HttpServer {
+export async function openHttp(
+  options: HttpOptions & { log: FastifyBaseLogger; tls: TlsConfig | undefined },
+): Promise<HttpServer> {
   const http = createHttp(options)
+  const tls = options.tls && (await openTls(options.tls, { http, log: options.log }))
   const stop = new AbortController()
   return {
     http,
+    tls,
     stopping: stop.signal,
     async [Symbol.asyncDispose]() {
       stop.abort()
-      const cut = setTimeout(() => http.server.closeAllConnections(), STOP_MILLISECONDS)
+      const cut = setTimeout(() => {
+        http.server.closeAllConnections()
+        tls?.server.closeAllConnections()
+      }, STOP_MILLISECONDS)
       try {
-        await http.close()
+        await Promise.all([tls?.[Symbol.asyncDispose](), http.close()])
       } finally {
         clearTimeout(cut)
       }

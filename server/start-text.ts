@@ -5,7 +5,7 @@ import { describeDhcp } from './dhcp-service.ts'
 
 export interface StartFacts {
   config: Config
-  app: Pick<App, 'url' | 'adminToken' | 'bootFileNames' | 'tftp'>
+  app: Pick<App, 'url' | 'tlsPort' | 'adminToken' | 'bootFileNames' | 'tftp'>
   /** Whether kernel and initramfs are there. */
   hasAgent: boolean
 }
@@ -15,6 +15,7 @@ export function startText({ config, app, hasAgent }: StartFacts): string {
   const { network, database, dataFolder } = config
   const lines: [name: string, value: string][] = [
     ['URL', `${app.url} (API at ${app.url}/api/docs)`],
+    ['HTTPS', describeTls(app)],
     ['Admin token', describeToken(app.adminToken)],
     ['Data folder', dataFolder],
     ['Database', database.kind === 'embedded' ? 'embedded, in the data folder' : 'Postgres'],
@@ -33,6 +34,12 @@ export function startText({ config, app, hasAgent }: StartFacts): string {
 
 const NO_BOOT_FILES = 'none; install the Debian package "ipxe", or no machine can boot from here'
 const NO_AGENT = 'no kernel or initramfs; build them with "npm run initramfs", or no run can start'
+
+function describeTls({ url, tlsPort }: StartFacts['app']): string {
+  if (tlsPort === undefined) return 'off; STAMPEDE_TLS_CERT and STAMPEDE_TLS_KEY turn it on'
+  const { hostname } = new URL(url)
+  return `https://${hostname}:${tlsPort}`
+}
 
 function describeToken({ token, path, isNew }: App['adminToken']): string {
   if (path === undefined) return 'from STAMPEDE_ADMIN_TOKEN'

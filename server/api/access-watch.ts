@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { includesRole } from '#protocol/account.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Person } from './principal.ts'

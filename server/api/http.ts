@@ -1,4 +1,5 @@
-import type { Socket } from 'node:net'
+import type { Server } from 'node:https'
+import type { Duplex } from 'node:stream'
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -56,6 +57,15 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   return app
 }
 
+/** For a server beside Fastify's own: the same limits and the same words. */
+export function tuneServer(server: Server): void {
+  server.requestTimeout = 0
+  server.headersTimeout = HEADERS_TIMEOUT_MILLISECONDS
+  server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS
+  server.setTimeout(IDLE_MILLISECONDS)
+  server.on('clientError', answerMalformed)
+}
+
 /** A path that no route could have, such as /%zz: beyond the error handler's reach. */
 function answerImpossiblePath(error: Error, _request: unknown, reply: FastifyReply): void {
   const body = errorText('bad-request', error.message)
@@ -63,8 +73,8 @@ function answerImpossiblePath(error: Error, _request: unknown, reply: FastifyRep
 }
 
 /** What is no HTTP at all, or too much of it, before there is a request to answer. */
-function answerMalformed(error: Error & { code: string }, socket: Socket): void {
-  const [status, code, message] = MALFORMED[error.code] ?? [
+function answerMalformed(error: Error & { code?: string }, socket: Duplex): void {
+  const [status, code, message] = MALFORMED[error.code ?? ''] ?? [
     '400 Bad Request',
     'bad-request',
     'What came is no HTTP request',
