@@ -4459,6 +4459,7 @@ export interface operations {
                     state: "succeeded" | "failed" | "cancelled";
                     receipt?: components["schemas"]["Receipt"];
                     error?: string;
+                    inventory?: components["schemas"]["Inventory"];
                 };
             };
         };
