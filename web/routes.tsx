@@ -15,7 +15,14 @@ function page(path: string, load: () => Promise<React.ComponentType>): RouteObje
 
 /** Pages of somebody who is signed in, a line each. */
 const pages: RouteObject[] = [
-  page('machines', async () => (await import('./pages/machines/MachinesPage.tsx')).MachinesPage),
+  page('machines/:mac', async () => (await import('./machine/MachinePage.tsx')).MachinePage),
+  page('plan', async () => (await import('./plan/PlanPage.tsx')).PlanPage),
+  page('plan/:id', async () => (await import('./plan/PlanView.tsx')).PlanView),
+  page('runs', async () => (await import('./runs/RunsPage.tsx')).RunsPage),
+  page('runs/fleet', async () => (await import('./runs/FleetPage.tsx')).FleetPage),
+  page('runs/:id', async () => (await import('./runs/RunPage.tsx')).RunPage),
+  page('runs/:id/receipt', async () => (await import('./runs/ReceiptPage.tsx')).ReceiptPage),
+  page('machines', async () => (await import('./machines/MachinesPage.tsx')).MachinesPage),
 ]
 
 export const router = createBrowserRouter([

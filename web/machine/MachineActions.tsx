@@ -1,0 +1,107 @@
+import { Button, Menu } from '@mantine/core'
+import {
+  IconCamera,
+  IconChevronDown,
+  IconClipboardList,
+  IconEraser,
+  IconLock,
+  IconLockOpen,
+  IconRocket,
+} from '@tabler/icons-react'
+import { useQueryClient } from '@tanstack/react-query'
+import { Link, useNavigate } from 'react-router'
+import type { Machine } from '#protocol/machine.ts'
+import { keys } from '../api/keys.ts'
+import { useMay } from '../api/session.ts'
+import { showError } from '../components/show.ts'
+import { planSearch } from '../plan/plan-query.ts'
+import { startInventory } from '../runs/run-queries.ts'
+import { saveMachine } from './machine-queries.ts'
+
+/** What may be done with the machine now, the likeliest first. */
+export function MachineActions({ machine }: { machine: Machine }) {
+  const mayOperate = useMay('operator')
+  const navigate = useNavigate()
+  if (!mayOperate) return null
+  const { mac, image = '' } = machine
+  const addressOf = (workflow: 'deploy' | 'capture') =>
+    `/plan?${planSearch({ workflow, macs: [mac], image: workflow === 'deploy' ? image : '' })}`
+
+  function takeInventory(): void {
+    startInventory(mac)
+      .then((run) => navigate(`/runs/${run.id}`))
+      .catch((error: unknown) => showError(error, 'No run was started'))
+  }
+
+  if (machine.run)
+    return (
+      <Button component={Link} to={`/runs/${machine.run.id}`}>
+        To its run
+      </Button>
+    )
+  return (
+    <>
+      {!machine.locked && (
+        <>
+          <Button
+            component={Link}
+            to={addressOf('deploy')}
+            leftSection={<IconRocket size={16} aria-hidden />}
+          >
+            Deploy
+          </Button>
+          <Button
+            component={Link}
+            to={addressOf('capture')}
+            variant="default"
+            leftSection={<IconCamera size={16} aria-hidden />}
+          >
+            Capture
+          </Button>
+        </>
+      )}
+      <LockButton machine={machine} />
+      {!machine.locked && (
+        <Menu position="bottom-end">
+          <Menu.Target>
+            <Button variant="default" rightSection={<IconChevronDown size={16} aria-hidden />}>
+              More
+            </Button>
+          </Menu.Target>
+          <Menu.Dropdown>
+            <Menu.Item
+              leftSection={<IconClipboardList size={16} aria-hidden />}
+              onClick={takeInventory}
+            >
+              Take inventory
+            </Menu.Item>
+            <Menu.Item
+              component={Link}
+              to={`/plan?${planSearch({ workflow: 'wipe', macs: [mac] })}`}
+              leftSection={<IconEraser size={16} aria-hidden />}
+              color="red"
+            >
+              Wipe a disk …
+            </Menu.Item>
+          </Menu.Dropdown>
+        </Menu>
+      )}
+    </>
+  )
+}
+
+function LockButton({ machine }: { machine: Machine }) {
+  const cache = useQueryClient()
+  const { mac, locked } = machine
+  function change(): void {
+    saveMachine(mac, { locked: !locked }, null)
+      .then((saved) => cache.setQueryData<Machine>(keys.machine(mac), saved))
+      .catch((error: unknown) => showError(error))
+  }
+  const Icon = locked ? IconLockOpen : IconLock
+  return (
+    <Button variant="default" leftSection={<Icon size={16} aria-hidden />} onClick={change}>
+      {locked ? 'Unlock' : 'Lock'}
+    </Button>
+  )
+}

@@ -1,0 +1,31 @@
+import { Alert, TextInput } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import { imagesQuery } from '../api/images.ts'
+import { RelativeTime } from '../components/RelativeTime.tsx'
+import type { PlanFieldsProps } from './plan-fields.ts'
+
+/** What the image will be called. */
+export function CaptureFields({ draft, mistakes, set }: PlanFieldsProps) {
+  const { data: images = [] } = useQuery(imagesQuery)
+  const present = images.find(({ name }) => name === draft.image)
+  return (
+    <>
+      <TextInput
+        label="Name of the image"
+        placeholder="debian-13"
+        required
+        value={draft.image}
+        onChange={(event) => set({ image: event.currentTarget.value.trim() })}
+        error={mistakes.image}
+        autoComplete="off"
+        spellCheck={false}
+      />
+      {present && (
+        <Alert color="yellow" title="There is an image of that name">
+          It was made <RelativeTime at={present.createdAt} />. The capture replaces it: later
+          deploys of “{present.name}” get the new one.
+        </Alert>
+      )}
+    </>
+  )
+}

@@ -1,0 +1,94 @@
+import { Stack, Text } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import type { Plan, PlanItem } from '#protocol/plan.ts'
+import { imagesQuery } from '../api/images.ts'
+import { DiskBar } from '../components/DiskBar.tsx'
+import { formatBytes } from '../components/format.ts'
+import { RelativeTime } from '../components/RelativeTime.tsx'
+import { drawnPartition } from '../machine/drawn-partition.ts'
+import { diskAfterDeploy } from './disk-after.ts'
+
+/** The target as it is and as it will be, and the disks that stay as they are. */
+export function PlanDisks({ item, plan }: { item: PlanItem; plan: Plan }) {
+  const { target, present, untouched, inventoryAt } = item
+  if (!target) return null
+  return (
+    <Stack gap="sm">
+      {present && (
+        <div>
+          <Caption>
+            Now{present.operatingSystem && `: ${present.operatingSystem}`}, as of{' '}
+            <RelativeTime at={inventoryAt} />
+          </Caption>
+          <DiskBar
+            sizeBytes={target.sizeBytes}
+            partitions={present.partitions.map(drawnPartition)}
+            fileSystem={present.fileSystem?.type}
+            label={`Disk ${target.path} now`}
+          />
+        </div>
+      )}
+      {plan.workflow === 'deploy' && <After item={item} />}
+      {plan.workflow === 'wipe' && (
+        <div>
+          <Caption>Afterwards: empty</Caption>
+          <DiskBar sizeBytes={target.sizeBytes} partitions={[]} label="Disk afterwards" />
+        </div>
+      )}
+      {untouched.length > 0 && (
+        <Text size="sm" c="dimmed">
+          Not touched: {untouched.map(diskText).join('; ')}
+        </Text>
+      )}
+    </Stack>
+  )
+}
+
+function After({ item: { fit, image: name, hostname } }: { item: PlanItem }) {
+  const { data: images = [] } = useQuery(imagesQuery)
+  const image = images.find((candidate) => candidate.name === name)
+  if (!fit) return null
+  const after = diskAfterDeploy(image?.info ?? {}, fit)
+  const os = image?.info.operatingSystem
+  return (
+    <div>
+      <Caption>
+        Afterwards: {name}
+        {os && ` (${os})`}, {formatBytes(fit.imageBytes)} on {formatBytes(fit.diskBytes)}
+        {hostname && `, called ${hostname}`}
+      </Caption>
+      <DiskBar
+        sizeBytes={fit.diskBytes}
+        partitions={after.partitions}
+        fileSystem={after.isOpaque ? (name ?? 'image') : undefined}
+        label="Disk afterwards"
+      />
+      <Text size="sm" c="dimmed" mt={4}>
+        {growthText(fit)}
+      </Text>
+    </div>
+  )
+}
+
+function growthText({ grows, imageBytes, diskBytes }: NonNullable<PlanItem['fit']>): string {
+  if (imageBytes > diskBytes)
+    return `The image is ${formatBytes(imageBytes - diskBytes)} larger than the disk.`
+  if (grows)
+    return `Partition ${grows.partition} grows from ${formatBytes(grows.fromBytes)} to ${formatBytes(grows.toBytes)}.`
+  const rest = diskBytes - imageBytes
+  return rest === 0 ? 'The image fills the disk.' : `${formatBytes(rest)} stay free: nothing grows.`
+}
+
+function Caption({ children }: { children: React.ReactNode }) {
+  return (
+    <Text size="sm" fw={600} mb={4}>
+      {children}
+    </Text>
+  )
+}
+
+function diskText({ path, model, serial, sizeBytes }: PlanItem['untouched'][number]): string {
+  return [model ?? path, serial && `serial ${serial}`, formatBytes(sizeBytes)]
+    .filter(Boolean)
+    .join(', ')
+}

@@ -1,0 +1,100 @@
+import { Alert, Button, Fieldset, Group, SegmentedControl, Stack, Text } from '@mantine/core'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState, type FormEvent } from 'react'
+import { useNavigate } from 'react-router'
+import { machinesQuery } from '../api/machines.ts'
+import { keys } from '../api/keys.ts'
+import { ErrorAlert } from '../components/ErrorAlert.tsx'
+import { countOf } from '../components/format.ts'
+import { CaptureFields } from './CaptureFields.tsx'
+import { DeployFields } from './DeployFields.tsx'
+import { DiskField } from './DiskField.tsx'
+import { MachinesField } from './MachinesField.tsx'
+import { mistakesOf } from './plan-mistakes.ts'
+import { createPlan } from './plan-queries.ts'
+import { planRequest, type PlanDraft } from './plan-query.ts'
+
+const WORKFLOWS = [
+  { value: 'deploy', label: 'Deploy' },
+  { value: 'capture', label: 'Capture' },
+  { value: 'wipe', label: 'Wipe' },
+]
+
+const MEANINGS: Record<PlanDraft['workflow'], string> = {
+  deploy: 'Writes an image to the disk of each machine. What is on that disk now is lost.',
+  capture: 'Reads the disk of a machine and keeps it as an image. Nothing is written to it.',
+  wipe: 'Erases the disk of each machine.',
+}
+
+/** What is to be done to which machines, and how. */
+export function PlanForm({ initial }: { initial: PlanDraft }) {
+  const [draft, setDraft] = useState(initial)
+  const [isTried, setTried] = useState(false)
+  const [isBusy, setBusy] = useState(false)
+  const [error, setError] = useState<unknown>()
+  const navigate = useNavigate()
+  const cache = useQueryClient()
+  const { data: machines = [] } = useQuery(machinesQuery)
+  const mistakes = isTried ? mistakesOf(draft) : {}
+  const set = (changes: Partial<PlanDraft>) => setDraft((known) => ({ ...known, ...changes }))
+  const locked = machines.filter((machine) => machine.locked && draft.macs.includes(machine.mac))
+
+  async function submit(event: FormEvent): Promise<void> {
+    event.preventDefault()
+    setTried(true)
+    if (Object.keys(mistakesOf(draft)).length > 0 || isBusy) return
+    setBusy(true)
+    setError(undefined)
+    try {
+      const plan = await createPlan(planRequest(draft))
+      cache.setQueryData(keys.plan(plan.id), plan)
+      await navigate(`/plan/${plan.id}`)
+    } catch (thrown) {
+      setError(thrown)
+      setBusy(false)
+    }
+  }
+
+  const fields = { draft, mistakes, set }
+  return (
+    <form onSubmit={(event) => void submit(event)} noValidate>
+      <Stack maw={760}>
+        <div>
+          <SegmentedControl
+            aria-label="Workflow"
+            data={WORKFLOWS}
+            value={draft.workflow}
+            onChange={(workflow) => set({ workflow: workflow as PlanDraft['workflow'] })}
+            fullWidth
+          />
+          <Text size="sm" c="dimmed" mt={6}>
+            {MEANINGS[draft.workflow]}
+          </Text>
+        </div>
+        <MachinesField {...fields} machines={machines} />
+        {locked.length > 0 && (
+          <Alert color="yellow">
+            {countOf(locked.length, 'machine')} of these {locked.length === 1 ? 'is' : 'are'} locked
+            ({locked.map(({ name }) => name).join(', ')}): no run can start there.
+          </Alert>
+        )}
+        {draft.workflow === 'deploy' && <DeployFields {...fields} machines={machines} />}
+        {draft.workflow === 'capture' && <CaptureFields {...fields} />}
+        {draft.macs.length === 1 && (
+          <Fieldset legend="Disk">
+            <DiskField {...fields} />
+          </Fieldset>
+        )}
+        <ErrorAlert error={error} title="No plan could be made" />
+        <Group>
+          <Button type="submit" loading={isBusy}>
+            Show the plan
+          </Button>
+          <Text size="sm" c="dimmed">
+            Nothing starts yet.
+          </Text>
+        </Group>
+      </Stack>
+    </form>
+  )
+}

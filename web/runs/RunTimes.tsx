@@ -1,0 +1,29 @@
+import type { Run } from '#protocol/run.ts'
+import { formatDuration } from '../components/format.ts'
+import { RelativeTime } from '../components/RelativeTime.tsx'
+import { useNow } from '../components/use-now.ts'
+import { FactList } from '../machine/FactList.tsx'
+
+/** When it was asked for, begun and over, and how long that took. */
+export function RunTimes({ run }: { run: Run }) {
+  return (
+    <FactList
+      facts={[
+        ['Asked for', <RelativeTime key="asked" at={run.createdAt} />],
+        ['Started', run.startedAt && <RelativeTime key="started" at={run.startedAt} />],
+        ['Finished', run.finishedAt && <RelativeTime key="finished" at={run.finishedAt} />],
+        [run.finishedAt ? 'Took' : 'Since', <Elapsed key="elapsed" run={run} />],
+      ]}
+    />
+  )
+}
+
+/** How long a run works, or worked; before it works, how long it waits. */
+export function Elapsed({ run }: { run: Pick<Run, 'createdAt' | 'startedAt' | 'finishedAt'> }) {
+  const from = Date.parse(run.startedAt ?? run.createdAt)
+  const text = useNow((now) => {
+    const to = run.finishedAt ? Date.parse(run.finishedAt) : now.getTime()
+    return formatDuration((to - from) / 1000)
+  })
+  return <span className="tabular">{text}</span>
+}

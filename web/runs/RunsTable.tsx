@@ -1,0 +1,93 @@
+import { Anchor, Group, Table, Text } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import { Link } from 'react-router'
+import type { Run } from '#protocol/run.ts'
+import { machinesQuery } from '../api/machines.ts'
+import { Mac } from '../components/Mac.tsx'
+import { RelativeTime } from '../components/RelativeTime.tsx'
+import { RunProgress } from '../components/RunProgress.tsx'
+import { StateBadge } from '../components/StateBadge.tsx'
+import { currentStep, isActive, runTitle } from './run-words.ts'
+import { Elapsed } from './RunTimes.tsx'
+
+/** Runs as rows; narrow screens leave out what the page of a run says anyway. */
+export function RunsTable({ runs, withMachine }: { runs: readonly Run[]; withMachine?: boolean }) {
+  return (
+    <Table verticalSpacing="xs" layout="fixed" highlightOnHover>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Run</Table.Th>
+          {withMachine && <Table.Th visibleFrom="sm">Machine</Table.Th>}
+          <Table.Th w={{ base: 130, sm: 280 }}>State</Table.Th>
+          <Table.Th visibleFrom="md" w={120}>
+            Asked for
+          </Table.Th>
+          <Table.Th visibleFrom="lg" w={120}>
+            Took
+          </Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {runs.map((run) => (
+          <Table.Tr key={run.id}>
+            <Table.Td>
+              <Anchor component={Link} to={`/runs/${run.id}`} size="sm" fw={600}>
+                {runTitle(run)}
+              </Anchor>
+              {withMachine && (
+                <Text size="xs" hiddenFrom="sm">
+                  <MachineName mac={run.mac} />
+                </Text>
+              )}
+            </Table.Td>
+            {withMachine && (
+              <Table.Td visibleFrom="sm">
+                <Anchor component={Link} to={`/machines/${run.mac}`} size="sm">
+                  <MachineName mac={run.mac} />
+                </Anchor>
+                <Text size="xs" c="dimmed">
+                  <Mac mac={run.mac} />
+                </Text>
+              </Table.Td>
+            )}
+            <Table.Td>
+              <RunState run={run} />
+            </Table.Td>
+            <Table.Td visibleFrom="md">
+              <RelativeTime at={run.createdAt} />
+            </Table.Td>
+            <Table.Td visibleFrom="lg">
+              {isActive(run) || run.startedAt ? <Elapsed run={run} /> : '–'}
+            </Table.Td>
+          </Table.Tr>
+        ))}
+      </Table.Tbody>
+    </Table>
+  )
+}
+
+/** The badge, and beside it how far it is or why it failed. */
+function RunState({ run }: { run: Run }) {
+  const step = currentStep(run)
+  const isAtWork = run.state === 'running' && step?.state === 'running'
+  return (
+    <Group gap="xs" wrap="nowrap">
+      <StateBadge state={run.state} />
+      {isAtWork && (
+        <div style={{ flex: 1, minWidth: 0 }}>
+          <RunProgress {...step} step={step.name} compact />
+        </div>
+      )}
+      {run.error !== null && run.state !== 'cancelled' && (
+        <Text size="xs" c="dimmed" truncate title={run.error} visibleFrom="sm">
+          {run.error}
+        </Text>
+      )}
+    </Group>
+  )
+}
+
+export function MachineName({ mac }: { mac: string }) {
+  const { data } = useQuery(machinesQuery)
+  return data?.find((machine) => machine.mac === mac)?.name ?? mac
+}

@@ -1,0 +1,24 @@
+import type { Run } from '#protocol/run.ts'
+import { PLANNED_WORKFLOWS, planSearch } from '../plan/plan-query.ts'
+
+/** The address of the plan page with the settings of this run filled in; undefined: needs no plan. */
+export function retryAddress(runs: readonly Run[]): string | undefined {
+  const [first] = runs
+  const workflow = PLANNED_WORKFLOWS.find((name) => name === first?.workflow)
+  if (!first || !workflow) return undefined
+  const { grow, after, zeroUnused, identity, force, hostname, disk } = first.options
+  const isSingle = runs.length === 1
+  const search = planSearch({
+    workflow,
+    macs: runs.map(({ mac }) => mac),
+    image: runs.every(({ image }) => image === first.image) ? (first.image ?? '') : '',
+    grow,
+    after,
+    zeroUnused,
+    identity,
+    force,
+    ...(isSingle && hostname !== undefined && { hostname }),
+    ...(isSingle && disk?.serial !== undefined && { diskSerial: disk.serial }),
+  })
+  return `/plan?${search}`
+}
