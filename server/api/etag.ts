@@ -34,8 +34,8 @@ export function sendTagged<Body>(
 ): Body | FastifyReply {
   void reply.headers({ etag: tag, 'cache-control': 'no-store' })
   const known = request.headers['if-none-match']
-  const isKnown = known !== undefined && (isAny(known) || tagsOf(known).includes(tag))
-  if (!isKnown) return body
+  if (known === undefined || !['GET', 'HEAD'].includes(request.method)) return body
+  if (!isAny(known) && !tagsOf(known).includes(tag)) return body
   return reply.code(304).send()
 }
 
@@ -43,17 +43,23 @@ export function sendTagged<Body>(
 export type CheckCurrent<Current> = (current: Current | undefined) => void
 
 /**
- * The check of If-Match for a change, or undefined if the caller sent none. Call it inside the
- * transaction that changes, on the row that it has locked: else two writers might both pass.
- * Throws PreconditionFailedError (412).
+ * The check of If-Match for a change, or undefined if the caller sent none; `If-None-Match: *` asks
+ * that there is nothing yet. Call it inside the transaction that changes, on the row that it has
+ * locked: else two writers might both pass. Throws PreconditionFailedError (412).
  */
 export function ifMatch<Current>(
   request: FastifyRequest,
   tagOf: (current: Current) => string,
 ): CheckCurrent<Current> | undefined {
   const wanted = request.headers['if-match']
-  if (wanted === undefined) return undefined
+  const isNew = isAny(request.headers['if-none-match'] ?? '')
+  if (wanted === undefined && !isNew) return undefined
   return (current) => {
+    if (isNew && current !== undefined)
+      throw new PreconditionFailedError(
+        `There is one already (${tagOf(current)}), and If-None-Match: * asks that there is none`,
+      )
+    if (wanted === undefined) return
     if (current === undefined)
       throw new PreconditionFailedError(
         `If-Match is ${wanted}, but there is nothing here any more; leave the header out to create it`,

@@ -66,6 +66,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
     app.get(
       '/images/:name',
       {
+        config: { tagged: true },
         schema: {
           tags,
           summary: 'Read an image',
@@ -83,7 +84,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
     app.patch(
       '/images/:name',
       {
-        config: { access: 'operator', scope: 'images', audit: 'image.update' },
+        config: { access: 'operator', scope: 'images', audit: 'image.update', tagged: true },
         schema: {
           tags,
           summary: 'Rename or describe an image; machines that it is assigned to follow its name',
@@ -124,7 +125,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
     app.delete(
       '/images/:name',
       {
-        config: { access: 'operator', scope: 'images', audit: 'image.delete' },
+        config: { access: 'operator', scope: 'images', audit: 'image.delete', tagged: true },
         schema: {
           tags,
           summary: 'Delete an image that no machine and no active run uses',
@@ -161,7 +162,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
     app.put(
       '/images/:name/info',
       {
-        config: { access: 'operator-or-agent', scope: 'images', audit: 'image.info' },
+        config: { access: 'operator-or-agent', scope: 'images', audit: 'image.info', tagged: true },
         schema: {
           tags,
           summary: 'Replace what is known of an image beside its content',

@@ -16,6 +16,7 @@ import {
   type ReservationRow,
 } from '#server/db/reservations.ts'
 import { ConflictError, NotFoundError } from './errors.ts'
+import { entityTag, ifMatch, sendTagged } from './etag.ts'
 import { pageOf, pageQuery } from './paging.ts'
 
 const Params = Type.Object({ mac: MacText })
@@ -72,6 +73,7 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
     app.get(
       '/reservations/:mac',
       {
+        config: { tagged: true },
         schema: {
           tags,
           summary: 'Read the reservation of a network card',
@@ -79,18 +81,23 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
           response: { 200: ReservationSchema, 404: ErrorSchema },
         },
       },
-      async ({ params }) => {
-        const mac = parseMac(params.mac)
+      async (request, reply) => {
+        const mac = parseMac(request.params.mac)
         const found = await findReservation(db, mac)
         if (!found) throw noReservation(mac)
-        return toReservation(found)
+        return sendTagged(request, reply, tagOf(found), toReservation(found))
       },
     )
 
     app.put(
       '/reservations/:mac',
       {
-        config: { access: 'operator', scope: 'network', audit: 'reservation.replace' },
+        config: {
+          access: 'operator',
+          scope: 'network',
+          audit: 'reservation.replace',
+          tagged: true,
+        },
         schema: {
           tags,
           summary: 'Reserve an address for a network card',
@@ -99,10 +106,13 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
           response: { 200: ReservationSchema, 409: ErrorSchema },
         },
       },
-      async ({ params, body }) => {
+      async (request, reply) => {
+        const { params, body } = request
         const fields = { address: parseIpv4(body.address), hostname: body.hostname ?? null }
+        const check = ifMatch(request, tagOf)
         try {
-          return toReservation(await saveReservation(db, parseMac(params.mac), fields))
+          const saved = await saveReservation(db, parseMac(params.mac), fields, check)
+          return sendTagged(request, reply, tagOf(saved), toReservation(saved))
         } catch (err) {
           if (!isUniqueViolation(err)) throw err
           throw new ConflictError(
@@ -116,7 +126,7 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
     app.delete(
       '/reservations/:mac',
       {
-        config: { access: 'operator', scope: 'network', audit: 'reservation.delete' },
+        config: { access: 'operator', scope: 'network', audit: 'reservation.delete', tagged: true },
         schema: {
           tags,
           summary: 'Give up a reservation',
@@ -124,9 +134,10 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
           response: { 204: Type.Null(), 404: ErrorSchema },
         },
       },
-      async ({ params }, reply) => {
-        const mac = parseMac(params.mac)
-        if (!(await deleteReservation(db, mac))) throw noReservation(mac)
+      async (request, reply) => {
+        const mac = parseMac(request.params.mac)
+        const check = ifMatch(request, tagOf)
+        if (!(await deleteReservation(db, mac, check))) throw noReservation(mac)
         return reply.code(204).send(null)
       },
     )
@@ -141,6 +152,10 @@ async function cardsOf(db: Database, mac: Mac): Promise<Mac[]> {
 
 function noReservation(mac: string): NotFoundError {
   return new NotFoundError(`There is no reservation for ${mac}`)
+}
+
+function tagOf({ address, hostname }: ReservationRow): string {
+  return entityTag({ address, hostname })
 }
 
 function toReservation({ mac, address, hostname }: ReservationRow) {

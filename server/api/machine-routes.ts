@@ -18,9 +18,11 @@ import {
   findMachine,
   findMachineRow,
   saveMachine,
+  type OperatorFields,
 } from '#server/db/machines.ts'
 import { findActiveRun } from '#server/db/runs.ts'
 import { ConflictError, NotFoundError, UnprocessableError } from './errors.ts'
+import { entityTag, ifMatch, sendTagged } from './etag.ts'
 import { MachineQuerySchema, readMachineQuery, writeCursor } from './machine-query.ts'
 
 const Params = Type.Object({ mac: MacText })
@@ -69,6 +71,7 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
     app.get(
       '/machines/:mac',
       {
+        config: { tagged: true },
         schema: {
           tags,
           summary: 'Read a machine',
@@ -76,18 +79,18 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
           response: { 200: MachineSchema, 404: ErrorSchema },
         },
       },
-      async ({ params }) => {
-        const mac = parseMac(params.mac)
+      async (request, reply) => {
+        const mac = parseMac(request.params.mac)
         const machine = await findMachine(db, mac)
         if (!machine) throw unknownMachine(mac)
-        return machine
+        return sendTagged(request, reply, tagOf(machine), machine)
       },
     )
 
     app.put(
       '/machines/:mac',
       {
-        config: { access: 'operator', scope: 'machines', audit: 'machine.replace' },
+        config: { access: 'operator', scope: 'machines', audit: 'machine.replace', tagged: true },
         schema: {
           tags,
           summary: "Enter a machine, or replace all of an operator's fields",
@@ -96,21 +99,24 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
           response: { 200: MachineSchema, 422: ErrorSchema },
         },
       },
-      async ({ params, body }) => {
+      async (request, reply) => {
+        const { params, body } = request
         const mac = parseMac(params.mac)
         checkNetwork(body.network)
         const present = await findMachineRow(db, mac)
         const key = present?.mac ?? mac
         if (body.mac !== undefined && ![mac, key].includes(parseMac(body.mac)))
           throw new UnprocessableError(`The body is of machine ${body.mac}, not of ${mac}`)
-        return saveMachine(db, mac, fieldsOf(body, defaultName(key)))
+        const fields = fieldsOf(body, defaultName(key))
+        const machine = await saveMachine(db, mac, fields, ifMatch(request, tagOf))
+        return sendTagged(request, reply, tagOf(machine), machine)
       },
     )
 
     app.patch(
       '/machines/:mac',
       {
-        config: { access: 'operator', scope: 'machines', audit: 'machine.update' },
+        config: { access: 'operator', scope: 'machines', audit: 'machine.update', tagged: true },
         schema: {
           tags,
           summary: "Change some of an operator's fields; null removes one",
@@ -119,18 +125,20 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
           response: { 200: MachineSchema, 404: ErrorSchema, 422: ErrorSchema },
         },
       },
-      async ({ params, body }) => {
+      async (request, reply) => {
+        const { params, body } = request
         const mac = parseMac(params.mac)
         checkNetwork(body.network)
         if (!(await findMachineRow(db, mac))) throw unknownMachine(mac)
-        return saveMachine(db, mac, body)
+        const machine = await saveMachine(db, mac, body, ifMatch(request, tagOf))
+        return sendTagged(request, reply, tagOf(machine), machine)
       },
     )
 
     app.delete(
       '/machines/:mac',
       {
-        config: { access: 'operator', scope: 'machines', audit: 'machine.delete' },
+        config: { access: 'operator', scope: 'machines', audit: 'machine.delete', tagged: true },
         schema: {
           tags,
           summary: 'Forget a machine and its runs',
@@ -138,8 +146,8 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
           response: { 204: Type.Null(), 404: ErrorSchema, 409: ErrorSchema },
         },
       },
-      async ({ params }, reply) => {
-        const mac = parseMac(params.mac)
+      async (request, reply) => {
+        const mac = parseMac(request.params.mac)
         const row = await findMachineRow(db, mac)
         const active = row && (await findActiveRun(db, row.mac))
         if (active)
@@ -147,7 +155,7 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
             `Machine ${mac} is ${active.state} with run ${active.id}; cancel it first`,
             'run-active',
           )
-        if (!(await deleteMachine(db, mac))) throw unknownMachine(mac)
+        if (!(await deleteMachine(db, mac, ifMatch(request, tagOf)))) throw unknownMachine(mac)
         return reply.code(204).send(null)
       },
     )
@@ -156,6 +164,13 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
 
 function unknownMachine(mac: string): NotFoundError {
   return new NotFoundError(`There is no machine with MAC ${mac}`)
+}
+
+/** Over what an operator edits; of a row or of the machine that is told of. */
+function tagOf(machine: Partial<Record<keyof OperatorFields, unknown>>): string {
+  const { name, hostname, image, locked, tags, disk, network } = machine
+  const optional = [hostname, image, disk, network].map((value) => value ?? null)
+  return entityTag({ name, locked, tags, optional })
 }
 
 /** What is absent gets its default. */

@@ -20,6 +20,7 @@ import {
 } from '#server/db/users.ts'
 import { settleAccounts, type AccountServices } from './account-services.ts'
 import { ConflictError, NotFoundError } from './errors.ts'
+import { entityTag, ifMatch, sendTagged } from './etag.ts'
 import { pageOf, pageQuery } from './paging.ts'
 
 const Params = Type.Object({ name: UserName })
@@ -49,7 +50,7 @@ export function userRoutes(services: AccountServices): FastifyPluginAsyncTypebox
     app.get(
       '/users/:name',
       {
-        config: { access },
+        config: { access, tagged: true },
         schema: {
           tags,
           summary: 'Read a user',
@@ -57,10 +58,11 @@ export function userRoutes(services: AccountServices): FastifyPluginAsyncTypebox
           response: { 200: UserSchema, 404: ErrorSchema },
         },
       },
-      async ({ params: { name } }) => {
+      async (request, reply) => {
+        const { name } = request.params
         const user = await findUser(db, name)
         if (!user) throw unknownUser(name)
-        return toUser(user)
+        return sendTagged(request, reply, tagOf(user), toUser(user))
       },
     )
 
@@ -92,7 +94,7 @@ export function userRoutes(services: AccountServices): FastifyPluginAsyncTypebox
     app.patch(
       '/users/:name',
       {
-        config: { access, scope, audit: 'user.update' },
+        config: { access, scope, audit: 'user.update', tagged: true },
         schema: {
           tags,
           summary: 'Change a role or password, or disable a user; each ends their sessions',
@@ -101,19 +103,22 @@ export function userRoutes(services: AccountServices): FastifyPluginAsyncTypebox
           response: { 200: UserSchema, 404: ErrorSchema, 409: ErrorSchema },
         },
       },
-      async ({ params: { name }, body: { role, disabled, password } }) => {
+      async (request, reply) => {
+        const { name } = request.params
+        const { role, disabled, password } = request.body
         const passwordHash = password === undefined ? undefined : await passwords.hash(password)
-        const changed = await changeUser(db, name, { role, disabled, passwordHash })
+        const check = ifMatch(request, tagOf)
+        const changed = await changeUser(db, name, { role, disabled, passwordHash }, check)
         const user = changedUser(changed, name)
         await settleAccounts(services)
-        return toUser(user)
+        return sendTagged(request, reply, tagOf(user), toUser(user))
       },
     )
 
     app.delete(
       '/users/:name',
       {
-        config: { access, scope, audit: 'user.delete' },
+        config: { access, scope, audit: 'user.delete', tagged: true },
         schema: {
           tags,
           summary: 'Delete a user with their sessions and tokens',
@@ -121,13 +126,19 @@ export function userRoutes(services: AccountServices): FastifyPluginAsyncTypebox
           response: { 204: Type.Null(), 404: ErrorSchema, 409: ErrorSchema },
         },
       },
-      async ({ params: { name } }, reply) => {
-        changedUser(await deleteUser(db, name), name)
+      async (request, reply) => {
+        const { name } = request.params
+        changedUser(await deleteUser(db, name, ifMatch(request, tagOf)), name)
         await settleAccounts(services)
         return reply.code(204).send(null)
       },
     )
   }
+}
+
+/** A new password makes a new one too, and tells nothing of it. */
+function tagOf({ id, name, role, disabled, passwordHash }: UserRow): string {
+  return entityTag({ id, name, role, disabled, passwordHash })
 }
 
 function changedUser(changed: UserChanged, name: string): UserRow {

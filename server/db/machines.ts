@@ -75,23 +75,33 @@ export async function findMachine(
   return (await toMachines(db, [row]))[0]
 }
 
+/** Sees the machine as it is while nobody else can change it, and throws to leave it so. */
+export type CheckMachine = (current: MachineRow | undefined) => void
+
 /** Creates or changes a machine as an operator does. */
 export async function saveMachine(
   db: Database,
   mac: Mac,
   fields: OperatorFields,
+  check?: CheckMachine,
 ): Promise<Machine> {
   try {
-    return await db.transaction((tx) => save(tx, mac, fields))
+    return await db.transaction((tx) => save(tx, mac, fields, check))
   } catch (err) {
     // It appeared between our look and our insert; now it is there to be changed.
     if (!isUniqueViolation(err)) throw err
-    return db.transaction((tx) => save(tx, mac, fields))
+    return db.transaction((tx) => save(tx, mac, fields, check))
   }
 }
 
-async function save(tx: Transaction, mac: Mac, fields: OperatorFields): Promise<Machine> {
-  const present = await findMachineRow(tx, mac)
+async function save(
+  tx: Transaction,
+  mac: Mac,
+  fields: OperatorFields,
+  check: CheckMachine | undefined,
+): Promise<Machine> {
+  const present = await lockMachineRow(tx, mac)
+  check?.(present)
   const key = present?.mac ?? mac
   if (!present) await insertMachine(tx, mac, true)
   await tx
@@ -101,9 +111,21 @@ async function save(tx: Transaction, mac: Mac, fields: OperatorFields): Promise<
   return recordMachine(tx, key)
 }
 
+async function lockMachineRow(tx: Transaction, mac: Mac): Promise<MachineRow | undefined> {
+  const found = await findMachineRow(tx, mac)
+  if (!found) return undefined
+  const [row] = await tx.select().from(machines).where(eq(machines.mac, found.mac)).for('update')
+  return row
+}
+
 /** False if there is none. */
-export async function deleteMachine(db: Database, mac: Mac): Promise<boolean> {
+export async function deleteMachine(
+  db: Database,
+  mac: Mac,
+  check?: CheckMachine,
+): Promise<boolean> {
   return db.transaction(async (tx) => {
+    check?.(await lockMachineRow(tx, mac))
     const machine = await findMachine(tx, mac)
     if (!machine) return false
     const key = machine.mac as Mac

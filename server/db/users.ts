@@ -29,6 +29,9 @@ export type UserChanged =
   /** It would leave nobody who may manage users. */
   | { kind: 'last-admin' }
 
+/** Sees the user as they are while nobody else can change them, and throws to leave them so. */
+export type CheckUser = (current: UserRow | undefined) => void
+
 export async function hasUsers(db: Database | Transaction): Promise<boolean> {
   const [row] = await db.select({ id: users.id }).from(users).limit(1)
   return row !== undefined
@@ -79,10 +82,16 @@ export function createFirstUser(
 }
 
 /** Whatever changes what somebody may do, or how they prove who they are, ends their sessions. */
-export function changeUser(db: Database, name: string, change: UserChange): Promise<UserChanged> {
+export function changeUser(
+  db: Database,
+  name: string,
+  change: UserChange,
+  check?: CheckUser,
+): Promise<UserChanged> {
   return db.transaction(async (tx): Promise<UserChanged> => {
     await lockAccounts(tx)
     const before = await findUser(tx, name)
+    check?.(before)
     if (!before) return { kind: 'missing' }
     const after = { role: change.role ?? before.role, disabled: change.disabled ?? before.disabled }
     if (!isAdmin(after) && (await isLastAdmin(tx, before))) return { kind: 'last-admin' }
@@ -96,10 +105,11 @@ export function changeUser(db: Database, name: string, change: UserChange): Prom
   })
 }
 
-export function deleteUser(db: Database, name: string): Promise<UserChanged> {
+export function deleteUser(db: Database, name: string, check?: CheckUser): Promise<UserChanged> {
   return db.transaction(async (tx): Promise<UserChanged> => {
     await lockAccounts(tx)
     const user = await findUser(tx, name)
+    check?.(user)
     if (!user) return { kind: 'missing' }
     if (await isLastAdmin(tx, user)) return { kind: 'last-admin' }
     await tx.delete(users).where(eq(users.id, user.id)) // and with it sessions and tokens
