@@ -27,7 +27,7 @@ export interface Context {
   show<Value>(value: Value, text: (value: Value) => string): void
   showList<Row>(list: { items: Row[] }, columns: readonly Column<Row>[], none: string): void
   /** Throws CliError if no server is known or nobody is signed in there. */
-  api(): Promise<ApiClient>
+  readonly api: () => Promise<ApiClient>
 }
 
 export function createContext(options: GlobalOptions, signal: AbortSignal): Context {

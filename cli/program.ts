@@ -1,11 +1,16 @@
 import { Command } from 'commander'
 import { addAccount } from './commands/account.ts'
+import { addCompletion } from './commands/completion.ts'
+import { addDoctor } from './commands/doctor.ts'
 import { addImages } from './commands/images.ts'
 import { addMachines } from './commands/machines.ts'
+import { addNetwork } from './commands/network.ts'
 import { addPlans } from './commands/plans.ts'
 import { addRuns } from './commands/runs.ts'
-
-export const VERSION = '0.1.0'
+import { addTokens } from './commands/tokens.ts'
+import { addUsers } from './commands/users.ts'
+import { addWebhooks } from './commands/webhooks.ts'
+import { VERSION } from './version.ts'
 
 const HELP = `
 Start with:
@@ -34,5 +39,11 @@ export function createProgram(signal: AbortSignal): Command {
   addImages(program, signal)
   addPlans(program, signal)
   addRuns(program, signal)
+  addNetwork(program, signal)
+  addUsers(program, signal)
+  addTokens(program, signal)
+  addWebhooks(program, signal)
+  addDoctor(program, signal)
+  addCompletion(program, signal)
   return program
 }

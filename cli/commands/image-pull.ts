@@ -20,6 +20,7 @@ interface PullOptions {
 export function addPull(images: Command, signal: AbortSignal): void {
   images
     .command('pull <image>')
+    .summary('save an image as a file')
     .description(
       'Save an image as a file: compressed if its name ends with .gz, else raw and sparse. ' +
         'What comes is checked against the digest; after a failure the same command goes on where it stopped.',
