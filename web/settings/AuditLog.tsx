@@ -1,0 +1,167 @@
+import {
+  Anchor,
+  Badge,
+  Button,
+  Code,
+  Group,
+  Skeleton,
+  Stack,
+  Table,
+  Text,
+  TextInput,
+} from '@mantine/core'
+import { useDebouncedValue } from '@mantine/hooks'
+import { useInfiniteQuery } from '@tanstack/react-query'
+import { Link, useSearchParams } from 'react-router'
+import type { AuditEntry } from '#protocol/account.ts'
+import { ErrorAlert } from '../components/ErrorAlert.tsx'
+import { RelativeTime } from '../components/RelativeTime.tsx'
+import { Section } from '../machine/Section.tsx'
+import { auditQuery } from './settings-queries.ts'
+
+const FILTERS = [
+  { name: 'actor', label: 'Who', placeholder: 'maria' },
+  { name: 'action', label: 'What', placeholder: 'run.create' },
+  { name: 'target', label: 'To what', placeholder: '52:54:00:12:34:56' },
+] as const
+const TYPING_MILLISECONDS = 300
+/** The first status of an answer that refused. */
+const REFUSED_STATUS = 400
+
+/** Who did what to which machine; nobody can change or delete it. */
+export function AuditLog() {
+  const [search, setSearch] = useSearchParams()
+  const typed = Object.fromEntries(
+    FILTERS.flatMap(({ name }) => {
+      const value = search.get(name)?.trim()
+      return value ? [[name, value]] : []
+    }),
+  )
+  const [filter] = useDebouncedValue(typed, TYPING_MILLISECONDS, { leading: true })
+  const log = useInfiniteQuery(auditQuery(filter))
+  const entries = log.data?.pages.flatMap((page) => page.items)
+
+  function change(name: string, value: string): void {
+    setSearch(
+      (known) => {
+        const next = new URLSearchParams(known)
+        if (value === '') next.delete(name)
+        else next.set(name, value)
+        return next
+      },
+      { replace: true },
+    )
+  }
+
+  return (
+    <Section title="Audit log">
+      <Stack>
+        <Group grow preventGrowOverflow={false}>
+          {FILTERS.map(({ name, label, placeholder }) => (
+            <TextInput
+              key={name}
+              label={label}
+              placeholder={placeholder}
+              value={search.get(name) ?? ''}
+              onChange={(event) => change(name, event.currentTarget.value)}
+            />
+          ))}
+        </Group>
+        <ErrorAlert error={log.error} onRetry={() => void log.refetch()} />
+        {!entries && !log.error && <Skeleton height={240} aria-label="Loading the audit log" />}
+        {entries?.length === 0 && (
+          <Text size="sm" c="dimmed">
+            Nothing of that kind was done.
+          </Text>
+        )}
+        {entries && entries.length > 0 && <EntryTable entries={entries} />}
+        {log.hasNextPage && (
+          <Button
+            variant="default"
+            loading={log.isFetchingNextPage}
+            onClick={() => void log.fetchNextPage()}
+          >
+            Older entries
+          </Button>
+        )}
+      </Stack>
+    </Section>
+  )
+}
+
+function EntryTable({ entries }: { entries: readonly AuditEntry[] }) {
+  return (
+    <Table.ScrollContainer minWidth={760} scrollAreaProps={{ viewportProps: REACHABLE }}>
+      <Table>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th w={110}>When</Table.Th>
+            <Table.Th>Who</Table.Th>
+            <Table.Th>What</Table.Th>
+            <Table.Th>To what</Table.Th>
+            <Table.Th w={90}>Outcome</Table.Th>
+            <Table.Th>Details</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {entries.map((entry) => (
+            <EntryRow key={entry.id} entry={entry} />
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Table.ScrollContainer>
+  )
+}
+
+const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Audit log' }
+
+function EntryRow({
+  entry: { at, actor, address, action, target, status, details },
+}: {
+  entry: AuditEntry
+}) {
+  const isRefused = status >= REFUSED_STATUS
+  return (
+    <Table.Tr>
+      <Table.Td>
+        <RelativeTime at={at} />
+      </Table.Td>
+      <Table.Td>
+        <Text size="sm">{actor.name}</Text>
+        <Text size="xs" c="dimmed">
+          {[actor.kind === 'user' ? undefined : actor.kind, address].filter(Boolean).join(', ')}
+        </Text>
+      </Table.Td>
+      <Table.Td>
+        <Code>{action}</Code>
+      </Table.Td>
+      <Table.Td style={{ overflowWrap: 'anywhere' }}>
+        {target && <Target target={target} />}
+      </Table.Td>
+      <Table.Td>
+        <Badge color={isRefused ? 'red' : 'green'} variant="light" tt="none">
+          {isRefused ? `refused ${status}` : 'done'}
+        </Badge>
+      </Table.Td>
+      <Table.Td>
+        {details !== undefined && details !== null && (
+          <Code style={{ overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' }}>
+            {JSON.stringify(details)}
+          </Code>
+        )}
+      </Table.Td>
+    </Table.Tr>
+  )
+}
+
+const PAGES: Record<string, string> = { machine: 'machines', run: 'runs', image: 'images' }
+
+function Target({ target: { kind, id } }: { target: NonNullable<AuditEntry['target']> }) {
+  const page = PAGES[kind]
+  if (page === undefined) return <Text size="sm">{id}</Text>
+  return (
+    <Anchor component={Link} to={`/${page}/${id}`} size="sm">
+      {kind} {id}
+    </Anchor>
+  )
+}
