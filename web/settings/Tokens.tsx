@@ -111,14 +111,17 @@ function mayText({ role, scopes }: ApiToken): string {
 }
 
 function TokenState({ token, onRevoke }: { token: ApiToken; onRevoke: () => void }) {
-  const isExpired = useNow(
-    (now) => token.expiresAt !== null && token.expiresAt <= now.toISOString(),
-  )
+  const { expiresAt } = token
+  const state = useNow((now) => (isPast(expiresAt, now) ? 'expired' : 'valid'))
   if (token.revokedAt !== null) return <Badge color="gray">revoked</Badge>
-  if (isExpired) return <Badge color="gray">expired</Badge>
+  if (state === 'expired') return <Badge color="gray">expired</Badge>
   return (
     <Button size="compact-sm" variant="default" c="red" onClick={onRevoke}>
       Revoke
     </Button>
   )
+}
+
+function isPast(at: string | null, now: Date): boolean {
+  return at !== null && new Date(at) <= now
 }
