@@ -15,5 +15,6 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 700,
   },
-  server: { proxy: { '^/(api|images/by-digest|chunks)(/|$)': SERVER } },
+  // The interface has a folder `api` of its own.
+  server: { proxy: { '^/(api/(?!.*[.]tsx?)|images/by-digest/|chunks/)': { target: SERVER, changeOrigin: false } } },
 })
