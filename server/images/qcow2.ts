@@ -18,7 +18,7 @@ export type Qcow2Options = {
   /** Where the upload waits: a qcow2 file cannot be read from front to back. */
   spoolFolder: string
   maxImageBytes: number
-  /** Of the file that is uploaded, if it is known and is this one. */
+  /** Of the uploaded file, if known; a compressed one holds at least as much. */
   fileBytes?: number | undefined
 }
 

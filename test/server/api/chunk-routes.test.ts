@@ -93,6 +93,9 @@ describe('chunks', () => {
     const frame = zstdCompressSync(content, CHECKED)
     assert.equal((await put(hash, frame)).status, 201)
     assert.equal((await put(hash, gzipSync(content))).status, 200)
+    const head = await app.call('HEAD', `/chunks/${hash}`)
+    assert.equal(head.headers.get('content-type'), 'application/zstd')
+    assert.equal(head.headers.get('content-length'), String(frame.length))
     const segment = Buffer.from(encodeSegment([hash, 'zero', sha256(other)]))
     for (const bytes of [segment, other]) await put(sha256(bytes), gzipSync(bytes))
     const manifest = Buffer.from(

@@ -33,8 +33,7 @@ describeOnEveryDatabase('changing images', (_open, database) => {
     const events = await listEventsAfter(app.database.db, id, 1000)
     return events.map(({ kind, data }) => ({ kind, ...(data as Record<string, unknown>) }))
   }
-  const lastEvent = async () =>
-    (await listEventsAfter(app.database.db, 0, 10_000)).at(-1)?.id ?? 0
+  const lastEvent = async () => (await listEventsAfter(app.database.db, 0, 10_000)).at(-1)?.id ?? 0
 
   it('a description is kept, also when the content is replaced, and can be taken away', async () => {
     await put('described')
@@ -96,9 +95,7 @@ describeOnEveryDatabase('changing images', (_open, database) => {
     await put('left')
     await put('right')
     const answers = await Promise.all(
-      ['left', 'right'].map((from) =>
-        app.call('PATCH', `/api/images/${from}`, { name: 'middle' }),
-      ),
+      ['left', 'right'].map((from) => app.call('PATCH', `/api/images/${from}`, { name: 'middle' })),
     )
     assert.deepEqual(answers.map(({ status }) => status).toSorted(), [200, 409])
     await app.call('DELETE', '/api/images/middle')

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { gunzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Image } from '#protocol/image-info.ts'
 import { openFreshDatabase } from '#test/support/database.ts'
 import { diskContent, MIB } from '#test/support/disk-content.ts'
@@ -133,6 +133,45 @@ describe('a full disk', () => {
       )
       assert.deepEqual((await app.call<Image>('GET', '/api/images/disk')).body, older)
       assert.ok((await exported(app, 'disk')).equals(DISK))
+    } finally {
+      execFileSync('umount', [folder])
+      await rm(folder, { recursive: true, force: true })
+    }
+  })
+})
+
+describe('a disk with too little room', () => {
+  it('is told before anything of a compressed file is stored', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'stampede-little-'))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder])
+    try {
+      await using app = await openTestApp({ env: { STAMPEDE_STORE: `file:${folder}` } })
+      const packed = gzipSync(diskContent({ chunks: 24 }))
+      assert.ok(packed.length > 6 * MIB)
+      type Refusal = { error: { code: string; message: string } }
+      const refusals = [
+        await app.call<Refusal>('PUT', '/api/images/large', packed),
+        await app.call<Refusal>('POST', '/api/uploads', {
+          name: 'large',
+          sizeBytes: packed.length,
+          fileName: 'large.img.gz',
+        }),
+      ]
+      const { body: upload } = await app.call<{ id: string }>('POST', '/api/uploads', {
+        name: 'large',
+        sizeBytes: packed.length,
+      })
+      const piece = packed.subarray(0, 1000)
+      const headers = { 'upload-offset': '0' }
+      refusals.push(await app.call('PATCH', `/api/uploads/${upload.id}`, piece, { headers }))
+      for (const { status, body } of refusals) {
+        assert.deepEqual([status, body.error.code], [507, 'store-full'])
+        assert.match(body.error.message, new RegExp(`${packed.length} bytes`))
+      }
+      assert.deepEqual(await filesIn(folder), [])
+      // A raw disk of that size may be mostly zeros.
+      const zeros = Buffer.alloc(8 * MIB)
+      assert.equal((await app.call('PUT', '/api/images/zeros', zeros)).status, 201)
     } finally {
       execFileSync('umount', [folder])
       await rm(folder, { recursive: true, force: true })
