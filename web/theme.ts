@@ -15,10 +15,23 @@ export const theme = createTheme({
   },
 })
 
+/** Of badges and alerts: Mantine's darkest shade of these is too light on its lightest. */
+const lightVariantTexts = {
+  '--mantine-color-green-light-color': '#1c6b2e',
+  '--mantine-color-teal-light-color': '#06634a',
+  '--mantine-color-cyan-light-color': '#0a5a6e',
+  '--mantine-color-orange-light-color': '#9c3b06',
+  '--mantine-color-yellow-light-color': '#7a4d00',
+  '--mantine-color-lime-light-color': '#3d6b09',
+  '--mantine-color-red-light-color': '#b02525',
+  '--mantine-color-blue-light-color': '#155a9b',
+}
+
 /** Dimmed text that can still be read: 4.5:1 at least on every background of ours. */
 export const cssVariables: CSSVariablesResolver = ({ colors }) => ({
   variables: {},
   light: {
+    ...lightVariantTexts,
     '--mantine-color-dimmed': colors.gray[7],
     '--mantine-color-placeholder': colors.gray[6],
     '--mantine-color-error': colors.red[8],

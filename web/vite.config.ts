@@ -11,10 +11,16 @@ export default defineConfig({
   build: {
     outDir: 'dist',
     emptyOutDir: true,
+    // Those that know light-dark(): else it would be spelled out, against Mantine's way of switching.
+    target: ['chrome123', 'edge123', 'firefox120', 'safari17.5'],
     // The page's Content-Security-Policy knows no data: addresses of scripts and fonts.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 700,
   },
   // The interface has a folder `api` of its own.
-  server: { proxy: { '^/(api/(?!.*[.]tsx?)|images/by-digest/|chunks/)': { target: SERVER, changeOrigin: false } } },
+  server: {
+    proxy: {
+      '^/(api/(?!.*[.]tsx?)|images/by-digest/|chunks/)': { target: SERVER, changeOrigin: false },
+    },
+  },
 })

@@ -16,7 +16,7 @@ async function fetchMachines({ signal }: { signal: AbortSignal }): Promise<Machi
   const machines: Machine[] = []
   let after: string | undefined
   do {
-    const query = { inventory: 'false', limit: PAGE_LENGTH, after } as const
+    const query = { inventory: false, limit: PAGE_LENGTH, after } as const
     const page = await bodyOf(client.GET('/api/machines', { params: { query }, signal }))
     machines.push(...(page.items as Machine[]))
     after = page.next ?? undefined

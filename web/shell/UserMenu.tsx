@@ -1,5 +1,5 @@
-import { Avatar, Menu, Text, UnstyledButton } from '@mantine/core'
-import { IconKey, IconLogout, IconSettings } from '@tabler/icons-react'
+import { Avatar, Group, Menu, Text, UnstyledButton } from '@mantine/core'
+import { IconKey, IconLogout, IconSettings, IconUser } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate } from 'react-router'
 import { bodyOf, client } from '../api/client.ts'
@@ -28,8 +28,15 @@ export function UserMenu() {
   return (
     <Menu position="bottom-end" width={220} withinPortal>
       <Menu.Target>
-        <UnstyledButton aria-label={`Account of ${user.name}`} style={{ borderRadius: '50%' }}>
-          <Avatar size={34} color="indigo" variant="filled" radius="xl" name={user.name} />
+        <UnstyledButton aria-label={`Account of ${user.name}`}>
+          <Group gap={8} wrap="nowrap">
+            <Avatar size={32} color="indigo" variant="filled" radius="xl">
+              <IconUser size={18} aria-hidden />
+            </Avatar>
+            <Text size="sm" visibleFrom="md" maw={160} truncate>
+              {user.name}
+            </Text>
+          </Group>
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>

@@ -1,0 +1,82 @@
+import { Button, Group, Modal, Stack, TagsInput } from '@mantine/core'
+import { useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+import type { Machine } from '#protocol/machine.ts'
+import { keys } from '../api/keys.ts'
+import { ErrorAlert } from '../components/ErrorAlert.tsx'
+import { countOf } from '../components/format.ts'
+import { changeMachines, describeSelection } from './bulk.ts'
+import { filterChoices } from './machines-view.ts'
+import { showOutcome } from './show-outcome.ts'
+
+interface EditTagsProps {
+  opened: boolean
+  onClose: () => void
+  machines: Machine[]
+}
+
+export function EditTags(props: EditTagsProps) {
+  const title = `Tags of ${countOf(props.machines.length, 'machine')}`
+  return (
+    <Modal opened={props.opened} onClose={props.onClose} title={title}>
+      <TagsForm {...props} />
+    </Modal>
+  )
+}
+
+const MOST_CHARACTERS = 64
+
+function TagsForm({ machines, onClose }: EditTagsProps) {
+  const [addTags, setAdd] = useState<string[]>([])
+  const [removeTags, setRemove] = useState<string[]>([])
+  const [isBusy, setBusy] = useState(false)
+  const [error, setError] = useState<unknown>()
+  const all = useQueryClient().getQueryData<Machine[]>(keys.machines) ?? machines
+
+  async function save(): Promise<void> {
+    setBusy(true)
+    setError(undefined)
+    try {
+      const macs = machines.map(({ mac }) => mac)
+      showOutcome(await changeMachines(macs, { addTags, removeTags }), 'changed')
+      onClose()
+    } catch (thrown) {
+      setError(thrown)
+    } finally {
+      setBusy(false)
+    }
+  }
+
+  const trimmed = (tags: string[]) => tags.map((tag) => tag.trim().slice(0, MOST_CHARACTERS))
+  return (
+    <Stack>
+      <TagsInput
+        label="Add"
+        description="Press Enter after each"
+        data={filterChoices(all).tags}
+        value={addTags}
+        onChange={(tags) => setAdd(trimmed(tags))}
+        data-autofocus
+      />
+      <TagsInput
+        label="Remove"
+        data={describeSelection(machines).tags}
+        value={removeTags}
+        onChange={(tags) => setRemove(trimmed(tags))}
+      />
+      <ErrorAlert error={error} />
+      <Group justify="flex-end">
+        <Button variant="default" onClick={onClose}>
+          Cancel
+        </Button>
+        <Button
+          onClick={() => void save()}
+          disabled={addTags.length + removeTags.length === 0}
+          loading={isBusy}
+        >
+          Save
+        </Button>
+      </Group>
+    </Stack>
+  )
+}

@@ -1,0 +1,117 @@
+import { ActionIcon, Button, Group, Kbd, MultiSelect, Select, TextInput } from '@mantine/core'
+import { useHotkeys } from '@mantine/hooks'
+import { IconSearch, IconX } from '@tabler/icons-react'
+import { useMemo, useRef } from 'react'
+import type { Machine } from '#protocol/machine.ts'
+import { stateText } from '../components/StateBadge.tsx'
+import {
+  countStates,
+  filterChoices,
+  hasFilter,
+  NO_IMAGE,
+  STATES_BY_URGENCY,
+  type MachinesView,
+} from './machines-view.ts'
+
+interface MachinesToolbarProps {
+  machines: Machine[]
+  view: MachinesView
+  onChange: (changes: Partial<MachinesView>) => void
+}
+
+const NO_FILTER = { q: '', states: [], image: '', tag: '', locked: undefined }
+
+export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarProps) {
+  const search = useRef<HTMLInputElement>(null)
+  useHotkeys([['/', () => search.current?.focus()]])
+  const counts = useMemo(() => countStates(machines), [machines])
+  const choices = useMemo(() => filterChoices(machines), [machines])
+  const images = [
+    ...choices.images.map((image) => ({ value: image, label: image })),
+    { value: NO_IMAGE, label: 'No image' },
+  ]
+  return (
+    <Group gap="xs" mb="sm" align="flex-start">
+      <TextInput
+        ref={search}
+        role="searchbox"
+        aria-label="Search machines"
+        placeholder="Name, MAC, serial, model, tag…"
+        value={view.q}
+        onChange={(event) => onChange({ q: event.currentTarget.value })}
+        leftSection={<IconSearch size={16} aria-hidden />}
+        rightSection={
+          view.q ? (
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              aria-label="Clear the search"
+              onClick={() => onChange({ q: '' })}
+            >
+              <IconX size={14} />
+            </ActionIcon>
+          ) : (
+            <Kbd size="xs">/</Kbd>
+          )
+        }
+        style={{ flex: '2 1 220px' }}
+      />
+      <MultiSelect
+        aria-label="States"
+        placeholder={view.states.length ? undefined : 'Every state'}
+        data={STATES_BY_URGENCY.map((state) => ({
+          value: state,
+          label: `${stateText(state)} (${counts.get(state) ?? 0})`,
+        }))}
+        value={view.states}
+        onChange={(states) =>
+          onChange({ states: STATES_BY_URGENCY.filter((state) => states.includes(state)) })
+        }
+        clearable
+        clearButtonProps={{ 'aria-label': 'Every state' }}
+        style={{ flex: '1 1 170px' }}
+      />
+      <Select
+        aria-label="Image"
+        placeholder="Every image"
+        data={images}
+        value={view.image || null}
+        onChange={(image) => onChange({ image: image ?? '' })}
+        clearable
+        clearButtonProps={{ 'aria-label': 'Every image' }}
+        searchable
+        style={{ flex: '1 1 140px' }}
+      />
+      <Select
+        aria-label="Tag"
+        placeholder="Every tag"
+        data={choices.tags}
+        value={view.tag || null}
+        onChange={(tag) => onChange({ tag: tag ?? '' })}
+        clearable
+        clearButtonProps={{ 'aria-label': 'Every tag' }}
+        searchable
+        style={{ flex: '1 1 110px' }}
+      />
+      <Select
+        aria-label="Lock"
+        placeholder="Locked or not"
+        data={[
+          { value: 'true', label: 'Locked' },
+          { value: 'false', label: 'Not locked' },
+        ]}
+        value={view.locked === undefined ? null : String(view.locked)}
+        onChange={(locked) => onChange({ locked: locked === null ? undefined : locked === 'true' })}
+        clearable
+        clearButtonProps={{ 'aria-label': 'Locked or not' }}
+        visibleFrom="sm"
+        style={{ flex: '1 1 110px' }}
+      />
+      {hasFilter(view) && (
+        <Button variant="subtle" onClick={() => onChange(NO_FILTER)}>
+          Show all
+        </Button>
+      )}
+    </Group>
+  )
+}
