@@ -32,8 +32,12 @@ export function Leases({ isServer }: { isServer: boolean }) {
         </Text>
       )}
       {leases && leases.length > 0 && (
-        <Table.ScrollContainer minWidth={560} scrollAreaProps={{ viewportProps: REACHABLE }}>
-          <Table>
+        <Table.ScrollContainer
+          minWidth={560}
+          maxHeight={460}
+          scrollAreaProps={{ viewportProps: REACHABLE }}
+        >
+          <Table stickyHeader>
             <Table.Thead>
               <Table.Tr>
                 <Table.Th>Address</Table.Th>
@@ -68,7 +72,7 @@ export function Leases({ isServer }: { isServer: boolean }) {
 }
 
 /** What scrolls must be reachable by keyboard, too. */
-const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Leases' }
+const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Table of leases' }
 
 interface MachineNameProps {
   machine: Machine | undefined

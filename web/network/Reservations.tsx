@@ -123,7 +123,7 @@ function ReservationTable({ reservations, onEdit }: ReservationTableProps) {
   )
 }
 
-const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Reservations' }
+const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Table of reservations' }
 
 interface EditReservationProps {
   initial: Reservation

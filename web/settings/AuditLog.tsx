@@ -1,15 +1,4 @@
-import {
-  Anchor,
-  Badge,
-  Button,
-  Code,
-  Group,
-  Skeleton,
-  Stack,
-  Table,
-  Text,
-  TextInput,
-} from '@mantine/core'
+import { Anchor, Button, Code, Group, Skeleton, Stack, Table, Text, TextInput } from '@mantine/core'
 import { useDebouncedValue } from '@mantine/hooks'
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { Link, useSearchParams } from 'react-router'
@@ -113,7 +102,7 @@ function EntryTable({ entries }: { entries: readonly AuditEntry[] }) {
   )
 }
 
-const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Audit log' }
+const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Table of audit log' }
 
 function EntryRow({
   entry: { at, actor, address, action, target, status, details },
@@ -139,9 +128,9 @@ function EntryRow({
         {target && <Target target={target} />}
       </Table.Td>
       <Table.Td>
-        <Badge color={isRefused ? 'red' : 'green'} variant="light" tt="none">
-          {isRefused ? `refused ${status}` : 'done'}
-        </Badge>
+        <Text size="sm" c={isRefused ? 'red' : 'dimmed'} fw={isRefused ? 600 : undefined}>
+          {isRefused ? `refused (${status})` : 'done'}
+        </Text>
       </Table.Td>
       <Table.Td>
         {details !== undefined && details !== null && (

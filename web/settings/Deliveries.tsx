@@ -1,4 +1,4 @@
-import { Badge, Button, Skeleton, Table, Text } from '@mantine/core'
+import { Button, Skeleton, Table, Text } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import type { WebhookDelivery } from '#protocol/webhook.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
@@ -6,7 +6,7 @@ import { RelativeTime } from '../components/RelativeTime.tsx'
 import { showError } from '../components/show.ts'
 import { deliveriesKey, deliveriesQuery, retryDelivery } from './settings-queries.ts'
 
-const COLORS = { pending: 'blue', delivered: 'green', failed: 'red' } as const
+const COLORS = { pending: 'dimmed', delivered: undefined, failed: 'red' } as const
 
 /** What was posted to a webhook of late, and what its receiver said. */
 export function Deliveries({ webhook }: { webhook: string }) {
@@ -42,7 +42,7 @@ export function Deliveries({ webhook }: { webhook: string }) {
   )
 }
 
-const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Deliveries' }
+const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Table of deliveries' }
 
 function DeliveryRow({ webhook, delivery }: { webhook: string; delivery: WebhookDelivery }) {
   const cache = useQueryClient()
@@ -54,9 +54,9 @@ function DeliveryRow({ webhook, delivery }: { webhook: string; delivery: Webhook
     <Table.Tr>
       <Table.Td>{delivery.type}</Table.Td>
       <Table.Td>
-        <Badge color={COLORS[delivery.state]} variant="light" tt="none">
+        <Text size="sm" c={COLORS[delivery.state]} fw={600}>
           {delivery.state}
-        </Badge>
+        </Text>
       </Table.Td>
       <Table.Td>
         <RelativeTime at={delivery.createdAt} />

@@ -102,7 +102,7 @@ function TokenTable({ tokens }: { tokens: readonly ApiToken[] }) {
   )
 }
 
-const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'API tokens' }
+const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Table of API tokens' }
 
 function mayText({ role, scopes }: ApiToken): string {
   if (scopes === null) return role

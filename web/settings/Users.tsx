@@ -88,7 +88,7 @@ function UserTable({ users, onOpen }: UserTableProps) {
   )
 }
 
-const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Users' }
+const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Table of users' }
 
 function UserMenu({ user, onOpen }: { user: User; onOpen: (dialog: Dialog) => void }) {
   const cache = useQueryClient()
