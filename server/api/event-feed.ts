@@ -3,6 +3,7 @@ import {
   EVENTS_CHANNEL,
   lastEventId,
   listEventsAfter,
+  oldestEventId,
   PROGRESS_CHANNEL,
   type StoredEvent,
 } from '#server/db/events.ts'
@@ -28,6 +29,8 @@ export interface EventFeed extends AsyncDisposable {
 export type FeedItem =
   | { kind: 'event'; event: StoredEvent }
   | { kind: 'progress'; progress: Progress }
+  /** What came after `lastId` is not all there any more: read everything anew, then go on from `id`. */
+  | { kind: 'reset'; id: number; lastId: number }
   /** Nothing came for a while; tells both sides that the connection lives. */
   | { kind: 'heartbeat' }
 
@@ -66,8 +69,17 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
     try {
       let seen = lastId
       let spokeAt = Date.now()
+      const newest = await newestId()
+      // An id that is yet to come is of another database, or of this one before a backup came back.
+      if (seen > newest) yield { kind: 'reset', id: (seen = newest), lastId }
       while (!signal.aborted) {
         const events = await listEventsAfter(database.db, seen, BATCH_EVENTS)
+        if (events[0] && (await isGapAfter(seen, events[0].id))) {
+          const id = await newestId()
+          yield { kind: 'reset', id, lastId: seen }
+          seen = id
+          continue
+        }
         const progresses = listener.takeProgress(Date.now())
         for (const event of events) {
           yield { kind: 'event', event }
@@ -88,6 +100,14 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
   }
 
   const newestId = () => lastEventId(database.db)
+
+  /** Whether events between these two were forgotten. A transaction that failed leaves a hole too. */
+  async function isGapAfter(seen: number, next: number): Promise<boolean> {
+    if (next === seen + 1) return false
+    const oldest = await oldestEventId(database.db)
+    return oldest === undefined || oldest > seen
+  }
+
   return { newestId, follow, [Symbol.asyncDispose]: () => resources.disposeAsync() }
 }
 

@@ -4,9 +4,15 @@ import { Type } from 'typebox'
 import type { EventFeed, FeedItem } from './event-feed.ts'
 
 /** Beyond what any sequence of ours will reach; a larger number is not an id of ours. */
-const EVENT_ID_PATTERN = '^\\d{1,15}$'
+const EventId = Type.String({ pattern: '^\\d{1,15}$', examples: ['4711'] })
 /** What a browser waits before it comes again. */
 const RETRY_MILLISECONDS = 2000
+
+const DESCRIPTION = `Events \`machine\`, \`run\`, \`image\`, \`lease\` and \`notice\` carry an id and the whole resource, with
+\`deleted: true\` if it is no more. Whoever comes again with the last id misses nothing, as a browser does by itself;
+for a first connection that goes on from a known place there is \`?lastEventId=\`. Event \`reset\` says that what
+came in between is no longer kept (20,000 events are): read everything anew. Event \`progress\` tells how far a run
+got, at most once a second; it carries no id and is never stored.`
 
 export interface EventRoutesOptions {
   feed: EventFeed
@@ -23,25 +29,24 @@ export function eventRoutes({ feed, stopping }: EventRoutesOptions): FastifyPlug
         schema: {
           tags: ['events'],
           summary: 'What happens, as server-sent events; Last-Event-ID goes on where one left off',
-          description:
-            'Events machine, run, image, lease and notice carry an id and the whole resource. Event progress carries no id and is never stored.',
+          description: DESCRIPTION,
           produces: ['text/event-stream'],
-          headers: Type.Object({
-            'last-event-id': Type.Optional(Type.String({ pattern: EVENT_ID_PATTERN })),
-          }),
+          headers: Type.Object({ 'last-event-id': Type.Optional(EventId) }),
+          querystring: Type.Object({ lastEventId: Type.Optional(EventId) }),
         },
       },
       async (request, reply) => {
-        const header = request.headers['last-event-id']
+        // A browser that comes again sends the header, and still the address that it began with.
+        const given = request.headers['last-event-id'] ?? request.query.lastEventId
         // Before the answer begins: whoever has it misses nothing of what they do next.
-        const lastId = header === undefined ? await feed.newestId() : Number(header)
+        const lastId = given === undefined ? await feed.newestId() : Number(given)
         const gone = new AbortController()
         reply.raw.once('close', () => gone.abort())
         const allowed = request.server.whileAllowed(request, gone.signal)
         const signal = AbortSignal.any([gone.signal, stopping, allowed])
         const items = feed.follow(lastId, signal)
         // One item ahead, so that a slow reader holds up its own feed and nothing else.
-        const stream = Readable.from(encode(items), { highWaterMark: 1, objectMode: true })
+        const stream = Readable.from(encode(lastId, items), { highWaterMark: 1, objectMode: true })
         return reply
           .headers({ 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
           .type('text/event-stream')
@@ -51,8 +56,9 @@ export function eventRoutes({ feed, stopping }: EventRoutesOptions): FastifyPlug
   }
 }
 
-async function* encode(items: AsyncIterable<FeedItem>): AsyncGenerator<string> {
-  yield `retry: ${RETRY_MILLISECONDS}\n\n`
+async function* encode(lastId: number, items: AsyncIterable<FeedItem>): AsyncGenerator<string> {
+  // An id without data is no event, but a browser that is cut off before the first one sends it.
+  yield `retry: ${RETRY_MILLISECONDS}\nid: ${lastId}\n\n`
   for await (const item of items) yield encodeItem(item)
 }
 
@@ -61,6 +67,10 @@ function encodeItem(item: FeedItem): string {
     case 'event': {
       const { id, kind, data } = item.event
       return `id: ${id}\nevent: ${kind}\ndata: ${JSON.stringify(data)}\n\n`
+    }
+    case 'reset': {
+      const { id, lastId } = item
+      return `id: ${id}\nevent: reset\ndata: ${JSON.stringify({ lastEventId: lastId })}\n\n`
     }
     case 'progress':
       return `event: progress\ndata: ${JSON.stringify(item.progress)}\n\n`

@@ -1,4 +1,4 @@
-import { asc, gt, lt, max, sql } from 'drizzle-orm'
+import { asc, gt, lt, max, min, sql } from 'drizzle-orm'
 import type { Database, Transaction } from './database.ts'
 import { events } from './schema.ts'
 
@@ -57,6 +57,12 @@ export async function listEventsAfter(
 export async function lastEventId(db: Database): Promise<number> {
   const [row] = await db.select({ id: max(events.id) }).from(events)
   return row?.id ?? 0
+}
+
+/** Undefined: nothing is kept. */
+export async function oldestEventId(db: Database): Promise<number | undefined> {
+  const [row] = await db.select({ id: min(events.id) }).from(events)
+  return row?.id ?? undefined
 }
 
 /** Tells every server's listeners how far a run got. Nothing is stored. */

@@ -14,6 +14,12 @@ const VERB_OF_METHOD: Record<string, string> = {
 /** Where the path alone would give a poor name, or one that another has. */
 const NAMES: Record<string, string> = {
   'post /api/images/{name}': 'uploadImage',
+  'patch /api/uploads/{id}': 'appendUpload',
+  'post /api/setup': 'setUp',
+  'post /api/session': 'signIn',
+  'delete /api/session': 'signOut',
+  'put /api/session/password': 'changePassword',
+  'get /api/events': 'followEvents',
   'get /images/{file}': 'downloadImage',
   'head /images/{file}': 'headImageFile',
   'get /images/by-digest/{digest}': 'getManifest',
@@ -58,7 +64,8 @@ function isParameter(segment: string): boolean {
 
 function isListAnswer({ responses }: Operation): boolean {
   const schema = responses['200']?.content?.['application/json']?.schema
-  return schema !== undefined && 'items' in ((schema['properties'] as object | undefined) ?? {})
+  const keys = Object.keys((schema?.['properties'] as object | undefined) ?? {})
+  return keys.toSorted().join() === 'items,next'
 }
 
 function singular(word: string): string {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
+import { lt } from 'drizzle-orm'
+import { lastEventId, recordEvent } from '#server/db/events.ts'
+import { events } from '#server/db/schema.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { openEventStream } from '#test/support/event-stream.ts'
 import { queueRun, readRun, startAgent } from '#test/support/test-agent.ts'
-import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 
 describeOnEveryDatabase('event routes', (_open, database) => {
   let app: TestApp
@@ -101,6 +104,71 @@ describeOnEveryDatabase('event routes', (_open, database) => {
     await app.call('PUT', '/api/machines/52:54:00:00:03:31', {})
     const [next] = await later.until(() => true)
     assert.equal(next?.data['mac'], '52:54:00:00:03:31')
+  })
+
+  /** The first of the texts that a listener gets. */
+  async function beginningOf(query: string, headers: Record<string, string> = {}) {
+    const response = await fetch(`http://127.0.0.1:${app.port}/api/events${query}`, {
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, ...headers },
+      signal: AbortSignal.timeout(10_000),
+    })
+    if (!response.ok) return String(response.status)
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    while (text.split('\n\n').length < 3) text += (await reader.read()).value
+    await reader.cancel()
+    return text.replace(/data: .*/s, '')
+  }
+
+  it('goes on from an id in the address, where no header can be sent', async () => {
+    await app.call('PUT', '/api/machines/52:54:00:00:03:41', {})
+    const newest = await lastEventId(app.database.db)
+    const missed = `retry: 2000\nid: ${newest - 1}\n\nid: ${newest}\nevent: machine\n`
+    assert.equal(await beginningOf(`?lastEventId=${newest - 1}`), missed)
+    // A browser that comes again sends both, and the header is the newer one.
+    const header = { 'last-event-id': String(newest - 1) }
+    assert.equal(await beginningOf('?lastEventId=1', header), missed)
+    assert.equal(await beginningOf('?lastEventId=x'), '400')
+  })
+
+  it('says so when what was missed is no longer kept, and goes on', async () => {
+    await app.call('PUT', '/api/machines/52:54:00:00:03:42', {})
+    const { db } = app.database
+    const newest = await lastEventId(db)
+    await db.delete(events).where(lt(events.id, newest))
+    await using stream = await openEventStream(app, newest - 3)
+    await app.call('PUT', '/api/machines/52:54:00:00:03:43', {})
+    const [reset, next] = await stream.until(({ event }) => event === 'machine')
+    const data = { lastEventId: newest - 3 }
+    assert.deepEqual(reset, { id: newest, event: 'reset', data })
+    assert.equal(next?.data['mac'], '52:54:00:00:03:43')
+    // The one before the oldest that is kept has missed nothing.
+    await using atEdge = await openEventStream(app, newest - 1)
+    const [first] = await atEdge.until(() => true)
+    assert.deepEqual([first?.id, first?.event], [newest, 'machine'])
+  })
+
+  it('takes an id that is yet to come for one of another database', async () => {
+    const newest = await lastEventId(app.database.db)
+    await using stream = await openEventStream(app, newest + 1000)
+    await app.call('PUT', '/api/machines/52:54:00:00:03:44', {})
+    const [reset, next] = await stream.until(({ event }) => event === 'machine')
+    assert.deepEqual([reset?.event, reset?.id], ['reset', newest])
+    assert.equal(next?.data['mac'], '52:54:00:00:03:44')
+  })
+
+  it('takes a hole that a failed change left for none', async () => {
+    const { db } = app.database
+    const newest = await lastEventId(db)
+    const failed = db.transaction(async (tx) => {
+      await recordEvent(tx, 'notice', {})
+      throw new Error('on purpose')
+    })
+    await assert.rejects(failed, /on purpose/)
+    await using stream = await openEventStream(app, newest)
+    await app.call('PUT', '/api/machines/52:54:00:00:03:45', {})
+    const [first] = await stream.until(() => true)
+    assert.deepEqual([first?.event, first?.id], ['machine', newest + 2])
   })
 
   it('a deleted machine is told of as such', async () => {
