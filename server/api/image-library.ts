@@ -103,7 +103,7 @@ const SWEEP_MILLISECONDS = 3_600_000
 /** Sets of chunk hashes kept for agents that ask chunk by chunk. */
 const KEPT_CHUNK_SETS = 16
 /** Decoders at once, those of uploads that wait for their next piece included. */
-const MAX_UPLOADS = 16
+const MAX_UPLOADS = 32
 /** How long a commit waits to be told what the image shares; a large store takes longer. */
 const COUNT_MILLISECONDS = 500
 const COMPRESSED_FILE = /\.(gz|xz|zst|bz2|qcow2)$/i

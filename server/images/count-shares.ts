@@ -1,10 +1,9 @@
-import { decodeSegment } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { parseManifest } from './check-image.ts'
 import { verifiedContent } from './chunk-codec.ts'
 import { ChunkMissingError, type ChunkStore } from './chunk-store.ts'
 import { layoutEntry, type SegmentLayout } from './layout.ts'
-import { type ShareCount, ShareCounter } from './share-counter.ts'
+import { chunkKey, segmentKeys, type ShareCount, ShareCounter } from './share-counter.ts'
 
 export interface CountedManifest {
   digest: Sha256
@@ -51,12 +50,12 @@ async function countSegment(
     throw err
   })
   if (!stored) return
-  counter.add(hash, stored.bytes.length)
-  const references = decodeSegment(await verifiedContent(hash, stored))
+  counter.add(chunkKey(hash), stored.bytes.length)
+  const segment = await verifiedContent(hash, stored)
   const layout = await loadLayout(digest, index)
-  for (const [at, reference] of references.entries()) {
-    if (reference === 'zero' || reference === 'unused') continue
-    const entry = layoutEntry(layout, at)
-    if (entry.kind !== 'zero') counter.add(reference, entry.storedBytes)
+  let at = 0
+  for (const key of segmentKeys(segment)) {
+    const entry = layoutEntry(layout, at++)
+    if (entry.kind !== 'zero') counter.add(key, entry.storedBytes)
   }
 }

@@ -1,3 +1,4 @@
+import { HASH_BYTES } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 
 /** Twelve digits, 48 bits, fit a number exactly: two chunks that begin alike are as good as never. */
@@ -31,16 +32,15 @@ export class ShareCounter {
     this.#counts.push({ storedBytes: 0, uniqueBytes: 0 })
   }
 
-  add(hash: Sha256, storedBytes: number): void {
+  add(chunk: ChunkKey, storedBytes: number): void {
     if (this.#used >= this.#slots.keys.length * MOST_FILLED) this.#grow()
     const { keys, owners, latest, sizes } = this.#slots
     const index = this.#counts.length - 1
     const count = this.#counts[index]!
-    const key = keyOf(hash)
-    const slot = findSlot(keys, key)
+    const slot = findSlot(keys, chunk)
     if (keys[slot] === 0) {
       this.#used++
-      keys[slot] = key
+      keys[slot] = chunk
       owners[slot] = index
       sizes[slot] = storedBytes
       this.storedBytes += storedBytes
@@ -87,7 +87,16 @@ function findSlot(keys: Float64Array, key: number): number {
   return slot
 }
 
-/** Never 0, which marks an empty slot. */
-function keyOf(hash: Sha256): number {
+/** A chunk, by the beginning of its hash. Never 0, which marks an empty slot. */
+export type ChunkKey = number
+
+export function chunkKey(hash: Sha256): ChunkKey {
   return Number.parseInt(hash.slice(0, PREFIX_DIGITS), 16) + 1
+}
+
+/** The same of each hash in a segment, without writing all of it out as text: that takes ten times as long. */
+export function* segmentKeys(segment: Uint8Array): Generator<ChunkKey> {
+  const view = new DataView(segment.buffer, segment.byteOffset, segment.byteLength)
+  for (let offset = 0; offset < segment.length; offset += HASH_BYTES)
+    yield view.getUint16(offset) * 2 ** 32 + view.getUint32(offset + 2) + 1
 }

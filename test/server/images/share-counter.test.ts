@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ShareCounter } from '#server/images/share-counter.ts'
+import { encodeSegment } from '#protocol/image.ts'
+import { chunkKey, segmentKeys, ShareCounter } from '#server/images/share-counter.ts'
 import { sha256 } from '#test/support/disk-content.ts'
 
 const hash = (index: number) => sha256(Buffer.from(`chunk ${index}`))
@@ -10,12 +11,18 @@ function count(...images: number[][]) {
   const counter = new ShareCounter()
   for (const chunks of images) {
     counter.begin()
-    for (const index of chunks) counter.add(hash(index), 100 + index)
+    for (const index of chunks) counter.add(chunkKey(hash(index)), 100 + index)
   }
   return counter
 }
 
 describe('counting what is shared', () => {
+  it('a chunk is the same by its hash and by its place in a segment', () => {
+    const hashes = [hash(0), hash(1), hash(2)]
+    const segment = encodeSegment(hashes)
+    assert.deepEqual([...segmentKeys(segment)], hashes.map(chunkKey))
+  })
+
   it('a chunk counts once for an image, and once for the store', () => {
     const { counts, storedBytes } = count([1, 1, 2], [2, 3], [3, 3, 1])
     assert.deepEqual(counts, [
