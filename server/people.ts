@@ -15,11 +15,11 @@ const TOUCH_SECONDS = 60
 
 export interface People extends AsyncDisposable {
   /** Whom this cookie or API token stands for, if it is valid now. `isUse` false: only asking. */
-  find(via: 'cookie' | 'token', hash: Sha256, isUse?: boolean): Promise<Person | undefined>
+  find: (via: 'cookie' | 'token', hash: Sha256, isUse?: boolean) => Promise<Person | undefined>
   /** Forgets what it knew. Called by whoever changed an account, before they say that it is done. */
-  forget(): void
+  forget: () => void
   /** Calls back when somebody's rights may have changed, until disposed. */
-  onChange(listener: () => void): Disposable
+  onChange: (listener: () => void) => Disposable
 }
 
 interface Credential {

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
+import { pruneApiTokens } from './db/api-tokens.ts'
 import { pruneEvents } from './db/events.ts'
 import { pruneIdempotencyKeys } from './db/idempotency.ts'
 import { pruneMachines } from './db/machines.ts'
 import { prunePlans } from './db/plans.ts'
 import { pruneTokens } from './db/tokens.ts'
+import { pruneWebSessions } from './db/web-sessions.ts'
 import { pruneDeliveries } from './db/webhook-deliveries.ts'
 import type { OpenedDatabase } from './db/database.ts'
 import { tickRuns } from './runs/moves.ts'
@@ -35,6 +37,8 @@ export function openTicker({ database, log, now }: TickerOptions): Ticker {
     if (now().getTime() - prunedAt < PRUNE_MILLISECONDS) return
     prunedAt = now().getTime()
     await pruneTokens(db, now())
+    await pruneWebSessions(db, now())
+    await pruneApiTokens(db, now())
     await pruneEvents(db)
     await pruneIdempotencyKeys(db, now())
     await pruneDeliveries(db, now())

@@ -15,11 +15,15 @@ export interface EventStream extends AsyncDisposable {
 }
 
 /** Reads a stream as a browser would. It has begun when this resolves. */
-export async function openEventStream(app: TestApp, lastEventId?: number): Promise<EventStream> {
+export async function openEventStream(
+  app: TestApp,
+  lastEventId?: number,
+  credentials: Record<string, string> = { authorization: `Bearer ${ADMIN_TOKEN}` },
+): Promise<EventStream> {
   const gone = new AbortController()
   const response = await fetch(`http://127.0.0.1:${app.port}/api/events`, {
     headers: {
-      authorization: `Bearer ${ADMIN_TOKEN}`,
+      ...credentials,
       ...(lastEventId !== undefined && { 'last-event-id': String(lastEventId) }),
     },
     signal: gone.signal,
