@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, before, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,7 +8,7 @@ import pino from 'pino'
 import { openImageLibrary, type ImageLibrary } from '#server/api/image-library.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { createDatabaseCommitLock } from '#server/db/commit-lock.ts'
-import { findImage } from '#server/db/image-queries.ts'
+import { findImage, listImages } from '#server/db/image-queries.ts'
 import type { ChunkStore } from '#server/images/chunk-store.ts'
 import { createCommitLock } from '#server/images/commit-lock.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
@@ -90,5 +92,30 @@ describeOnEveryDatabase('the image library', (openTestDatabase, kind) => {
       await swept
       assert.deepEqual(order, ['flushed', 'swept'])
     })
+  })
+
+  it('says what the store takes, each chunk once, and what sharing saves', async () => {
+    await withLibrary(
+      async () => {},
+      async (library) => {
+        const disk = diskContent({ chunks: 5 })
+        const { storedBytes } = await upload(library, 'counted', disk)
+        await upload(library, 'counted-again', Buffer.concat([disk, Buffer.alloc(512, 'x')]))
+        await library.sweep()
+        const sizes = await Promise.all(
+          (await readdir(test.folder, { recursive: true, withFileTypes: true }))
+            .filter((entry) => entry.isFile())
+            .map(async (entry) => (await stat(join(entry.parentPath, entry.name))).size),
+        )
+        const onDisk = sizes.reduce((sum, size) => sum + size, 0)
+        const statistics = await library.statistics()
+        assert.equal(statistics.storedBytes, onDisk)
+        assert.ok(statistics.savedBytes > storedBytes / 2, `${statistics.savedBytes} are saved`)
+        const { items } = await listImages(database.db, { limit: 100, after: undefined })
+        assert.equal(statistics.images, items.length)
+        const summed = items.reduce((sum, image) => sum + image.storedBytes, 0)
+        assert.equal(statistics.savedBytes, summed - onDisk)
+      },
+    )
   })
 })
