@@ -44,7 +44,11 @@ export function createContext(options: GlobalOptions, signal: AbortSignal): Cont
     isJson,
     print,
     say: (text) => void process.stderr.write(`${text}\n`),
-    show: (value, text) => (isJson ? showJson(value) : print(text(value))),
+    show(value, text) {
+      if (isJson) return showJson(value)
+      const told = text(value)
+      if (told !== '') print(told)
+    },
     showList(list, columns, none) {
       if (isJson) return showJson(list)
       if (list.items.length === 0) return void process.stderr.write(`${none}\n`)

@@ -10,6 +10,7 @@ import { addRuns } from './commands/runs.ts'
 import { addTokens } from './commands/tokens.ts'
 import { addUsers } from './commands/users.ts'
 import { addWebhooks } from './commands/webhooks.ts'
+import { paint } from './text.ts'
 import { VERSION } from './version.ts'
 
 const HELP = `
@@ -33,6 +34,7 @@ export function createProgram(signal: AbortSignal): Command {
     .showSuggestionAfterError()
     .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
     .addHelpText('after', HELP)
+    .configureOutput({ outputError: (text, write) => write(asSentence(text)) })
     .exitOverride()
   addAccount(program, signal)
   addMachines(program, signal)
@@ -46,4 +48,12 @@ export function createProgram(signal: AbortSignal): Command {
   addDoctor(program, signal)
   addCompletion(program, signal)
   return program
+}
+
+/** commander begins with a small "error:". */
+function asSentence(text: string): string {
+  return text.replace(
+    /^error: (.)/,
+    (_, first: string) => `${paint('red', 'Error:')} ${first.toUpperCase()}`,
+  )
 }

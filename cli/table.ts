@@ -29,13 +29,14 @@ const NO_LINES = Object.fromEntries(
 /** `width`: of the terminal; undefined: nothing is cut, as for a pipe. */
 export function formatTable<Row>(
   rows: readonly Row[],
-  columns: readonly Column<Row>[],
+  allColumns: readonly Column<Row>[],
   width: number | undefined,
 ): string {
+  const allWidths = allColumns.map((column) => naturalWidth(rows, column))
+  const chosen = chooseColumns(allWidths, allColumns, width)
+  const columns = chosen.map((index) => allColumns[index]!)
+  const natural = chosen.map((index) => allWidths[index]!)
   const cells = rows.map((row) => columns.map((column) => textOf(column.cell(row))))
-  const natural = columns.map((column, index) =>
-    Math.max(column.head.length, ...cells.map((row) => displayWidth(row[index]!))),
-  )
   const widths = width === undefined ? natural : fitWidths(natural, columns, width)
   const last = columns.length - 1
   const table = new Table({
@@ -49,6 +50,29 @@ export function formatTable<Row>(
     table.push(row.map((text, index) => (columns[index]!.paint ?? String)(text)))
   const lines = table.toString().split('\n')
   return columns[last]?.align ? lines.join('\n') : lines.map((line) => line.trimEnd()).join('\n')
+}
+
+function naturalWidth<Row>(rows: readonly Row[], column: Column<Row>): number {
+  const widths = rows.map((row) => displayWidth(textOf(column.cell(row))))
+  return widths.reduce((most, each) => Math.max(most, each), column.head.length)
+}
+
+/** Where even cut columns have no room, those at the right are left out; their places in `columns`. */
+export function chooseColumns(
+  natural: readonly number[],
+  columns: readonly { key?: boolean }[],
+  width = Infinity,
+): number[] {
+  const chosen = columns.map((_, index) => index)
+  const least = (index: number) =>
+    columns[index]!.key ? natural[index]! : Math.min(natural[index]!, MIN_COLUMN)
+  const total = () => chosen.reduce((sum, index) => sum + least(index) + GAP, -GAP)
+  while (total() > width) {
+    const last = chosen.findLast((index) => !columns[index]!.key)
+    if (last === undefined) break
+    chosen.splice(chosen.indexOf(last), 1)
+  }
+  return chosen
 }
 
 function textOf(value: string | number | undefined): string {

@@ -159,7 +159,7 @@ async function link(context: Context, name: string, { hours }: { hours?: string 
   const seconds = hours === undefined ? undefined : Math.round(Number(hours) * 3600)
   if (seconds !== undefined && !(seconds > 0))
     throw new UsageError(`--hours is "${hours}" but must be a number`)
-  const made = await api.call<{ url: string; expiresAt: string }>('POST', `${pathOf(name)}/link`, {
+  const made = await api.call<{ url: string; expiresAt: string }>('POST', `${pathOf(name)}/links`, {
     json: seconds === undefined ? {} : { expiresInSeconds: seconds },
   })
   context.show(made, ({ url }) => url)

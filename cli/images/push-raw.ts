@@ -154,7 +154,8 @@ function createSender(chunks: RemoteChunks) {
     const sending = underWay.get(hash)
     if (sending) return sending
     const sent = limit(async () => {
-      bytesSent += await chunks.put(hash, bytes)
+      const bytesOfIt = await chunks.put(hash, bytes)
+      bytesSent += bytesOfIt
     }).finally(() => underWay.delete(hash))
     underWay.set(hash, sent)
     return sent
