@@ -42,7 +42,7 @@ export const SystemStatusSchema = Type.Object({
     images: Type.Integer(),
     /** What the images' chunks hold, each image by itself. */
     contentBytes: ByteCount,
-    /** What the images would take more, were no chunk shared and none compressed. */
+    /** What the images would take more if they shared no chunk. */
     savedBytes: ByteCount,
   }),
   checks: Type.Array(CheckSchema),

@@ -2,9 +2,9 @@ import { access, constants, statfs } from 'node:fs/promises'
 import { sql } from 'drizzle-orm'
 import type { Check, CheckName, SystemStatus } from '#protocol/system-status.ts'
 import { findAgentFile } from './agent-files.ts'
+import type { StoreStatistics } from './api/image-statistics.ts'
 import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
-import { sumImages } from './db/image-digest.ts'
 import { listOtherDhcpServers } from './db/other-dhcp-servers.ts'
 import { VERSION } from './version.ts'
 
@@ -14,6 +14,7 @@ export interface SystemStatusOptions {
   url: string
   tftp: string
   bootFileNames: () => Promise<ReadonlySet<string>>
+  storeStatistics: () => Promise<StoreStatistics>
   startedAt: Date
   now: () => Date
 }
@@ -30,7 +31,7 @@ const HEARD_HOURS = 24
 /** How the server is at this moment. */
 export async function readSystemStatus(options: SystemStatusOptions): Promise<SystemStatus> {
   const { config, db, startedAt } = options
-  const { images, sizeBytes: _size, contentBytes, storedBytes } = await sumImages(db)
+  const statistics = await options.storeStatistics()
   const freeBytes = await readFreeBytes(config.storeFolder)
   const bytes = await readDatabaseBytes(db)
   return {
@@ -42,10 +43,7 @@ export async function readSystemStatus(options: SystemStatusOptions): Promise<Sy
       kind: 'folder',
       location: config.storeFolder,
       freeBytes,
-      storedBytes,
-      images,
-      contentBytes,
-      savedBytes: Math.max(0, contentBytes - storedBytes),
+      ...statistics,
     },
     checks: await runChecks(options, freeBytes),
   }
