@@ -23,6 +23,7 @@ import type { Plan, PlanItem } from '#protocol/plan.ts'
 import { formatBytes } from '../components/format.ts'
 import { Mac } from '../components/Mac.tsx'
 import { canStart } from './plan-items.ts'
+import { draftOf, planSearch } from './plan-query.ts'
 import { PlanDisks } from './PlanDisks.tsx'
 
 interface PlanItemCardProps {
@@ -64,11 +65,11 @@ export function PlanItemCard({ item, plan, isOpen }: PlanItemCardProps) {
           {isShown ? 'Less' : 'More'}
         </Button>
       </Group>
-      <Findings item={item} />
+      <Findings item={item} plan={plan} />
       <Collapse expanded={isShown} id={id} transitionDuration={0}>
         {isShown && (
           <Stack gap="sm" mt="sm">
-            <Losses item={item} />
+            {(canStart(item) || item.losses.length > 0) && <Losses item={item} />}
             <PlanDisks item={item} plan={plan} />
           </Stack>
         )}
@@ -119,13 +120,15 @@ function targetText({ target }: PlanItem): string {
   ].join(', ')
 }
 
-function Findings({ item: { problems, warnings } }: { item: PlanItem }) {
+function Findings({ item, plan }: { item: PlanItem; plan: Plan }) {
+  const { problems, warnings } = item
   if (problems.length + warnings.length === 0) return null
   return (
     <Stack gap="xs" mt="sm">
       {problems.map(({ code, message }) => (
         <Alert key={code} color="red" icon={<IconBan />} p="xs">
           {message}
+          <Remedy code={code} item={item} plan={plan} />
         </Alert>
       ))}
       {warnings.map(({ code, message }) => (
@@ -137,12 +140,41 @@ function Findings({ item: { problems, warnings } }: { item: PlanItem }) {
   )
 }
 
-function Losses({ item: { losses } }: { item: PlanItem }) {
+/** Where a problem is put right. */
+function Remedy({ code, item, plan }: { code: string; item: PlanItem; plan: Plan }) {
+  const draft = draftOf(plan.request)
+  const remedies: Record<string, { to: string; text: string }> = {
+    'disk-ambiguous': {
+      to: `/plan?${planSearch({ ...draft, macs: [item.mac] })}`,
+      text: 'Choose its disk',
+    },
+    'machine-locked': { to: `/machines/${item.mac}`, text: 'To the machine, to unlock it' },
+    'run-active': { to: `/runs?mac=${item.mac}&active=true`, text: 'To its run' },
+    'inventory-missing': { to: `/machines/${item.mac}`, text: 'To the machine: how far it boots' },
+  }
+  const remedy = remedies[code]
+  if (!remedy) return null
+  return (
+    <Anchor
+      component={Link}
+      to={remedy.to}
+      size="sm"
+      display="block"
+      w="fit-content"
+      underline="always"
+    >
+      {remedy.text}
+    </Anchor>
+  )
+}
+
+function Losses({ item }: { item: PlanItem }) {
+  const { losses } = item
   if (losses.length === 0) return <Text size="sm">Nothing is lost: no disk is written.</Text>
   return (
     <div>
       <Text size="sm" fw={600}>
-        What will be lost
+        {canStart(item) ? 'What will be lost' : 'What would be lost'}
       </Text>
       <List size="sm">
         {losses.map((loss) => (

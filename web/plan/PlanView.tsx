@@ -47,7 +47,7 @@ function ReadPlan({ plan }: { plan: Plan }) {
         back={{ to: `/plan?${planSearch(draftOf(plan.request))}`, label: 'Change what is planned' }}
         subtitle={
           <>
-            Made <RelativeTime at={plan.createdAt} /> by {plan.createdBy}, good until{' '}
+            Made <RelativeTime at={plan.createdAt} /> by {plan.createdBy}, expires{' '}
             <RelativeTime at={plan.expiresAt} />. Runs are held to it: a disk that differs from what
             is said here is not written.
           </>

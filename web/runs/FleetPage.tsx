@@ -4,7 +4,6 @@ import { IconBan, IconLayoutGrid, IconRefresh } from '@tabler/icons-react'
 import { useQueries, useQuery } from '@tanstack/react-query'
 import { Link, useSearchParams } from 'react-router'
 import type { Run } from '#protocol/run.ts'
-import { machinesQuery } from '../api/machines.ts'
 import { useMay } from '../api/session.ts'
 import { EmptyState } from '../components/EmptyState.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
@@ -12,12 +11,13 @@ import { countOf } from '../components/format.ts'
 import { PageTitle } from '../components/PageTitle.tsx'
 import { showDone, showError } from '../components/show.ts'
 import { cancelRuns } from './cancel-runs.ts'
-import { byUrgency, fleetTotals } from './fleet.ts'
+import { byUrgency, fleetTotals } from './fleet-totals.ts'
 import { FleetTile } from './FleetTile.tsx'
 import { FleetTotalsRow } from './FleetTotalsRow.tsx'
 import { retryAddress } from './retry.ts'
 import { activeRunsQuery, planRunsQuery, runQuery } from './run-queries.ts'
 import { isActive, isFailure, runTitle } from './run-words.ts'
+import { useNames } from './use-names.ts'
 import classes from './runs.module.css'
 
 /** Many runs at once: those of a plan, those that are named, else all that go on. */
@@ -74,11 +74,6 @@ function useFleet(plan: string | null, ids: string[] | undefined) {
     error: single.find(({ error }) => error)?.error ?? null,
     refetch: () => single.forEach((query) => void query.refetch()),
   }
-}
-
-function useNames(): Map<string, string> {
-  const { data = [] } = useQuery(machinesQuery)
-  return new Map(data.map(({ mac, name }) => [mac, name]))
 }
 
 function fleetTitle(runs: readonly Run[] | undefined, isPlan: boolean): string {

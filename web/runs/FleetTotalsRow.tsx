@@ -1,6 +1,6 @@
 import { Paper, Progress, SimpleGrid, Text } from '@mantine/core'
 import { formatRate } from '../components/format.ts'
-import type { FleetTotals } from './fleet.ts'
+import type { FleetTotals } from './fleet-totals.ts'
 import { spokenEstimate } from './time-left.ts'
 import classes from './runs.module.css'
 

@@ -21,6 +21,7 @@ import { RunReceipt } from './RunReceipt.tsx'
 import { RunSteps } from './RunSteps.tsx'
 import { RunTimes } from './RunTimes.tsx'
 import { RunVerdict } from './RunVerdict.tsx'
+import { useNames } from './use-names.ts'
 import { useRateSamples } from './use-rate-samples.ts'
 import { useRunLog } from './use-run-log.ts'
 
@@ -41,8 +42,9 @@ export function RunPage() {
 
 function RunView({ run }: { run: RunDetail }) {
   const { data: machine } = useQuery(machineQuery(run.mac))
+  const names = useNames()
   const samples = useRateSamples(run)
-  const name = machine?.name ?? run.mac
+  const name = machine?.name ?? names.get(run.mac) ?? run.mac
   const isWaiting = run.state === 'queued' || run.state === 'booting'
   return (
     <>
@@ -53,14 +55,25 @@ function RunView({ run }: { run: RunDetail }) {
         subtitle={
           <>
             on{' '}
-            <Anchor component={Link} to={`/machines/${run.mac}`} inherit>
+            <Anchor component={Link} to={`/machines/${run.mac}`} inherit underline="always">
               {name}
-            </Anchor>{' '}
-            <Mac mac={run.mac} />, asked for <RelativeTime at={run.createdAt} />
+            </Anchor>
+            {name !== run.mac && (
+              <>
+                {' '}
+                <Mac mac={run.mac} />
+              </>
+            )}
+            , asked for <RelativeTime at={run.createdAt} />
             {run.plan && (
               <>
                 {' · '}
-                <Anchor component={Link} to={`/runs/fleet?plan=${run.plan}`} inherit>
+                <Anchor
+                  component={Link}
+                  to={`/runs/fleet?plan=${run.plan}`}
+                  inherit
+                  underline="always"
+                >
                   all runs of its plan
                 </Anchor>
               </>
@@ -87,6 +100,7 @@ function RunView({ run }: { run: RunDetail }) {
                   <RunReceipt run={run} receipt={run.receipt} machineName={name} />
                 </Section>
               )}
+              <LogSection run={run} />
             </Stack>
           </Grid.Col>
           <Grid.Col span={{ base: 12, md: 5 }}>
@@ -105,7 +119,6 @@ function RunView({ run }: { run: RunDetail }) {
             </Stack>
           </Grid.Col>
         </Grid>
-        <LogSection run={run} />
       </Stack>
     </>
   )

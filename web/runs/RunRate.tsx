@@ -55,5 +55,9 @@ export function leftText(run: Run): string {
   if (step.bytesTotal === 0) return `${stepText(step.name)}: no bytes to count`
   if (seconds === undefined) return 'No time left to tell while nothing moves'
   const isLast = run.steps.at(-1)?.name === step.name
-  return `${spokenEstimate(seconds)} left${isLast ? '' : ' for this step'}`
+  return `${capitalized(spokenEstimate(seconds))} left${isLast ? '' : ' for this step'}`
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }

@@ -36,7 +36,6 @@ export function RunSteps({ steps }: { steps: readonly Step[] }) {
 function StepRow({ step }: { step: Step }) {
   const { icon: Icon, color, word } = STATES[step.state]
   const fraction = fractionDone(step)
-  const took = secondsBetween(step.startedAt, step.finishedAt)
   return (
     <Group gap="sm" wrap="nowrap" align="flex-start">
       <ThemeIcon
@@ -56,9 +55,7 @@ function StepRow({ step }: { step: Step }) {
             <VisuallyHidden>: {word}</VisuallyHidden>
           </Text>
           <Text size="sm" c="dimmed" className={classes.figures}>
-            {bytesText(step)}
-            {took !== undefined && took >= 1 && ` · ${formatDuration(took)}`}
-            {step.state === 'skipped' && 'not needed'}
+            {factsText(step)}
           </Text>
         </Group>
         {step.state === 'running' && (
@@ -82,6 +79,15 @@ function StepRow({ step }: { step: Step }) {
 
 function progressWord(fraction: number | undefined): string {
   return fraction === undefined ? 'at work' : `${Math.floor(fraction * 100)} % done`
+}
+
+function factsText(step: Step): string {
+  const took = secondsBetween(step.startedAt, step.finishedAt)
+  const facts = [
+    step.state === 'skipped' ? 'not needed' : bytesText(step),
+    took !== undefined && took >= 1 ? formatDuration(took) : '',
+  ]
+  return facts.filter((fact) => fact !== '').join(' · ')
 }
 
 function bytesText({ state, bytesDone, bytesTotal }: Step): string {

@@ -1,30 +1,32 @@
 import { Anchor, Group, Table, Text } from '@mantine/core'
-import { useQuery } from '@tanstack/react-query'
 import { Link } from 'react-router'
 import type { Run } from '#protocol/run.ts'
-import { machinesQuery } from '../api/machines.ts'
 import { Mac } from '../components/Mac.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { RunProgress } from '../components/RunProgress.tsx'
 import { StateBadge } from '../components/StateBadge.tsx'
 import { currentStep, isActive, runTitle } from './run-words.ts'
 import { Elapsed } from './RunTimes.tsx'
+import { useNames } from './use-names.ts'
 
 /** Runs as rows; narrow screens leave out what the page of a run says anyway. */
 export function RunsTable({ runs, withMachine }: { runs: readonly Run[]; withMachine?: boolean }) {
+  const names = useNames()
   return (
     <Table verticalSpacing="xs" layout="fixed" highlightOnHover>
       <Table.Thead>
         <Table.Tr>
           <Table.Th>Run</Table.Th>
           {withMachine && <Table.Th visibleFrom="sm">Machine</Table.Th>}
-          <Table.Th w={{ base: 130, sm: 280 }}>State</Table.Th>
+          <Table.Th w={{ base: 130, sm: withMachine ? 280 : 230 }}>State</Table.Th>
           <Table.Th visibleFrom="md" w={120}>
             Asked for
           </Table.Th>
-          <Table.Th visibleFrom="lg" w={120}>
-            Took
-          </Table.Th>
+          {withMachine && (
+            <Table.Th visibleFrom="lg" w={120}>
+              Took
+            </Table.Th>
+          )}
         </Table.Tr>
       </Table.Thead>
       <Table.Tbody>
@@ -36,14 +38,14 @@ export function RunsTable({ runs, withMachine }: { runs: readonly Run[]; withMac
               </Anchor>
               {withMachine && (
                 <Text size="xs" hiddenFrom="sm">
-                  <MachineName mac={run.mac} />
+                  {names.get(run.mac) ?? run.mac}
                 </Text>
               )}
             </Table.Td>
             {withMachine && (
               <Table.Td visibleFrom="sm">
                 <Anchor component={Link} to={`/machines/${run.mac}`} size="sm">
-                  <MachineName mac={run.mac} />
+                  {names.get(run.mac) ?? run.mac}
                 </Anchor>
                 <Text size="xs" c="dimmed">
                   <Mac mac={run.mac} />
@@ -56,9 +58,11 @@ export function RunsTable({ runs, withMachine }: { runs: readonly Run[]; withMac
             <Table.Td visibleFrom="md">
               <RelativeTime at={run.createdAt} />
             </Table.Td>
-            <Table.Td visibleFrom="lg">
-              {isActive(run) || run.startedAt ? <Elapsed run={run} /> : '–'}
-            </Table.Td>
+            {withMachine && (
+              <Table.Td visibleFrom="lg">
+                {isActive(run) || run.startedAt ? <Elapsed run={run} /> : '–'}
+              </Table.Td>
+            )}
           </Table.Tr>
         ))}
       </Table.Tbody>
@@ -85,9 +89,4 @@ function RunState({ run }: { run: Run }) {
       )}
     </Group>
   )
-}
-
-export function MachineName({ mac }: { mac: string }) {
-  const { data } = useQuery(machinesQuery)
-  return data?.find((machine) => machine.mac === mac)?.name ?? mac
 }
