@@ -23,6 +23,8 @@ const pages: RouteObject[] = [
   page('runs/:id', async () => (await import('./runs/RunPage.tsx')).RunPage),
   page('runs/:id/receipt', async () => (await import('./runs/ReceiptPage.tsx')).ReceiptPage),
   page('machines', async () => (await import('./machines/MachinesPage.tsx')).MachinesPage),
+  page('images', async () => (await import('./images/ImagesPage.tsx')).ImagesPage),
+  page('images/:name', async () => (await import('./images/ImagePage.tsx')).ImagePage),
   page('network', async () => (await import('./network/NetworkPage.tsx')).NetworkPage),
   page('settings/:tab?', async () => (await import('./settings/SettingsPage.tsx')).SettingsPage),
 ]

@@ -1,0 +1,73 @@
+import { Button, Code, Group, Stack, Text } from '@mantine/core'
+import { IconDownload, IconLink } from '@tabler/icons-react'
+import { useState } from 'react'
+import type { Image } from '#protocol/image-info.ts'
+import { useMay } from '../api/session.ts'
+import { CopyButton } from '../components/CopyButton.tsx'
+import { RelativeTime } from '../components/RelativeTime.tsx'
+import { showError } from '../components/show.ts'
+import { Section } from '../machine/Section.tsx'
+import { createLink } from './image-queries.ts'
+
+/** The image as a file, and a line that writes it to a disk without an agent. */
+export function DownloadImage({ image: { name } }: { image: Image }) {
+  const mayOperate = useMay('operator')
+  const [link, setLink] = useState<{ url: string; expiresAt: string }>()
+  const [isBusy, setBusy] = useState(false)
+  const line = link && `curl -f ${link.url} | gunzip | dd of=/dev/sdX bs=1M conv=fsync`
+
+  async function create(): Promise<void> {
+    setBusy(true)
+    try {
+      setLink(await createLink(name))
+    } catch (error) {
+      showError(error)
+    } finally {
+      setBusy(false)
+    }
+  }
+
+  return (
+    <Section title="Take it elsewhere">
+      <Stack align="flex-start" gap="sm">
+        <Group gap="xs">
+          <Button
+            component="a"
+            href={`/images/${name}.img.gz`}
+            download
+            variant="default"
+            size="xs"
+            leftSection={<IconDownload size={14} aria-hidden />}
+          >
+            Download {name}.img.gz
+          </Button>
+          {mayOperate && (
+            <Button
+              variant="default"
+              size="xs"
+              loading={isBusy}
+              leftSection={<IconLink size={14} aria-hidden />}
+              onClick={() => void create()}
+            >
+              Make a link for curl
+            </Button>
+          )}
+        </Group>
+        {link && line && (
+          <>
+            <Group gap={4} wrap="nowrap" align="flex-start" w="100%">
+              <Code block style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere', flex: 1 }}>
+                {line}
+              </Code>
+              <CopyButton text={line} what="the line" />
+            </Group>
+            <Text size="sm" c="dimmed">
+              Whoever has the link can read the image. It ends <RelativeTime at={link.expiresAt} />.
+              The line erases the disk that you put in place of /dev/sdX, and checks nothing of it.
+            </Text>
+          </>
+        )}
+      </Stack>
+    </Section>
+  )
+}

@@ -1,0 +1,27 @@
+import { Text } from '@mantine/core'
+import type { Image } from '#protocol/image-info.ts'
+import { DiskBar } from '../components/DiskBar.tsx'
+import { formatBytes } from '../components/format.ts'
+import { Section } from '../machine/Section.tsx'
+
+const TABLES = { gpt: 'GPT', mbr: 'MBR', none: 'No partition table' } as const
+
+/** What is on it, drawn to scale. */
+export function ImageLayout({ image: { name, sizeBytes, info } }: { image: Image }) {
+  const { partitionTable, partitions = [] } = info
+  return (
+    <Section title="Layout">
+      <DiskBar
+        sizeBytes={sizeBytes}
+        partitions={partitions}
+        label={`Image ${name}`}
+        fileSystem={partitionTable === undefined ? 'Layout unknown' : undefined}
+      />
+      <Text size="sm" c="dimmed" mt="xs">
+        {partitionTable === undefined ? 'No partition table was found' : TABLES[partitionTable]},{' '}
+        {formatBytes(sizeBytes)}
+        {partitions.length > 0 && `, ${partitions.length} partitions`}
+      </Text>
+    </Section>
+  )
+}

@@ -1,0 +1,39 @@
+import { Anchor, Group, Stack, Text } from '@mantine/core'
+import { Link } from 'react-router'
+import type { Image } from '#protocol/image-info.ts'
+import { Section } from '../machine/Section.tsx'
+
+const MOST_SHOWN = 24
+
+/** Machines that it is assigned to, and runs that have not ended. */
+export function ImageUse({ image: { name, usedBy } }: { image: Image }) {
+  const { machines, runs } = usedBy
+  return (
+    <Section title="Used by">
+      <Stack gap="xs">
+        {machines.length + runs.length === 0 && (
+          <Text size="sm" c="dimmed">
+            Nothing: no machine is assigned it, no run works with it.
+          </Text>
+        )}
+        <Group gap="xs">
+          {machines.slice(0, MOST_SHOWN).map((machine) => (
+            <Anchor key={machine.mac} component={Link} to={`/machines/${machine.mac}`} size="sm">
+              {machine.name}
+            </Anchor>
+          ))}
+          {machines.length > MOST_SHOWN && (
+            <Anchor component={Link} to={`/machines?image=${name}`} size="sm">
+              and {machines.length - MOST_SHOWN} more
+            </Anchor>
+          )}
+        </Group>
+        {runs.map((run) => (
+          <Anchor key={run} component={Link} to={`/runs/${run}`} size="sm">
+            Run {run}
+          </Anchor>
+        ))}
+      </Stack>
+    </Section>
+  )
+}
