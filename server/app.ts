@@ -44,6 +44,7 @@ import { readNetworkStatus } from './network-status.ts'
 import { openNetwork } from './network.ts'
 import { openPeople } from './people.ts'
 import { createProof } from './proof.ts'
+import { openRunReports } from './runs/reports.ts'
 import { openSessionCache } from './session-cache.ts'
 import { readSystemStatus } from './system-status.ts'
 import { openTicker } from './ticker.ts'
@@ -93,7 +94,13 @@ export async function openApp(
   const sessions = opened.use(await openSessionCache(database))
   const people = opened.use(await openPeople({ database, now }))
   const boots = opened.use(openBootProgress({ ...config, db, log, now }))
-  const ticker = opened.use(openTicker({ database, log, now }))
+  const reports = opened.use(
+    await openRunReports({
+      database,
+      onError: (err) => log.error({ err }, 'Failed to save progress'),
+    }),
+  )
+  const ticker = opened.use(openTicker({ database, reports, log, now }))
   const webhooks = opened.use(await openWebhookSender({ database, log, now }))
 
   // Known for good when the port is open, which comes last.
@@ -121,7 +128,7 @@ export async function openApp(
   await http.register(machineBulkRoutes({ db }), { prefix: '/api' })
   await http.register(planRoutes({ database, now }), { prefix: '/api' })
   await http.register(runStartRoutes({ database, now }), { prefix: '/api' })
-  await http.register(runRoutes({ database, now }), { prefix: '/api' })
+  await http.register(runRoutes({ database, reports, now }), { prefix: '/api' })
   await http.register(leaseRoutes({ db }), { prefix: '/api' })
   await http.register(eventRoutes({ feed, stopping }), { prefix: '/api' })
   await http.register(webhookRoutes({ db, now, sender: webhooks }), { prefix: '/api' })
@@ -154,7 +161,7 @@ export async function openApp(
   const ends = bootyEnds({ database, log, now })
   await http.register(linkRoutes({ database, library, serverUrl, now, ...ends }))
   if (config.booty) await http.register(bootyRoutes({ database, serverUrl, isProven, now }))
-  await http.register(agentRoutes({ database, now }), { prefix: '/agent' })
+  await http.register(agentRoutes({ database, reports, now }), { prefix: '/agent' })
   await http.register(
     bootRoutes({
       database,

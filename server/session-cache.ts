@@ -1,11 +1,11 @@
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { AgentSession } from './api/auth.ts'
 import type { OpenedDatabase } from './db/database.ts'
-import { EVENTS_CHANNEL } from './db/events.ts'
+import { changedRunOf, EVENTS_CHANNEL } from './db/events.ts'
 import { findSession } from './db/tokens.ts'
 
 /** Should a notification be lost, a session outlives its run by no more than this. */
-const KEPT_MILLISECONDS = 1000
+const KEPT_MILLISECONDS = 5000
 /** One for each agent at work; more than that is somebody guessing. */
 const MAX_SESSIONS = 1024
 
@@ -13,23 +13,50 @@ export interface SessionCache extends AsyncDisposable {
   find(tokenHash: Sha256): Promise<AgentSession | undefined>
 }
 
+interface Kept {
+  until: number
+  session: Promise<AgentSession | undefined>
+  /** null: of no run; undefined: not known yet. */
+  runId: string | null | undefined
+}
+
 /**
  * Sessions as they were a moment ago. An agent asks for a thousand chunks a second, and a look into the
- * embedded database costs more than a chunk. Whatever happens to a run is an event, and
- * with each event all is forgotten.
+ * embedded database costs more than a chunk. Whatever happens to a run is an event, with which its
+ * sessions are forgotten.
  */
 export async function openSessionCache(database: OpenedDatabase): Promise<SessionCache> {
-  const kept = new Map<Sha256, { until: number; session: Promise<AgentSession | undefined> }>()
-  const listening = await database.listen(EVENTS_CHANNEL, () => kept.clear())
+  const kept = new Map<Sha256, Kept>()
+  const listening = await database.listen(EVENTS_CHANNEL, (payload) => {
+    const changed = changedRunOf(payload)
+    if (changed === 'any') return kept.clear()
+    if (changed === undefined) return
+    for (const [hash, { runId }] of kept)
+      if (runId === undefined || runId === changed) kept.delete(hash)
+  })
+
+  function read(hash: Sha256): Kept {
+    const session = findSession(database.db, hash)
+    const entry: Kept = {
+      until: performance.now() + KEPT_MILLISECONDS,
+      session,
+      runId: undefined,
+    }
+    session.then(
+      (found) => (entry.runId = found?.run?.id ?? null),
+      () => kept.delete(hash), // whoever asked gets the error
+    )
+    return entry
+  }
+
   return {
     find(hash) {
       const present = kept.get(hash)
       if (present && present.until > performance.now()) return present.session
       if (kept.size >= MAX_SESSIONS) kept.clear()
-      const session = findSession(database.db, hash)
-      kept.set(hash, { until: performance.now() + KEPT_MILLISECONDS, session })
-      session.catch(() => kept.delete(hash)) // whoever asked gets the error
-      return session
+      const entry = read(hash)
+      kept.set(hash, entry)
+      return entry.session
     },
     [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   }

@@ -10,6 +10,7 @@ import { pruneWebSessions } from './db/web-sessions.ts'
 import { pruneDeliveries } from './db/webhook-deliveries.ts'
 import type { OpenedDatabase } from './db/database.ts'
 import { tickRuns } from './runs/moves.ts'
+import type { RunReports } from './runs/reports.ts'
 
 const TICK_MILLISECONDS = 5000
 const PRUNE_MILLISECONDS = 3_600_000
@@ -21,17 +22,19 @@ export interface Ticker extends AsyncDisposable {
 
 export interface TickerOptions {
   database: OpenedDatabase
+  reports: RunReports
   log: FastifyBaseLogger
   now: () => Date
 }
 
 /** Ends runs whose time is up, and now and then removes what nobody needs any more. */
-export function openTicker({ database, log, now }: TickerOptions): Ticker {
+export function openTicker({ database, reports, log, now }: TickerOptions): Ticker {
   const { db } = database
   const stop = new AbortController()
   let prunedAt = 0
 
   async function tick(): Promise<void> {
+    await reports.save() // a run that reports is not silent
     for (const run of await tickRuns(db, now()))
       log.warn({ mac: run.mac, run: run.id, state: run.state, error: run.error }, 'Run ended')
     if (now().getTime() - prunedAt < PRUNE_MILLISECONDS) return

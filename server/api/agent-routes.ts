@@ -18,7 +18,8 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { saveInventoryAfterRun } from '#server/db/machines.ts'
 import { toRun } from '#server/db/runs.ts'
 import { sayHello } from '#server/runs/hello.ts'
-import { appendRunLog, reportRun, resultRun } from '#server/runs/moves.ts'
+import { appendRunLog, resultRun } from '#server/runs/moves.ts'
+import type { RunReports } from '#server/runs/reports.ts'
 import { createToken, hashToken, type AgentSession } from './auth.ts'
 import { BadRequestError, ForbiddenError } from './errors.ts'
 import { RunParams } from './run-routes.ts'
@@ -30,10 +31,15 @@ const Refusals = { 400: ErrorSchema, 401: ErrorSchema, 409: ErrorSchema }
 
 export interface AgentRoutesOptions {
   database: OpenedDatabase
+  reports: RunReports
   now: () => Date
 }
 
-export function agentRoutes({ database, now }: AgentRoutesOptions): FastifyPluginAsyncTypebox {
+export function agentRoutes({
+  database,
+  reports,
+  now,
+}: AgentRoutesOptions): FastifyPluginAsyncTypebox {
   const { db } = database
   return async (app) => {
     app.post(
@@ -57,6 +63,7 @@ export function agentRoutes({ database, now }: AgentRoutesOptions): FastifyPlugi
           inventory: clean(body.inventory),
         }
         const run = await sayHello(db, request, now())
+        if (run) reports.forget(run.id)
         log.info({ mac, run: run?.id, attempt: run?.attempt }, 'Agent said hello')
         return { sessionToken, run }
       },
@@ -77,7 +84,7 @@ export function agentRoutes({ database, now }: AgentRoutesOptions): FastifyPlugi
       async (request) => {
         sessionOf(request)
         checkCounter('sequence', request.body.sequence)
-        return reportRun(db, request.params.id, request.body, now())
+        return reports.report(request.params.id, request.body, now())
       },
     )
 

@@ -55,8 +55,8 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
   opened.use(
     await database.listen(PROGRESS_CHANNEL, (payload) => {
       if (payload === '') return // reconnected: what was missed is missed
-      const progress = JSON.parse(payload) as Progress
-      for (const listener of listeners) listener.offer(progress)
+      const progresses = JSON.parse(payload) as Progress[]
+      for (const listener of listeners) listener.offer(progresses)
     }),
   )
   const resources = opened.move()
@@ -73,7 +73,9 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
       // An id that is yet to come is of another database, or of this one before a backup came back.
       if (seen > newest) yield { kind: 'reset', id: (seen = newest), lastId }
       while (!signal.aborted) {
-        const events = await listEventsAfter(database.db, seen, BATCH_EVENTS)
+        const events = listener.takeNews(Date.now())
+          ? await listEventsAfter(database.db, seen, BATCH_EVENTS)
+          : []
         if (events[0] && (await isGapAfter(seen, events[0].id))) {
           const id = await newestId()
           yield { kind: 'reset', id, lastId: seen }
@@ -92,6 +94,7 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
           spokeAt = Date.now()
         }
         if (events.length < BATCH_EVENTS) await listener.wait()
+        else listener.wake()
       }
     } finally {
       signal.removeEventListener('abort', stop)
@@ -113,7 +116,9 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
 
 interface Listener {
   wake(): void
-  offer(progress: Progress): void
+  offer(progresses: readonly Progress[]): void
+  /** Whether there may be new events: progress alone is no reason to ask the database. */
+  takeNews(nowMilliseconds: number): boolean
   /** The newest of each run that is due. */
   takeProgress(nowMilliseconds: number): Progress[]
   /** Until there may be something to read. */
@@ -124,18 +129,29 @@ function createListener(): Listener {
   const newest = new Map<string, Progress>()
   const sentAt = new Map<string, number>()
   let isAwake = false
+  let hasNews = true
+  let lookedAt = 0
   let resume: (() => void) | undefined
 
-  function wake(): void {
+  function goOn(): void {
     isAwake = true
     resume?.()
   }
 
   return {
-    wake,
-    offer(progress) {
-      newest.set(progress.run, progress)
-      wake()
+    wake() {
+      hasNews = true
+      goOn()
+    },
+    offer(progresses) {
+      for (const progress of progresses) newest.set(progress.run, progress)
+      goOn()
+    },
+    takeNews(nowMilliseconds) {
+      if (!hasNews && nowMilliseconds - lookedAt < LOOK_MILLISECONDS) return false
+      hasNews = false
+      lookedAt = nowMilliseconds
+      return true
     },
     takeProgress(nowMilliseconds) {
       for (const [run, at] of sentAt)

@@ -16,6 +16,7 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { findMachineRow } from '#server/db/machines.ts'
 import { findRun, listLog, listRuns, readLogEnd, toRun } from '#server/db/runs.ts'
 import { cancelRun } from '#server/runs/moves.ts'
+import type { RunReports } from '#server/runs/reports.ts'
 import { NotFoundError } from './errors.ts'
 import { pageOf, pageQuery } from './paging.ts'
 
@@ -30,10 +31,11 @@ const tags = ['runs']
 
 export interface RunRoutesOptions {
   database: OpenedDatabase
+  reports: RunReports
   now: () => Date
 }
 
-export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsyncTypebox {
+export function runRoutes({ database, reports, now }: RunRoutesOptions): FastifyPluginAsyncTypebox {
   const { db } = database
   return async (app) => {
     app.get(
@@ -85,7 +87,10 @@ export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsy
       async ({ params }) => {
         const row = await findRun(db, params.id)
         if (!row) throw new NotFoundError(`There is no run ${params.id}`)
-        return { ...toRun(row), log: await readLogEnd(db, row.id, row.attempts) }
+        return {
+          ...toRun(reports.withProgress(row)),
+          log: await readLogEnd(db, row.id, row.attempts),
+        }
       },
     )
 
@@ -137,6 +142,7 @@ export function runRoutes({ database, now }: RunRoutesOptions): FastifyPluginAsy
       },
       async ({ params, log }) => {
         const run = await cancelRun(db, params.id, now())
+        reports.forget(run.id)
         flushSoon(database, log)
         return run
       },

@@ -10,7 +10,7 @@ export interface StoredEvent {
   data: unknown
 }
 
-/** Heard with OpenedDatabase.listen when events were committed; the payload says nothing. */
+/** Heard with OpenedDatabase.listen when events were committed; `changedRunOf` reads the payload. */
 export const EVENTS_CHANNEL = 'stampede_events'
 /** Progress of runs, in the payload and nowhere else. */
 export const PROGRESS_CHANNEL = 'stampede_progress'
@@ -18,6 +18,8 @@ export const PROGRESS_CHANNEL = 'stampede_progress'
 /** Taken by whoever writes events, so that they become visible in the order of their ids. */
 const EVENTS_LOCK = 7_823_462
 const KEPT_EVENTS = 20_000
+/** PostgreSQL refuses notifications of 8000 bytes. */
+const MAX_PAYLOAD_BYTES = 7900
 
 /**
  * Stores an event with the change that it tells of. Call it last in a transaction: until its end no
@@ -36,7 +38,22 @@ export async function recordEvents(
   if (datas.length === 0) return
   await tx.execute(sql`select pg_advisory_xact_lock(${EVENTS_LOCK})`)
   await tx.insert(events).values(datas.map((data) => ({ kind, data })))
-  await tx.execute(sql`select pg_notify(${EVENTS_CHANNEL}, '')`)
+  const changed = [...new Set(datas.map((data) => payloadOf(kind, data)))]
+  await tx.execute(
+    sql`select pg_notify(${EVENTS_CHANNEL}, payload) from unnest(${sql.param(changed)}::text[]) payload`,
+  )
+}
+
+/** Whoever keeps runs in memory learns which one to forget. */
+function payloadOf(kind: EventKind, data: object): string {
+  if ('deleted' in data) return ''
+  return kind === 'run' && 'id' in data ? `run ${String(data.id)}` : kind
+}
+
+/** The run that a notification on EVENTS_CHANNEL is of, if it is of one; `any` if it may be of all. */
+export function changedRunOf(payload: string): string | undefined {
+  if (payload === '') return 'any'
+  return payload.startsWith('run ') ? payload.slice('run '.length) : undefined
 }
 
 /** The events after `id`, oldest first. */
@@ -67,7 +84,24 @@ export async function oldestEventId(db: Database): Promise<number | undefined> {
 
 /** Tells every server's listeners how far a run got. Nothing is stored. */
 export async function notifyProgress(db: Database, progress: object): Promise<void> {
-  await db.execute(sql`select pg_notify(${PROGRESS_CHANNEL}, ${JSON.stringify(progress)})`)
+  await notifyProgresses(db, [progress])
+}
+
+/** The same of many runs, in as few notifications as hold them: each a JSON array. */
+export async function notifyProgresses(db: Database, progresses: readonly object[]): Promise<void> {
+  const payloads: string[] = []
+  for (const progress of progresses) {
+    const text = JSON.stringify(progress)
+    const last = payloads.at(-1)
+    const joined = `${last},${text}`
+    if (last !== undefined && Buffer.byteLength(joined) <= MAX_PAYLOAD_BYTES)
+      payloads.splice(-1, 1, joined)
+    else payloads.push(text)
+  }
+  const lists = payloads.map((payload) => `[${payload}]`)
+  await db.execute(
+    sql`select pg_notify(${PROGRESS_CHANNEL}, payload) from unnest(${sql.param(lists)}::text[]) payload`,
+  )
 }
 
 /** Forgets all but the newest events. */

@@ -178,20 +178,18 @@ export async function tickRuns(db: Database, now: Date): Promise<RunRow[]> {
 
 /** Bytes alone are worth no stored event; a step's beginning and end are. */
 function isProgressOnly(before: RunRow, after: RunRow): boolean {
-  if (before.state !== after.state) return false
-  return after.steps.every((step, index) => step.state === before.steps[index]?.state)
+  return before.state === after.state && rules.haveSameStates(before.steps, after.steps)
 }
 
 async function notify(db: Database, run: RunRow, stepName: string): Promise<void> {
+  const progress = progressOf(run, stepName)
+  if (progress) await notifyProgress(db, progress)
+}
+
+/** What listeners are told of a step; undefined if the run has none of that name. */
+export function progressOf(run: RunRow, stepName: string) {
   const step = run.steps.find(({ name }) => name === stepName)
-  if (!step) return
-  await notifyProgress(db, {
-    run: run.id,
-    mac: run.mac,
-    step: step.name,
-    state: step.state,
-    bytesDone: step.bytesDone,
-    bytesTotal: step.bytesTotal,
-    bytesPerSecond: step.bytesPerSecond,
-  })
+  if (!step) return undefined
+  const { name, state, bytesDone, bytesTotal, bytesPerSecond } = step
+  return { run: run.id, mac: run.mac, step: name, state, bytesDone, bytesTotal, bytesPerSecond }
 }

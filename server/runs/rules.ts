@@ -130,6 +130,24 @@ export function report(run: RunRecord, body: Report, now: Date): ReportOutcome {
   return { changes: { ...heard, ...end({ ...run, ...heard }, 'cancelled', now) }, cancel: true }
 }
 
+/**
+ * Whether a report changes nothing but how far a step got, so that it need not be looked at under a lock.
+ * The first of an attempt does more: it says that the answer to its hello came through.
+ */
+export function isProgressOnly(run: RunRecord, { changes, refusal }: ReportOutcome): boolean {
+  if (refusal || run.state !== 'running' || run.cancelRequested) return false
+  if (Object.keys(changes).length === 0) return true
+  const isFirst = run.lastReportAt === null
+  return !isFirst && changes.state === undefined && haveSameStates(run.steps, changes.steps ?? [])
+}
+
+export function haveSameStates(before: readonly Step[], after: readonly Step[]): boolean {
+  return (
+    before.length === after.length &&
+    after.every((step, index) => step.state === before[index]?.state)
+  )
+}
+
 /** How the agent says it ended. */
 export function result(run: RunRecord, attempt: number, body: Result, now: Date): Outcome {
   const refusal = checkAttempt(run, attempt)
