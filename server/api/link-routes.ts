@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { type Image, ImageLinkSchema } from '#protocol/image-info.ts'
+import { type Image, ImageLinkSchema, ImageSchema } from '#protocol/image-info.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, IMAGE_NAME_PATTERN, ImageName } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
@@ -147,6 +147,7 @@ function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
           token: LinkParams.properties.token,
           file: Type.String({ pattern: IMAGE_NAME_PATTERN }),
         }),
+        response: { 201: ImageSchema },
       },
       handler: async (request, reply) => {
         const { token, file: name } = request.params

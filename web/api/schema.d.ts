@@ -49,7 +49,7 @@ export interface paths {
         get: operations["getSetup"];
         put?: never;
         /** Make the first user, an admin, and sign in as it */
-        post: operations["createSetup"];
+        post: operations["setUp"];
         delete?: never;
         options?: never;
         head?: never;
@@ -67,9 +67,9 @@ export interface paths {
         get: operations["getSession"];
         put?: never;
         /** Sign in: a cookie for a browser, and the token that its changes must carry */
-        post: operations["sendSession"];
+        post: operations["signIn"];
         /** Sign out */
-        delete: operations["deleteSession"];
+        delete: operations["signOut"];
         options?: never;
         head?: never;
         patch?: never;
@@ -84,7 +84,7 @@ export interface paths {
         };
         get?: never;
         /** Change one's own password, which ends all other sessions */
-        put: operations["putSessionPassword"];
+        put: operations["changePassword"];
         post?: never;
         delete?: never;
         options?: never;
@@ -261,7 +261,7 @@ export interface paths {
             cookie?: never;
         };
         /** Read a plan as it was made */
-        get: operations["listPlan"];
+        get: operations["getPlan"];
         put?: never;
         post?: never;
         delete?: never;
@@ -401,9 +401,13 @@ export interface paths {
         };
         /**
          * What happens, as server-sent events; Last-Event-ID goes on where one left off
-         * @description Events machine, run, image, lease and notice carry an id and the whole resource. Event progress carries no id and is never stored.
+         * @description Events `machine`, `run`, `image`, `lease` and `notice` carry an id and the whole resource, with
+         *     `deleted: true` if it is no more. Whoever comes again with the last id misses nothing, as a browser does by itself;
+         *     for a first connection that goes on from a known place there is `?lastEventId=`. Event `reset` says that what
+         *     came in between is no longer kept (20,000 events are): read everything anew. Event `progress` tells how far a run
+         *     got, at most once a second; it carries no id and is never stored.
          */
-        get: operations["getEvents"];
+        get: operations["followEvents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -591,7 +595,7 @@ export interface paths {
         options?: never;
         head?: never;
         /** Send the next piece of the file, of any length; the last one answers the image */
-        patch: operations["updateUpload"];
+        patch: operations["appendUpload"];
         trace?: never;
     };
     "/api/uploads": {
@@ -1856,12 +1860,17 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": {
                         /** @enum {string} */
                         status: "ok";
@@ -1881,12 +1890,18 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    /**
+                     * @example # TYPE stampede_machines gauge
+                     *     stampede_machines{state="ready"} 12
+                     */
+                    "text/plain": string;
+                };
             };
             default: components["responses"]["Failure"];
         };
@@ -1900,12 +1915,17 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "needsSetup": true
+                     *     }
+                     */
                     "application/json": {
                         needsSetup: boolean;
                     };
@@ -1914,7 +1934,7 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
-    createSetup: {
+    setUp: {
         parameters: {
             query?: never;
             header?: never;
@@ -1923,6 +1943,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "adminToken": "b7Xk…",
+                 *       "name": "maria",
+                 *       "password": "correct horse battery staple"
+                 *     }
+                 */
                 "application/json": {
                     adminToken: string;
                     /** @example maria */
@@ -1932,12 +1959,24 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "user": {
+                     *         "id": "4f6f2b1e-0c8a-4a53-8c54-1d2e3f4a5b6c",
+                     *         "name": "maria",
+                     *         "role": "admin"
+                     *       },
+                     *       "via": "cookie",
+                     *       "csrfToken": "sQ6cT5v0v9xJ1mB2n3H4k5L6p7R8t9W0y1Z2a3C4e5G",
+                     *       "expiresAt": "2026-05-08T12:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Session"];
                 };
             };
@@ -1959,12 +1998,24 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "user": {
+                     *         "id": "4f6f2b1e-0c8a-4a53-8c54-1d2e3f4a5b6c",
+                     *         "name": "maria",
+                     *         "role": "operator"
+                     *       },
+                     *       "via": "cookie",
+                     *       "csrfToken": "sQ6cT5v0v9xJ1mB2n3H4k5L6p7R8t9W0y1Z2a3C4e5G",
+                     *       "expiresAt": "2026-05-08T12:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Session"];
                 };
             };
@@ -1973,7 +2024,7 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
-    sendSession: {
+    signIn: {
         parameters: {
             query?: never;
             header?: never;
@@ -1982,6 +2033,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "maria",
+                 *       "password": "correct horse battery staple"
+                 *     }
+                 */
                 "application/json": {
                     /** @example maria */
                     name: string;
@@ -1990,12 +2047,24 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "user": {
+                     *         "id": "4f6f2b1e-0c8a-4a53-8c54-1d2e3f4a5b6c",
+                     *         "name": "maria",
+                     *         "role": "operator"
+                     *       },
+                     *       "via": "cookie",
+                     *       "csrfToken": "sQ6cT5v0v9xJ1mB2n3H4k5L6p7R8t9W0y1Z2a3C4e5G",
+                     *       "expiresAt": "2026-05-08T12:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Session"];
                 };
             };
@@ -2007,7 +2076,7 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
-    deleteSession: {
+    signOut: {
         parameters: {
             query?: never;
             header?: never;
@@ -2016,7 +2085,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2029,7 +2098,7 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
-    putSessionPassword: {
+    changePassword: {
         parameters: {
             query?: never;
             header?: never;
@@ -2038,6 +2107,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "current": "correct horse battery staple",
+                 *       "password": "a better one, longer"
+                 *     }
+                 */
                 "application/json": {
                     current: string;
                     password: string;
@@ -2045,7 +2120,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2074,12 +2149,27 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "4f6f2b1e-0c8a-4a53-8c54-1d2e3f4a5b6c",
+                     *           "name": "maria",
+                     *           "role": "operator",
+                     *           "disabled": false,
+                     *           "createdAt": "2026-05-01T12:00:00.000Z",
+                     *           "lastLoginAt": "2026-05-01T12:03:20.000Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["User"][];
                         next: string | null;
@@ -2101,6 +2191,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "maria",
+                 *       "role": "operator",
+                 *       "password": "correct horse battery staple"
+                 *     }
+                 */
                 "application/json": {
                     /** @example maria */
                     name: string;
@@ -2110,12 +2207,22 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "4f6f2b1e-0c8a-4a53-8c54-1d2e3f4a5b6c",
+                     *       "name": "maria",
+                     *       "role": "operator",
+                     *       "disabled": false,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "lastLoginAt": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["User"];
                 };
             };
@@ -2131,7 +2238,10 @@ export interface operations {
     getUser: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-none-match"?: string;
+            };
             path: {
                 /** @example maria */
                 name: string;
@@ -2140,14 +2250,35 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "4f6f2b1e-0c8a-4a53-8c54-1d2e3f4a5b6c",
+                     *       "name": "maria",
+                     *       "role": "operator",
+                     *       "disabled": false,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "lastLoginAt": "2026-05-01T12:03:20.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["User"];
                 };
+            };
+            /** @description It is still as If-None-Match says */
+            304: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
@@ -2159,7 +2290,10 @@ export interface operations {
     deleteUser: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example maria */
                 name: string;
@@ -2168,7 +2302,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2180,13 +2314,17 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
             default: components["responses"]["Failure"];
         };
     };
     updateUser: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example maria */
                 name: string;
@@ -2195,6 +2333,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "role": "viewer"
+                 *     }
+                 */
                 "application/json": {
                     role?: components["schemas"]["Role"];
                     password?: string;
@@ -2203,12 +2346,24 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "4f6f2b1e-0c8a-4a53-8c54-1d2e3f4a5b6c",
+                     *       "name": "maria",
+                     *       "role": "viewer",
+                     *       "disabled": false,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "lastLoginAt": "2026-05-01T12:03:20.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["User"];
                 };
             };
@@ -2217,6 +2372,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             default: components["responses"]["Failure"];
@@ -2234,12 +2390,32 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019c2f70-9f10-7a41-b2aa-5d4c3b2a1908",
+                     *           "name": "nightly-deploy",
+                     *           "owner": "maria",
+                     *           "role": "operator",
+                     *           "scopes": [
+                     *             "runs"
+                     *           ],
+                     *           "createdAt": "2026-05-01T12:00:00.000Z",
+                     *           "expiresAt": "2026-07-30T12:00:00.000Z",
+                     *           "lastUsedAt": null,
+                     *           "revokedAt": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["ApiToken"][];
                         next: string | null;
@@ -2264,6 +2440,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "nightly-deploy",
+                 *       "role": "operator",
+                 *       "scopes": [
+                 *         "runs"
+                 *       ],
+                 *       "expiresInDays": 90
+                 *     }
+                 */
                 "application/json": {
                     /** @example nightly-deploy */
                     name: string;
@@ -2274,12 +2460,30 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "token": {
+                     *         "id": "019c2f70-9f10-7a41-b2aa-5d4c3b2a1908",
+                     *         "name": "nightly-deploy",
+                     *         "owner": "maria",
+                     *         "role": "operator",
+                     *         "scopes": [
+                     *           "runs"
+                     *         ],
+                     *         "createdAt": "2026-05-01T12:00:00.000Z",
+                     *         "expiresAt": "2026-07-30T12:00:00.000Z",
+                     *         "lastUsedAt": null,
+                     *         "revokedAt": null
+                     *       },
+                     *       "secret": "stp_Zb3…"
+                     *     }
+                     */
                     "application/json": {
                         token: components["schemas"]["ApiToken"];
                         /** @example stp_… */
@@ -2308,7 +2512,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2339,12 +2543,39 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": 4711,
+                     *           "at": "2026-05-01T12:00:00.000Z",
+                     *           "actor": {
+                     *             "kind": "user",
+                     *             "name": "maria"
+                     *           },
+                     *           "address": "192.0.2.77",
+                     *           "action": "machine.update",
+                     *           "target": {
+                     *             "kind": "machine",
+                     *             "id": "52:54:00:12:34:56"
+                     *           },
+                     *           "status": 200,
+                     *           "details": {
+                     *             "body": {
+                     *               "image": "debian-13"
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": "4711"
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["AuditEntry"][];
                         next: string | null;
@@ -2382,12 +2613,74 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "mac": "52:54:00:12:34:56",
+                     *           "macs": [
+                     *             "52:54:00:12:34:56",
+                     *             "52:54:00:12:34:57"
+                     *           ],
+                     *           "name": "rack3-node7",
+                     *           "hostname": "node7.example.com",
+                     *           "image": "debian-13",
+                     *           "locked": false,
+                     *           "tags": [
+                     *             "rack3",
+                     *             "web"
+                     *           ],
+                     *           "disk": {
+                     *             "serial": "S64DNL0T123456X"
+                     *           },
+                     *           "network": {
+                     *             "address": "192.0.2.20/24",
+                     *             "gateway": "192.0.2.1",
+                     *             "nameservers": [
+                     *               "192.0.2.1"
+                     *             ]
+                     *           },
+                     *           "manufacturer": "Dell Inc.",
+                     *           "product": "PowerEdge R650",
+                     *           "serial": "7GK2XX3",
+                     *           "state": "deployed",
+                     *           "lastSeenAt": "2026-05-01T12:03:20.000Z",
+                     *           "boot": {
+                     *             "stages": [
+                     *               {
+                     *                 "stage": "dhcp",
+                     *                 "at": "2026-05-01T12:00:00.000Z",
+                     *                 "detail": "UEFI x64"
+                     *               },
+                     *               {
+                     *                 "stage": "loader",
+                     *                 "at": "2026-05-01T12:00:00.000Z",
+                     *                 "detail": "ipxe.efi"
+                     *               },
+                     *               {
+                     *                 "stage": "ipxe",
+                     *                 "at": "2026-05-01T12:00:00.000Z"
+                     *               },
+                     *               {
+                     *                 "stage": "script",
+                     *                 "at": "2026-05-01T12:00:00.000Z",
+                     *                 "detail": "local disk"
+                     *               }
+                     *             ],
+                     *             "endsAtScript": true
+                     *           },
+                     *           "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+                     *         }
+                     *       ],
+                     *       "next": "52:54:00:12:34:56"
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Machine"][];
                         next: string | null;
@@ -2409,16 +2702,100 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "macs": [
+                 *         "52:54:00:12:34:56",
+                 *         "52:54:00:ab:cd:ef"
+                 *       ],
+                 *       "set": {
+                 *         "image": "debian-13",
+                 *         "addTags": [
+                 *           "rack3"
+                 *         ]
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["MachinesPatch"];
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "mac": "52:54:00:12:34:56",
+                     *           "macs": [
+                     *             "52:54:00:12:34:56",
+                     *             "52:54:00:12:34:57"
+                     *           ],
+                     *           "name": "rack3-node7",
+                     *           "hostname": "node7.example.com",
+                     *           "image": "debian-13",
+                     *           "locked": false,
+                     *           "tags": [
+                     *             "rack3",
+                     *             "web"
+                     *           ],
+                     *           "disk": {
+                     *             "serial": "S64DNL0T123456X"
+                     *           },
+                     *           "network": {
+                     *             "address": "192.0.2.20/24",
+                     *             "gateway": "192.0.2.1",
+                     *             "nameservers": [
+                     *               "192.0.2.1"
+                     *             ]
+                     *           },
+                     *           "manufacturer": "Dell Inc.",
+                     *           "product": "PowerEdge R650",
+                     *           "serial": "7GK2XX3",
+                     *           "state": "deployed",
+                     *           "lastSeenAt": "2026-05-01T12:03:20.000Z",
+                     *           "boot": {
+                     *             "stages": [
+                     *               {
+                     *                 "stage": "dhcp",
+                     *                 "at": "2026-05-01T12:00:00.000Z",
+                     *                 "detail": "UEFI x64"
+                     *               },
+                     *               {
+                     *                 "stage": "loader",
+                     *                 "at": "2026-05-01T12:00:00.000Z",
+                     *                 "detail": "ipxe.efi"
+                     *               },
+                     *               {
+                     *                 "stage": "ipxe",
+                     *                 "at": "2026-05-01T12:00:00.000Z"
+                     *               },
+                     *               {
+                     *                 "stage": "script",
+                     *                 "at": "2026-05-01T12:00:00.000Z",
+                     *                 "detail": "local disk"
+                     *               }
+                     *             ],
+                     *             "endsAtScript": true
+                     *           },
+                     *           "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+                     *         }
+                     *       ],
+                     *       "refused": [
+                     *         {
+                     *           "mac": "52:54:00:ab:cd:ef",
+                     *           "error": {
+                     *             "code": "not-found",
+                     *             "message": "There is no machine with MAC 52:54:00:ab:cd:ef"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Machine"][];
                         refused: {
@@ -2444,7 +2821,10 @@ export interface operations {
     getMachine: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-none-match"?: string;
+            };
             path: {
                 /** @example 52:54:00:12:34:56 */
                 mac: string;
@@ -2453,14 +2833,143 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mac": "52:54:00:12:34:56",
+                     *       "macs": [
+                     *         "52:54:00:12:34:56",
+                     *         "52:54:00:12:34:57"
+                     *       ],
+                     *       "name": "rack3-node7",
+                     *       "hostname": "node7.example.com",
+                     *       "image": "debian-13",
+                     *       "locked": false,
+                     *       "tags": [
+                     *         "rack3",
+                     *         "web"
+                     *       ],
+                     *       "disk": {
+                     *         "serial": "S64DNL0T123456X"
+                     *       },
+                     *       "network": {
+                     *         "address": "192.0.2.20/24",
+                     *         "gateway": "192.0.2.1",
+                     *         "nameservers": [
+                     *           "192.0.2.1"
+                     *         ]
+                     *       },
+                     *       "manufacturer": "Dell Inc.",
+                     *       "product": "PowerEdge R650",
+                     *       "serial": "7GK2XX3",
+                     *       "state": "deployed",
+                     *       "lastSeenAt": "2026-05-01T12:03:20.000Z",
+                     *       "boot": {
+                     *         "stages": [
+                     *           {
+                     *             "stage": "dhcp",
+                     *             "at": "2026-05-01T12:00:00.000Z",
+                     *             "detail": "UEFI x64"
+                     *           },
+                     *           {
+                     *             "stage": "loader",
+                     *             "at": "2026-05-01T12:00:00.000Z",
+                     *             "detail": "ipxe.efi"
+                     *           },
+                     *           {
+                     *             "stage": "ipxe",
+                     *             "at": "2026-05-01T12:00:00.000Z"
+                     *           },
+                     *           {
+                     *             "stage": "script",
+                     *             "at": "2026-05-01T12:00:00.000Z",
+                     *             "detail": "local disk"
+                     *           }
+                     *         ],
+                     *         "endsAtScript": true
+                     *       },
+                     *       "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "inventory": {
+                     *         "at": "2026-05-01T12:00:00.000Z",
+                     *         "agentVersion": "0.1.0",
+                     *         "firmware": "uefi",
+                     *         "secureBoot": false,
+                     *         "architecture": "x86_64",
+                     *         "smbios": {
+                     *           "manufacturer": "Dell Inc.",
+                     *           "product": "PowerEdge R650",
+                     *           "serial": "7GK2XX3"
+                     *         },
+                     *         "cpu": {
+                     *           "model": "Intel(R) Xeon(R) Silver 4314",
+                     *           "sockets": 2,
+                     *           "cores": 32,
+                     *           "threads": 64
+                     *         },
+                     *         "memoryBytes": 137438953472,
+                     *         "disks": [
+                     *           {
+                     *             "path": "/dev/nvme0n1",
+                     *             "model": "Samsung SSD 980",
+                     *             "serial": "S64DNL0T123456X",
+                     *             "sizeBytes": 500107862016,
+                     *             "sectorBytes": 512,
+                     *             "rotational": false,
+                     *             "removable": false,
+                     *             "readOnly": false,
+                     *             "transport": "nvme",
+                     *             "partitionTable": {
+                     *               "type": "gpt",
+                     *               "uuid": "5c6d9b8e-0d1f-4f0e-8a37-1f3c2a9b7d10"
+                     *             },
+                     *             "partitions": [
+                     *               {
+                     *                 "number": 1,
+                     *                 "path": "/dev/nvme0n1p1",
+                     *                 "startBytes": 1048576,
+                     *                 "sizeBytes": 536870912,
+                     *                 "type": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+                     *                 "fileSystem": {
+                     *                   "type": "vfat",
+                     *                   "label": "EFI"
+                     *                 }
+                     *               }
+                     *             ],
+                     *             "fingerprint": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+                     *           }
+                     *         ],
+                     *         "nics": [
+                     *           {
+                     *             "name": "eno1",
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "link": true,
+                     *             "speedMbps": 10000,
+                     *             "addresses": [
+                     *               "192.0.2.20/24"
+                     *             ]
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Machine"];
                 };
+            };
+            /** @description It is still as If-None-Match says */
+            304: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
@@ -2472,7 +2981,10 @@ export interface operations {
     putMachine: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example 52:54:00:12:34:56 */
                 mac: string;
@@ -2481,6 +2993,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "rack3-node7",
+                 *       "hostname": "node7.example.com",
+                 *       "image": "debian-13",
+                 *       "tags": [
+                 *         "rack3",
+                 *         "web"
+                 *       ]
+                 *     }
+                 */
                 "application/json": {
                     /** @example 52:54:00:12:34:56 */
                     mac?: string;
@@ -2507,12 +3030,132 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mac": "52:54:00:12:34:56",
+                     *       "macs": [
+                     *         "52:54:00:12:34:56",
+                     *         "52:54:00:12:34:57"
+                     *       ],
+                     *       "name": "rack3-node7",
+                     *       "hostname": "node7.example.com",
+                     *       "image": "debian-13",
+                     *       "locked": false,
+                     *       "tags": [
+                     *         "rack3",
+                     *         "web"
+                     *       ],
+                     *       "disk": {
+                     *         "serial": "S64DNL0T123456X"
+                     *       },
+                     *       "network": {
+                     *         "address": "192.0.2.20/24",
+                     *         "gateway": "192.0.2.1",
+                     *         "nameservers": [
+                     *           "192.0.2.1"
+                     *         ]
+                     *       },
+                     *       "manufacturer": "Dell Inc.",
+                     *       "product": "PowerEdge R650",
+                     *       "serial": "7GK2XX3",
+                     *       "state": "deployed",
+                     *       "lastSeenAt": "2026-05-01T12:03:20.000Z",
+                     *       "boot": {
+                     *         "stages": [
+                     *           {
+                     *             "stage": "dhcp",
+                     *             "at": "2026-05-01T12:00:00.000Z",
+                     *             "detail": "UEFI x64"
+                     *           },
+                     *           {
+                     *             "stage": "loader",
+                     *             "at": "2026-05-01T12:00:00.000Z",
+                     *             "detail": "ipxe.efi"
+                     *           },
+                     *           {
+                     *             "stage": "ipxe",
+                     *             "at": "2026-05-01T12:00:00.000Z"
+                     *           },
+                     *           {
+                     *             "stage": "script",
+                     *             "at": "2026-05-01T12:00:00.000Z",
+                     *             "detail": "local disk"
+                     *           }
+                     *         ],
+                     *         "endsAtScript": true
+                     *       },
+                     *       "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "inventory": {
+                     *         "at": "2026-05-01T12:00:00.000Z",
+                     *         "agentVersion": "0.1.0",
+                     *         "firmware": "uefi",
+                     *         "secureBoot": false,
+                     *         "architecture": "x86_64",
+                     *         "smbios": {
+                     *           "manufacturer": "Dell Inc.",
+                     *           "product": "PowerEdge R650",
+                     *           "serial": "7GK2XX3"
+                     *         },
+                     *         "cpu": {
+                     *           "model": "Intel(R) Xeon(R) Silver 4314",
+                     *           "sockets": 2,
+                     *           "cores": 32,
+                     *           "threads": 64
+                     *         },
+                     *         "memoryBytes": 137438953472,
+                     *         "disks": [
+                     *           {
+                     *             "path": "/dev/nvme0n1",
+                     *             "model": "Samsung SSD 980",
+                     *             "serial": "S64DNL0T123456X",
+                     *             "sizeBytes": 500107862016,
+                     *             "sectorBytes": 512,
+                     *             "rotational": false,
+                     *             "removable": false,
+                     *             "readOnly": false,
+                     *             "transport": "nvme",
+                     *             "partitionTable": {
+                     *               "type": "gpt",
+                     *               "uuid": "5c6d9b8e-0d1f-4f0e-8a37-1f3c2a9b7d10"
+                     *             },
+                     *             "partitions": [
+                     *               {
+                     *                 "number": 1,
+                     *                 "path": "/dev/nvme0n1p1",
+                     *                 "startBytes": 1048576,
+                     *                 "sizeBytes": 536870912,
+                     *                 "type": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+                     *                 "fileSystem": {
+                     *                   "type": "vfat",
+                     *                   "label": "EFI"
+                     *                 }
+                     *               }
+                     *             ],
+                     *             "fingerprint": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+                     *           }
+                     *         ],
+                     *         "nics": [
+                     *           {
+                     *             "name": "eno1",
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "link": true,
+                     *             "speedMbps": 10000,
+                     *             "addresses": [
+                     *               "192.0.2.20/24"
+                     *             ]
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Machine"];
                 };
             };
@@ -2520,6 +3163,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Unprocessable"];
@@ -2529,7 +3173,10 @@ export interface operations {
     deleteMachine: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example 52:54:00:12:34:56 */
                 mac: string;
@@ -2538,7 +3185,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2550,13 +3197,17 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
             default: components["responses"]["Failure"];
         };
     };
     updateMachine: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example 52:54:00:12:34:56 */
                 mac: string;
@@ -2565,16 +3216,142 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "image": "debian-13",
+                 *       "network": null
+                 *     }
+                 */
                 "application/json": components["schemas"]["MachinePatch"];
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mac": "52:54:00:12:34:56",
+                     *       "macs": [
+                     *         "52:54:00:12:34:56",
+                     *         "52:54:00:12:34:57"
+                     *       ],
+                     *       "name": "rack3-node7",
+                     *       "hostname": "node7.example.com",
+                     *       "image": "debian-13",
+                     *       "locked": false,
+                     *       "tags": [
+                     *         "rack3",
+                     *         "web"
+                     *       ],
+                     *       "disk": {
+                     *         "serial": "S64DNL0T123456X"
+                     *       },
+                     *       "network": {
+                     *         "address": "192.0.2.20/24",
+                     *         "gateway": "192.0.2.1",
+                     *         "nameservers": [
+                     *           "192.0.2.1"
+                     *         ]
+                     *       },
+                     *       "manufacturer": "Dell Inc.",
+                     *       "product": "PowerEdge R650",
+                     *       "serial": "7GK2XX3",
+                     *       "state": "deployed",
+                     *       "lastSeenAt": "2026-05-01T12:03:20.000Z",
+                     *       "boot": {
+                     *         "stages": [
+                     *           {
+                     *             "stage": "dhcp",
+                     *             "at": "2026-05-01T12:00:00.000Z",
+                     *             "detail": "UEFI x64"
+                     *           },
+                     *           {
+                     *             "stage": "loader",
+                     *             "at": "2026-05-01T12:00:00.000Z",
+                     *             "detail": "ipxe.efi"
+                     *           },
+                     *           {
+                     *             "stage": "ipxe",
+                     *             "at": "2026-05-01T12:00:00.000Z"
+                     *           },
+                     *           {
+                     *             "stage": "script",
+                     *             "at": "2026-05-01T12:00:00.000Z",
+                     *             "detail": "local disk"
+                     *           }
+                     *         ],
+                     *         "endsAtScript": true
+                     *       },
+                     *       "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "inventory": {
+                     *         "at": "2026-05-01T12:00:00.000Z",
+                     *         "agentVersion": "0.1.0",
+                     *         "firmware": "uefi",
+                     *         "secureBoot": false,
+                     *         "architecture": "x86_64",
+                     *         "smbios": {
+                     *           "manufacturer": "Dell Inc.",
+                     *           "product": "PowerEdge R650",
+                     *           "serial": "7GK2XX3"
+                     *         },
+                     *         "cpu": {
+                     *           "model": "Intel(R) Xeon(R) Silver 4314",
+                     *           "sockets": 2,
+                     *           "cores": 32,
+                     *           "threads": 64
+                     *         },
+                     *         "memoryBytes": 137438953472,
+                     *         "disks": [
+                     *           {
+                     *             "path": "/dev/nvme0n1",
+                     *             "model": "Samsung SSD 980",
+                     *             "serial": "S64DNL0T123456X",
+                     *             "sizeBytes": 500107862016,
+                     *             "sectorBytes": 512,
+                     *             "rotational": false,
+                     *             "removable": false,
+                     *             "readOnly": false,
+                     *             "transport": "nvme",
+                     *             "partitionTable": {
+                     *               "type": "gpt",
+                     *               "uuid": "5c6d9b8e-0d1f-4f0e-8a37-1f3c2a9b7d10"
+                     *             },
+                     *             "partitions": [
+                     *               {
+                     *                 "number": 1,
+                     *                 "path": "/dev/nvme0n1p1",
+                     *                 "startBytes": 1048576,
+                     *                 "sizeBytes": 536870912,
+                     *                 "type": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+                     *                 "fileSystem": {
+                     *                   "type": "vfat",
+                     *                   "label": "EFI"
+                     *                 }
+                     *               }
+                     *             ],
+                     *             "fingerprint": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+                     *           }
+                     *         ],
+                     *         "nics": [
+                     *           {
+                     *             "name": "eno1",
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "link": true,
+                     *             "speedMbps": 10000,
+                     *             "addresses": [
+                     *               "192.0.2.20/24"
+                     *             ]
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Machine"];
                 };
             };
@@ -2582,6 +3359,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Unprocessable"];
@@ -2600,18 +3378,42 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "macs": [
+                 *         "52:54:00:12:34:56",
+                 *         "52:54:00:ab:cd:ef"
+                 *       ]
+                 *     }
+                 */
                 "application/json": {
                     macs: string[];
                 };
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "deleted": [
+                     *         "52:54:00:12:34:56"
+                     *       ],
+                     *       "refused": [
+                     *         {
+                     *           "mac": "52:54:00:ab:cd:ef",
+                     *           "error": {
+                     *             "code": "not-found",
+                     *             "message": "There is no machine with MAC 52:54:00:ab:cd:ef"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         deleted: string[];
                         refused: {
@@ -2648,16 +3450,102 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "workflow": "deploy",
+                 *       "macs": [
+                 *         "52:54:00:12:34:56"
+                 *       ],
+                 *       "image": "debian-13"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PlanRequest"];
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4",
+                     *       "createdBy": "maria",
+                     *       "workflow": "deploy",
+                     *       "image": "debian-13",
+                     *       "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "request": {
+                     *         "workflow": "deploy",
+                     *         "macs": [
+                     *           "52:54:00:12:34:56"
+                     *         ],
+                     *         "image": "debian-13"
+                     *       },
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "expiresAt": "2026-05-01T13:00:00.000Z",
+                     *       "destructive": true,
+                     *       "confirmation": "node7",
+                     *       "items": [
+                     *         {
+                     *           "mac": "52:54:00:12:34:56",
+                     *           "name": "rack3-node7",
+                     *           "hostname": "node7",
+                     *           "image": "debian-13",
+                     *           "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "inventoryAt": "2026-05-01T12:00:00.000Z",
+                     *           "options": {
+                     *             "grow": true,
+                     *             "after": "reboot",
+                     *             "zeroUnused": false,
+                     *             "identity": "reset",
+                     *             "force": false
+                     *           },
+                     *           "target": {
+                     *             "path": "/dev/nvme0n1",
+                     *             "model": "Samsung SSD 980",
+                     *             "serial": "S64DNL0T123456X",
+                     *             "sizeBytes": 500107862016,
+                     *             "sectorBytes": 512,
+                     *             "fingerprint": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+                     *           },
+                     *           "present": {
+                     *             "partitionTable": "gpt",
+                     *             "partitions": [
+                     *               {
+                     *                 "number": 1,
+                     *                 "path": "/dev/nvme0n1p1",
+                     *                 "startBytes": 1048576,
+                     *                 "sizeBytes": 536870912,
+                     *                 "type": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+                     *                 "fileSystem": {
+                     *                   "type": "vfat",
+                     *                   "label": "EFI"
+                     *                 }
+                     *               }
+                     *             ],
+                     *             "operatingSystem": "Windows"
+                     *           },
+                     *           "losses": [
+                     *             "Partition 1 (vfat \"EFI\", 537 MB)"
+                     *           ],
+                     *           "untouched": [],
+                     *           "fit": {
+                     *             "imageBytes": 10737418240,
+                     *             "diskBytes": 500107862016,
+                     *             "grows": {
+                     *               "partition": 2,
+                     *               "fromBytes": 10199498752,
+                     *               "toBytes": 499569942528
+                     *             }
+                     *           },
+                     *           "problems": [],
+                     *           "warnings": []
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Plan"];
                 };
             };
@@ -2671,7 +3559,7 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
-    listPlan: {
+    getPlan: {
         parameters: {
             query?: never;
             header?: never;
@@ -2682,12 +3570,89 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4",
+                     *       "createdBy": "maria",
+                     *       "workflow": "deploy",
+                     *       "image": "debian-13",
+                     *       "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "request": {
+                     *         "workflow": "deploy",
+                     *         "macs": [
+                     *           "52:54:00:12:34:56"
+                     *         ],
+                     *         "image": "debian-13"
+                     *       },
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "expiresAt": "2026-05-01T13:00:00.000Z",
+                     *       "destructive": true,
+                     *       "confirmation": "node7",
+                     *       "items": [
+                     *         {
+                     *           "mac": "52:54:00:12:34:56",
+                     *           "name": "rack3-node7",
+                     *           "hostname": "node7",
+                     *           "image": "debian-13",
+                     *           "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "inventoryAt": "2026-05-01T12:00:00.000Z",
+                     *           "options": {
+                     *             "grow": true,
+                     *             "after": "reboot",
+                     *             "zeroUnused": false,
+                     *             "identity": "reset",
+                     *             "force": false
+                     *           },
+                     *           "target": {
+                     *             "path": "/dev/nvme0n1",
+                     *             "model": "Samsung SSD 980",
+                     *             "serial": "S64DNL0T123456X",
+                     *             "sizeBytes": 500107862016,
+                     *             "sectorBytes": 512,
+                     *             "fingerprint": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+                     *           },
+                     *           "present": {
+                     *             "partitionTable": "gpt",
+                     *             "partitions": [
+                     *               {
+                     *                 "number": 1,
+                     *                 "path": "/dev/nvme0n1p1",
+                     *                 "startBytes": 1048576,
+                     *                 "sizeBytes": 536870912,
+                     *                 "type": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+                     *                 "fileSystem": {
+                     *                   "type": "vfat",
+                     *                   "label": "EFI"
+                     *                 }
+                     *               }
+                     *             ],
+                     *             "operatingSystem": "Windows"
+                     *           },
+                     *           "losses": [
+                     *             "Partition 1 (vfat \"EFI\", 537 MB)"
+                     *           ],
+                     *           "untouched": [],
+                     *           "fit": {
+                     *             "imageBytes": 10737418240,
+                     *             "diskBytes": 500107862016,
+                     *             "grows": {
+                     *               "partition": 2,
+                     *               "fromBytes": 10199498752,
+                     *               "toBytes": 499569942528
+                     *             }
+                     *           },
+                     *           "problems": [],
+                     *           "warnings": []
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["Plan"];
                 };
             };
@@ -2720,12 +3685,69 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88",
+                     *           "mac": "52:54:00:12:34:56",
+                     *           "workflow": "deploy",
+                     *           "state": "succeeded",
+                     *           "attempts": 1,
+                     *           "image": "debian-13",
+                     *           "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "plan": "019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4",
+                     *           "options": {
+                     *             "grow": true,
+                     *             "after": "reboot",
+                     *             "zeroUnused": false,
+                     *             "identity": "reset",
+                     *             "force": false
+                     *           },
+                     *           "steps": [
+                     *             {
+                     *               "name": "write-image",
+                     *               "state": "running",
+                     *               "bytesDone": 1717986918,
+                     *               "bytesTotal": 10737418240,
+                     *               "bytesPerSecond": 1100000000,
+                     *               "startedAt": "2026-05-01T12:00:00.000Z"
+                     *             }
+                     *           ],
+                     *           "claimedBy": "agent",
+                     *           "cancelRequested": false,
+                     *           "error": null,
+                     *           "receipt": {
+                     *             "imageName": "debian-13",
+                     *             "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *             "disk": {
+                     *               "path": "/dev/nvme0n1",
+                     *               "model": "Samsung SSD 980",
+                     *               "serial": "S64DNL0T123456X",
+                     *               "sizeBytes": 500107862016
+                     *             },
+                     *             "imageVerified": true,
+                     *             "bytesRead": 700000000,
+                     *             "bytesWritten": 1717986918,
+                     *             "bytesVerified": 10737418240,
+                     *             "warnings": [],
+                     *             "startedAt": "2026-05-01T12:00:00.000Z",
+                     *             "finishedAt": "2026-05-01T12:03:20.000Z"
+                     *           },
+                     *           "createdAt": "2026-05-01T12:00:00.000Z",
+                     *           "startedAt": "2026-05-01T12:00:00.000Z",
+                     *           "finishedAt": "2026-05-01T12:03:20.000Z"
+                     *         }
+                     *       ],
+                     *       "next": "019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88"
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Run"][];
                         next: string | null;
@@ -2750,16 +3772,49 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "plan": "019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4",
+                 *       "confirmation": "node7"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RunRequest"] | components["schemas"]["PlannedRunRequest"];
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88",
+                     *       "mac": "52:54:00:12:34:56",
+                     *       "workflow": "deploy",
+                     *       "state": "queued",
+                     *       "attempts": 0,
+                     *       "image": "debian-13",
+                     *       "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "plan": "019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4",
+                     *       "options": {
+                     *         "grow": true,
+                     *         "after": "reboot",
+                     *         "zeroUnused": false,
+                     *         "identity": "reset",
+                     *         "force": false
+                     *       },
+                     *       "steps": [],
+                     *       "claimedBy": "agent",
+                     *       "cancelRequested": false,
+                     *       "error": null,
+                     *       "receipt": null,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "finishedAt": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Run"] | components["schemas"]["PlannedRuns"];
                 };
             };
@@ -2785,12 +3840,71 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88",
+                     *       "mac": "52:54:00:12:34:56",
+                     *       "workflow": "deploy",
+                     *       "state": "succeeded",
+                     *       "attempts": 1,
+                     *       "image": "debian-13",
+                     *       "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "plan": "019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4",
+                     *       "options": {
+                     *         "grow": true,
+                     *         "after": "reboot",
+                     *         "zeroUnused": false,
+                     *         "identity": "reset",
+                     *         "force": false
+                     *       },
+                     *       "steps": [
+                     *         {
+                     *           "name": "write-image",
+                     *           "state": "running",
+                     *           "bytesDone": 1717986918,
+                     *           "bytesTotal": 10737418240,
+                     *           "bytesPerSecond": 1100000000,
+                     *           "startedAt": "2026-05-01T12:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "claimedBy": "agent",
+                     *       "cancelRequested": false,
+                     *       "error": null,
+                     *       "receipt": {
+                     *         "imageName": "debian-13",
+                     *         "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *         "disk": {
+                     *           "path": "/dev/nvme0n1",
+                     *           "model": "Samsung SSD 980",
+                     *           "serial": "S64DNL0T123456X",
+                     *           "sizeBytes": 500107862016
+                     *         },
+                     *         "imageVerified": true,
+                     *         "bytesRead": 700000000,
+                     *         "bytesWritten": 1717986918,
+                     *         "bytesVerified": 10737418240,
+                     *         "warnings": [],
+                     *         "startedAt": "2026-05-01T12:00:00.000Z",
+                     *         "finishedAt": "2026-05-01T12:03:20.000Z"
+                     *       },
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "finishedAt": "2026-05-01T12:03:20.000Z",
+                     *       "log": [
+                     *         {
+                     *           "offset": 0,
+                     *           "at": "2026-05-01T12:00:00.000Z",
+                     *           "text": "Disk /dev/nvme0n1 (S64DNL0T123456X) it is"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["RunDetail"];
                 };
             };
@@ -2818,12 +3932,24 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "offset": 0,
+                     *           "at": "2026-05-01T12:00:00.000Z",
+                     *           "text": "Disk /dev/nvme0n1 (S64DNL0T123456X) it is"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["LogLine"][];
                         next: string | null;
@@ -2851,12 +3977,48 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88",
+                     *       "mac": "52:54:00:12:34:56",
+                     *       "workflow": "deploy",
+                     *       "state": "running",
+                     *       "attempts": 1,
+                     *       "image": "debian-13",
+                     *       "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "plan": "019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4",
+                     *       "options": {
+                     *         "grow": true,
+                     *         "after": "reboot",
+                     *         "zeroUnused": false,
+                     *         "identity": "reset",
+                     *         "force": false
+                     *       },
+                     *       "steps": [
+                     *         {
+                     *           "name": "write-image",
+                     *           "state": "running",
+                     *           "bytesDone": 1717986918,
+                     *           "bytesTotal": 10737418240,
+                     *           "bytesPerSecond": 1100000000,
+                     *           "startedAt": "2026-05-01T12:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "claimedBy": "agent",
+                     *       "cancelRequested": true,
+                     *       "error": null,
+                     *       "receipt": null,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "finishedAt": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["Run"];
                 };
             };
@@ -2883,12 +4045,26 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "mac": "52:54:00:12:34:56",
+                     *           "address": "192.0.2.20",
+                     *           "state": "bound",
+                     *           "hostname": "node7",
+                     *           "expiresAt": "2026-05-01T12:03:20.000Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Lease"][];
                         next: string | null;
@@ -2910,12 +4086,24 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "mac": "52:54:00:12:34:56",
+                     *           "address": "192.0.2.20",
+                     *           "hostname": "node7"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": {
                         items: {
                             /** @example 52:54:00:12:34:56 */
@@ -2937,7 +4125,10 @@ export interface operations {
     getReservation: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-none-match"?: string;
+            };
             path: {
                 /** @example 52:54:00:12:34:56 */
                 mac: string;
@@ -2946,12 +4137,21 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mac": "52:54:00:12:34:56",
+                     *       "address": "192.0.2.20",
+                     *       "hostname": "node7"
+                     *     }
+                     */
                     "application/json": {
                         /** @example 52:54:00:12:34:56 */
                         mac: string;
@@ -2961,6 +4161,15 @@ export interface operations {
                         hostname?: string;
                     };
                 };
+            };
+            /** @description It is still as If-None-Match says */
+            304: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
@@ -2972,7 +4181,10 @@ export interface operations {
     putReservation: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example 52:54:00:12:34:56 */
                 mac: string;
@@ -2981,6 +4193,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "address": "192.0.2.20",
+                 *       "hostname": "node7"
+                 *     }
+                 */
                 "application/json": {
                     /** @example 192.0.2.20 */
                     address: string;
@@ -2990,12 +4208,21 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mac": "52:54:00:12:34:56",
+                     *       "address": "192.0.2.20",
+                     *       "hostname": "node7"
+                     *     }
+                     */
                     "application/json": {
                         /** @example 52:54:00:12:34:56 */
                         mac: string;
@@ -3011,6 +4238,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             default: components["responses"]["Failure"];
@@ -3019,7 +4247,10 @@ export interface operations {
     deleteReservation: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example 52:54:00:12:34:56 */
                 mac: string;
@@ -3028,7 +4259,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3039,13 +4270,18 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
             default: components["responses"]["Failure"];
         };
     };
-    getEvents: {
+    followEvents: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @example 4711 */
+                lastEventId?: string;
+            };
             header?: {
+                /** @example 4711 */
                 "last-event-id"?: string;
             };
             path?: never;
@@ -3053,12 +4289,20 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example retry: 2000
+                     *     id: 4710
+                     *
+                     *     id: 4711
+                     *     event: run
+                     *     data: {"id":"019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88","mac":"52:54:00:12:34:56","workflow":"deploy","state":"running","attempts":1,"image":"debian-13","imageDigest":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","plan":"019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4","options":{"grow":true,"after":"reboot","zeroUnused":false,"identity":"reset","force":false},"steps":[{"name":"write-image","state":"running","bytesDone":1717986918,"bytesTotal":10737418240,"bytesPerSecond":1100000000,"startedAt":"2026-05-01T12:00:00.000Z"}],"claimedBy":"agent","cancelRequested":false,"error":null,"receipt":null,"createdAt":"2026-05-01T12:00:00.000Z","startedAt":"2026-05-01T12:00:00.000Z","finishedAt":null}
+                     */
                     "text/event-stream": string;
                 };
             };
@@ -3077,12 +4321,28 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "7b0e5f0a-55d4-4a0c-a7f5-0a4e8a2f6c11",
+                     *           "url": "https://ci.example.com/hooks/stampede",
+                     *           "events": [
+                     *             "run"
+                     *           ],
+                     *           "enabled": true,
+                     *           "createdAt": "2026-05-01T12:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Webhook"][];
                         next: string | null;
@@ -3106,16 +4366,36 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "url": "https://ci.example.com/hooks/stampede",
+                 *       "events": [
+                 *         "run"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["WebhookRequest"];
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "7b0e5f0a-55d4-4a0c-a7f5-0a4e8a2f6c11",
+                     *       "url": "https://ci.example.com/hooks/stampede",
+                     *       "events": [
+                     *         "run"
+                     *       ],
+                     *       "enabled": true,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "secret": "whsec_…"
+                     *     }
+                     */
                     "application/json": components["schemas"]["CreatedWebhook"];
                 };
             };
@@ -3143,7 +4423,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     /** @description Of what an operator edits; for If-Match */
@@ -3151,6 +4431,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "7b0e5f0a-55d4-4a0c-a7f5-0a4e8a2f6c11",
+                     *       "url": "https://ci.example.com/hooks/stampede",
+                     *       "events": [
+                     *         "run"
+                     *       ],
+                     *       "enabled": true,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Webhook"];
                 };
             };
@@ -3184,7 +4475,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3213,11 +4504,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "enabled": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["WebhookPatch"];
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     /** @description Of what an operator edits; for If-Match */
@@ -3225,6 +4521,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "7b0e5f0a-55d4-4a0c-a7f5-0a4e8a2f6c11",
+                     *       "url": "https://ci.example.com/hooks/stampede",
+                     *       "events": [
+                     *         "run"
+                     *       ],
+                     *       "enabled": false,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Webhook"];
                 };
             };
@@ -3253,12 +4560,27 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "d9c1a7f2-0f53-4b6e-9b1e-3f7f1f8f2b77",
+                     *       "eventId": null,
+                     *       "type": "ping",
+                     *       "state": "delivered",
+                     *       "attempts": 1,
+                     *       "nextAttemptAt": null,
+                     *       "status": 204,
+                     *       "error": null,
+                     *       "answer": "",
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "deliveredAt": "2026-05-01T12:00:00.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookDelivery"];
                 };
             };
@@ -3286,12 +4608,32 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "d9c1a7f2-0f53-4b6e-9b1e-3f7f1f8f2b77",
+                     *           "eventId": 4711,
+                     *           "type": "run",
+                     *           "state": "pending",
+                     *           "attempts": 2,
+                     *           "nextAttemptAt": "2026-05-01T12:03:20.000Z",
+                     *           "status": 503,
+                     *           "error": "The receiver answered 503",
+                     *           "answer": "upstream is down",
+                     *           "createdAt": "2026-05-01T12:00:00.000Z",
+                     *           "deliveredAt": null
+                     *         }
+                     *       ],
+                     *       "next": "d9c1a7f2-0f53-4b6e-9b1e-3f7f1f8f2b77"
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["WebhookDelivery"][];
                         next: string | null;
@@ -3320,12 +4662,27 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "d9c1a7f2-0f53-4b6e-9b1e-3f7f1f8f2b77",
+                     *       "eventId": 4711,
+                     *       "type": "run",
+                     *       "state": "pending",
+                     *       "attempts": 0,
+                     *       "nextAttemptAt": "2026-05-01T12:00:00.000Z",
+                     *       "status": 503,
+                     *       "error": "The receiver answered 503",
+                     *       "answer": "upstream is down",
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "deliveredAt": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["WebhookDelivery"];
                 };
             };
@@ -3341,7 +4698,10 @@ export interface operations {
     getImage: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-none-match"?: string;
+            };
             path: {
                 /** @example debian-13 */
                 name: string;
@@ -3350,14 +4710,69 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "debian-13",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "sizeBytes": 10737418240,
+                     *       "sectorBytes": 512,
+                     *       "storedBytes": 702545920,
+                     *       "contentBytes": 1717986918,
+                     *       "uniqueBytes": 210763776,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "description": "Debian 13 with nginx, for the web rack",
+                     *       "fileName": "debian-13.qcow2",
+                     *       "info": {
+                     *         "partitionTable": "gpt",
+                     *         "partitions": [
+                     *           {
+                     *             "number": 1,
+                     *             "startBytes": 1048576,
+                     *             "sizeBytes": 10735321088,
+                     *             "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *             "fileSystem": "ext4",
+                     *             "label": "root"
+                     *           }
+                     *         ],
+                     *         "bootModes": [
+                     *           "bios",
+                     *           "uefi"
+                     *         ],
+                     *         "architecture": "x86_64",
+                     *         "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *         "source": "upload of debian-13.qcow2",
+                     *         "rootPartition": 1
+                     *       },
+                     *       "usedBy": {
+                     *         "machines": [
+                     *           {
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "name": "rack3-node7"
+                     *           }
+                     *         ],
+                     *         "runs": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Image"];
                 };
+            };
+            /** @description It is still as If-None-Match says */
+            304: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
@@ -3388,12 +4803,56 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "debian-13",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "sizeBytes": 10737418240,
+                     *       "sectorBytes": 512,
+                     *       "storedBytes": 702545920,
+                     *       "contentBytes": 1717986918,
+                     *       "uniqueBytes": 210763776,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "description": "Debian 13 with nginx, for the web rack",
+                     *       "fileName": "debian-13.qcow2",
+                     *       "info": {
+                     *         "partitionTable": "gpt",
+                     *         "partitions": [
+                     *           {
+                     *             "number": 1,
+                     *             "startBytes": 1048576,
+                     *             "sizeBytes": 10735321088,
+                     *             "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *             "fileSystem": "ext4",
+                     *             "label": "root"
+                     *           }
+                     *         ],
+                     *         "bootModes": [
+                     *           "bios",
+                     *           "uefi"
+                     *         ],
+                     *         "architecture": "x86_64",
+                     *         "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *         "source": "upload of debian-13.qcow2",
+                     *         "rootPartition": 1
+                     *       },
+                     *       "usedBy": {
+                     *         "machines": [
+                     *           {
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "name": "rack3-node7"
+                     *           }
+                     *         ],
+                     *         "runs": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Image"];
                 };
             };
@@ -3430,12 +4889,56 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "debian-13",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "sizeBytes": 10737418240,
+                     *       "sectorBytes": 512,
+                     *       "storedBytes": 702545920,
+                     *       "contentBytes": 1717986918,
+                     *       "uniqueBytes": 210763776,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "description": "Debian 13 with nginx, for the web rack",
+                     *       "fileName": "debian-13.qcow2",
+                     *       "info": {
+                     *         "partitionTable": "gpt",
+                     *         "partitions": [
+                     *           {
+                     *             "number": 1,
+                     *             "startBytes": 1048576,
+                     *             "sizeBytes": 10735321088,
+                     *             "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *             "fileSystem": "ext4",
+                     *             "label": "root"
+                     *           }
+                     *         ],
+                     *         "bootModes": [
+                     *           "bios",
+                     *           "uefi"
+                     *         ],
+                     *         "architecture": "x86_64",
+                     *         "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *         "source": "upload of debian-13.qcow2",
+                     *         "rootPartition": 1
+                     *       },
+                     *       "usedBy": {
+                     *         "machines": [
+                     *           {
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "name": "rack3-node7"
+                     *           }
+                     *         ],
+                     *         "runs": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Image"];
                 };
             };
@@ -3455,7 +4958,10 @@ export interface operations {
             query?: {
                 unassign?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example debian-13 */
                 name: string;
@@ -3464,7 +4970,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3483,7 +4989,10 @@ export interface operations {
     updateImage: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example debian-13 */
                 name: string;
@@ -3492,16 +5001,68 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "debian-13-web",
+                 *       "description": null
+                 *     }
+                 */
                 "application/json": components["schemas"]["ImageChange"];
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "debian-13-web",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "sizeBytes": 10737418240,
+                     *       "sectorBytes": 512,
+                     *       "storedBytes": 702545920,
+                     *       "contentBytes": 1717986918,
+                     *       "uniqueBytes": 210763776,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "description": "Debian 13 with nginx, for the web rack",
+                     *       "fileName": "debian-13.qcow2",
+                     *       "info": {
+                     *         "partitionTable": "gpt",
+                     *         "partitions": [
+                     *           {
+                     *             "number": 1,
+                     *             "startBytes": 1048576,
+                     *             "sizeBytes": 10735321088,
+                     *             "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *             "fileSystem": "ext4",
+                     *             "label": "root"
+                     *           }
+                     *         ],
+                     *         "bootModes": [
+                     *           "bios",
+                     *           "uefi"
+                     *         ],
+                     *         "architecture": "x86_64",
+                     *         "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *         "source": "upload of debian-13.qcow2",
+                     *         "rootPartition": 1
+                     *       },
+                     *       "usedBy": {
+                     *         "machines": [
+                     *           {
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "name": "rack3-node7"
+                     *           }
+                     *         ],
+                     *         "runs": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Image"];
                 };
             };
@@ -3528,16 +5089,61 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example {"mediaType":"application/vnd.stampede.image.v1+json","sizeBytes":1048576,"sectorBytes":512,"chunkBytes":1048576,"segmentChunks":32768,"segments":["2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"]} */
                 "application/vnd.stampede.image.v1+json": string;
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "debian-13",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "sizeBytes": 10737418240,
+                     *       "sectorBytes": 512,
+                     *       "storedBytes": 702545920,
+                     *       "contentBytes": 1717986918,
+                     *       "uniqueBytes": 210763776,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "description": "Debian 13 with nginx, for the web rack",
+                     *       "fileName": "debian-13.qcow2",
+                     *       "info": {
+                     *         "partitionTable": "gpt",
+                     *         "partitions": [
+                     *           {
+                     *             "number": 1,
+                     *             "startBytes": 1048576,
+                     *             "sizeBytes": 10735321088,
+                     *             "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *             "fileSystem": "ext4",
+                     *             "label": "root"
+                     *           }
+                     *         ],
+                     *         "bootModes": [
+                     *           "bios",
+                     *           "uefi"
+                     *         ],
+                     *         "architecture": "x86_64",
+                     *         "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *         "source": "upload of debian-13.qcow2",
+                     *         "rootPartition": 1
+                     *       },
+                     *       "usedBy": {
+                     *         "machines": [
+                     *           {
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "name": "rack3-node7"
+                     *           }
+                     *         ],
+                     *         "runs": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Image"];
                 };
             };
@@ -3545,12 +5151,23 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description Default Response */
+            /** @description Conflict */
             409: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "error": {
+                     *         "code": "chunks-missing",
+                     *         "message": "The store lacks 1 chunk of the image; send it, then the manifest again"
+                     *       },
+                     *       "missing": [
+                     *         "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         error: {
                             code: string;
@@ -3577,12 +5194,61 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "name": "debian-13",
+                     *           "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "sizeBytes": 10737418240,
+                     *           "sectorBytes": 512,
+                     *           "storedBytes": 702545920,
+                     *           "contentBytes": 1717986918,
+                     *           "uniqueBytes": 210763776,
+                     *           "createdAt": "2026-05-01T12:00:00.000Z",
+                     *           "description": "Debian 13 with nginx, for the web rack",
+                     *           "fileName": "debian-13.qcow2",
+                     *           "info": {
+                     *             "partitionTable": "gpt",
+                     *             "partitions": [
+                     *               {
+                     *                 "number": 1,
+                     *                 "startBytes": 1048576,
+                     *                 "sizeBytes": 10735321088,
+                     *                 "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *                 "fileSystem": "ext4",
+                     *                 "label": "root"
+                     *               }
+                     *             ],
+                     *             "bootModes": [
+                     *               "bios",
+                     *               "uefi"
+                     *             ],
+                     *             "architecture": "x86_64",
+                     *             "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *             "source": "upload of debian-13.qcow2",
+                     *             "rootPartition": 1
+                     *           },
+                     *           "usedBy": {
+                     *             "machines": [
+                     *               {
+                     *                 "mac": "52:54:00:12:34:56",
+                     *                 "name": "rack3-node7"
+                     *               }
+                     *             ],
+                     *             "runs": []
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": "debian-13"
+                     *     }
+                     */
                     "application/json": {
                         items: components["schemas"]["Image"][];
                         next: string | null;
@@ -3598,7 +5264,10 @@ export interface operations {
     putImageInfo: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example debian-13 */
                 name: string;
@@ -3607,16 +5276,85 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "partitionTable": "gpt",
+                 *       "partitions": [
+                 *         {
+                 *           "number": 1,
+                 *           "startBytes": 1048576,
+                 *           "sizeBytes": 10735321088,
+                 *           "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                 *           "fileSystem": "ext4",
+                 *           "label": "root"
+                 *         }
+                 *       ],
+                 *       "bootModes": [
+                 *         "bios",
+                 *         "uefi"
+                 *       ],
+                 *       "architecture": "x86_64",
+                 *       "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                 *       "source": "upload of debian-13.qcow2",
+                 *       "rootPartition": 1
+                 *     }
+                 */
                 "application/json": components["schemas"]["ImageInfo"];
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "debian-13",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "sizeBytes": 10737418240,
+                     *       "sectorBytes": 512,
+                     *       "storedBytes": 702545920,
+                     *       "contentBytes": 1717986918,
+                     *       "uniqueBytes": 210763776,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "description": "Debian 13 with nginx, for the web rack",
+                     *       "fileName": "debian-13.qcow2",
+                     *       "info": {
+                     *         "partitionTable": "gpt",
+                     *         "partitions": [
+                     *           {
+                     *             "number": 1,
+                     *             "startBytes": 1048576,
+                     *             "sizeBytes": 10735321088,
+                     *             "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *             "fileSystem": "ext4",
+                     *             "label": "root"
+                     *           }
+                     *         ],
+                     *         "bootModes": [
+                     *           "bios",
+                     *           "uefi"
+                     *         ],
+                     *         "architecture": "x86_64",
+                     *         "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *         "source": "upload of debian-13.qcow2",
+                     *         "rootPartition": 1
+                     *       },
+                     *       "usedBy": {
+                     *         "machines": [
+                     *           {
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "name": "rack3-node7"
+                     *           }
+                     *         ],
+                     *         "runs": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Image"];
                 };
             };
@@ -3624,6 +5362,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             default: components["responses"]["Failure"];
@@ -3640,12 +5379,24 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0b1f6a52-3c1e-4c0e-9d5e-9c1f1c7f5a10",
+                     *       "name": "debian-13",
+                     *       "sizeBytes": 1288490188,
+                     *       "fileName": "debian-13.qcow2",
+                     *       "offset": 536870912,
+                     *       "state": "receiving",
+                     *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "expiresAt": "2026-05-01T12:15:00.000Z"
+                     *     }
+                     */
                     "application/json": {
                         /**
                          * Format: uuid
@@ -3687,7 +5438,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3703,7 +5454,7 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
-    updateUpload: {
+    appendUpload: {
         parameters: {
             query?: never;
             header: {
@@ -3722,16 +5473,60 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "name": "debian-13",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "sizeBytes": 10737418240,
+                     *       "sectorBytes": 512,
+                     *       "storedBytes": 702545920,
+                     *       "contentBytes": 1717986918,
+                     *       "uniqueBytes": 210763776,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "description": "Debian 13 with nginx, for the web rack",
+                     *       "fileName": "debian-13.qcow2",
+                     *       "info": {
+                     *         "partitionTable": "gpt",
+                     *         "partitions": [
+                     *           {
+                     *             "number": 1,
+                     *             "startBytes": 1048576,
+                     *             "sizeBytes": 10735321088,
+                     *             "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *             "fileSystem": "ext4",
+                     *             "label": "root"
+                     *           }
+                     *         ],
+                     *         "bootModes": [
+                     *           "bios",
+                     *           "uefi"
+                     *         ],
+                     *         "architecture": "x86_64",
+                     *         "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *         "source": "upload of debian-13.qcow2",
+                     *         "rootPartition": 1
+                     *       },
+                     *       "usedBy": {
+                     *         "machines": [
+                     *           {
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "name": "rack3-node7"
+                     *           }
+                     *         ],
+                     *         "runs": []
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Image"];
                 };
             };
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -3758,12 +5553,29 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "0b1f6a52-3c1e-4c0e-9d5e-9c1f1c7f5a10",
+                     *           "name": "debian-13",
+                     *           "sizeBytes": 1288490188,
+                     *           "fileName": "debian-13.qcow2",
+                     *           "offset": 536870912,
+                     *           "state": "receiving",
+                     *           "startedAt": "2026-05-01T12:00:00.000Z",
+                     *           "expiresAt": "2026-05-01T12:15:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": {
                         items: {
                             /**
@@ -3805,6 +5617,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "debian-13",
+                 *       "sizeBytes": 1288490188,
+                 *       "fileName": "debian-13.qcow2"
+                 *     }
+                 */
                 "application/json": {
                     /** @example debian-13 */
                     name: string;
@@ -3819,12 +5638,24 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "0b1f6a52-3c1e-4c0e-9d5e-9c1f1c7f5a10",
+                     *       "name": "debian-13",
+                     *       "sizeBytes": 1288490188,
+                     *       "fileName": "debian-13.qcow2",
+                     *       "offset": 0,
+                     *       "state": "receiving",
+                     *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "expiresAt": "2026-05-01T12:15:00.000Z"
+                     *     }
+                     */
                     "application/json": {
                         /**
                          * Format: uuid
@@ -3869,12 +5700,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/gzip": string;
+                };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
@@ -3898,14 +5731,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3931,7 +5764,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3956,12 +5789,15 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    /** @example {"mediaType":"application/vnd.stampede.image.v1+json","sizeBytes":1048576,"sectorBytes":512,"chunkBytes":1048576,"segmentChunks":32768,"segments":["2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"]} */
+                    "application/vnd.stampede.image.v1+json": string;
+                };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
@@ -3979,18 +5815,32 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "sha256": [
+                 *         "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+                 *       ]
+                 *     }
+                 */
                 "application/json": {
                     sha256: string[];
                 };
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "missing": [
+                     *         "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         missing: string[];
                     };
@@ -4015,12 +5865,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/gzip": string;
+                };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
@@ -4040,7 +5892,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4066,12 +5918,18 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example #!ipxe
+                     *     kernel http://192.0.2.1:8080/boot/kernel initrd=initrd stampede.url=http://192.0.2.1:8080 stampede.mac=52:54:00:12:34:56 stampede.token=<token>
+                     *     initrd --name initrd http://192.0.2.1:8080/boot/initrd
+                     *     boot
+                     */
                     "text/plain": string;
                 };
             };
@@ -4091,12 +5949,58 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "http://192.0.2.1:8080",
+                     *       "interface": "eth1",
+                     *       "interfaces": [
+                     *         {
+                     *           "name": "eth1",
+                     *           "mac": "52:54:00:ab:cd:ef",
+                     *           "address": "192.0.2.1",
+                     *           "prefix": 24
+                     *         }
+                     *       ],
+                     *       "dhcp": {
+                     *         "mode": "server",
+                     *         "range": {
+                     *           "first": "192.0.2.10",
+                     *           "last": "192.0.2.200"
+                     *         },
+                     *         "router": "192.0.2.1",
+                     *         "dns": [
+                     *           "192.0.2.1"
+                     *         ],
+                     *         "leaseSeconds": 3600,
+                     *         "pool": {
+                     *           "size": 191,
+                     *           "leased": 40,
+                     *           "declined": 0,
+                     *           "reserved": 1,
+                     *           "free": 150
+                     *         }
+                     *       },
+                     *       "otherServers": [
+                     *         {
+                     *           "address": "192.0.2.254",
+                     *           "firstHeardAt": "2026-05-01T12:00:00.000Z",
+                     *           "lastHeardAt": "2026-05-01T12:03:20.000Z"
+                     *         }
+                     *       ],
+                     *       "tftp": "192.0.2.1 port 69",
+                     *       "bootFiles": [
+                     *         "ipxe.efi",
+                     *         "undionly.kpxe"
+                     *       ],
+                     *       "unknown": "inventory"
+                     *     }
+                     */
                     "application/json": components["schemas"]["NetworkStatus"];
                 };
             };
@@ -4114,12 +6018,44 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": "0.1.0",
+                     *       "node": "v24.21.0",
+                     *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "database": {
+                     *         "kind": "embedded",
+                     *         "bytes": 41943040
+                     *       },
+                     *       "store": {
+                     *         "kind": "folder",
+                     *         "location": "/var/lib/stampede/store",
+                     *         "freeBytes": 812345678901,
+                     *         "storedBytes": 9876543210,
+                     *         "images": 12,
+                     *         "contentBytes": 41234567890,
+                     *         "savedBytes": 31358024680
+                     *       },
+                     *       "checks": [
+                     *         {
+                     *           "name": "database",
+                     *           "ok": true,
+                     *           "message": "The embedded database answers"
+                     *         },
+                     *         {
+                     *           "name": "other-dhcp-servers",
+                     *           "ok": false,
+                     *           "message": "Another DHCP server answers at 192.0.2.254; set STAMPEDE_DHCP=proxy or stop it"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["SystemStatus"];
                 };
             };
@@ -4143,18 +6079,29 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "expiresInSeconds": 3600
+                 *     }
+                 */
                 "application/json": {
                     expiresInSeconds?: number;
                 } | null;
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description It was made */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "url": "http://192.0.2.1:8080/l/kQ7…/debian-13.img.gz",
+                     *       "expiresAt": "2026-05-01T12:03:20.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ImageLink"];
                 };
             };
@@ -4181,12 +6128,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/gzip": string;
+                };
             };
             400: components["responses"]["BadRequest"];
             404: components["responses"]["NotFound"];
@@ -4210,12 +6159,58 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
-            200: {
+            /** @description It was made */
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "debian-13",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "sizeBytes": 10737418240,
+                     *       "sectorBytes": 512,
+                     *       "storedBytes": 702545920,
+                     *       "contentBytes": 1717986918,
+                     *       "uniqueBytes": 210763776,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "description": "Debian 13 with nginx, for the web rack",
+                     *       "fileName": "debian-13.qcow2",
+                     *       "info": {
+                     *         "partitionTable": "gpt",
+                     *         "partitions": [
+                     *           {
+                     *             "number": 1,
+                     *             "startBytes": 1048576,
+                     *             "sizeBytes": 10735321088,
+                     *             "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *             "fileSystem": "ext4",
+                     *             "label": "root"
+                     *           }
+                     *         ],
+                     *         "bootModes": [
+                     *           "bios",
+                     *           "uefi"
+                     *         ],
+                     *         "architecture": "x86_64",
+                     *         "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *         "source": "upload of debian-13.qcow2",
+                     *         "rootPartition": 1
+                     *       },
+                     *       "usedBy": {
+                     *         "machines": [
+                     *           {
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "name": "rack3-node7"
+                     *           }
+                     *         ],
+                     *         "runs": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Image"];
+                };
             };
             400: components["responses"]["BadRequest"];
             404: components["responses"]["NotFound"];
@@ -4239,12 +6234,58 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
-            200: {
+            /** @description It was made */
+            201: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "debian-13",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "sizeBytes": 10737418240,
+                     *       "sectorBytes": 512,
+                     *       "storedBytes": 702545920,
+                     *       "contentBytes": 1717986918,
+                     *       "uniqueBytes": 210763776,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "description": "Debian 13 with nginx, for the web rack",
+                     *       "fileName": "debian-13.qcow2",
+                     *       "info": {
+                     *         "partitionTable": "gpt",
+                     *         "partitions": [
+                     *           {
+                     *             "number": 1,
+                     *             "startBytes": 1048576,
+                     *             "sizeBytes": 10735321088,
+                     *             "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *             "fileSystem": "ext4",
+                     *             "label": "root"
+                     *           }
+                     *         ],
+                     *         "bootModes": [
+                     *           "bios",
+                     *           "uefi"
+                     *         ],
+                     *         "architecture": "x86_64",
+                     *         "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *         "source": "upload of debian-13.qcow2",
+                     *         "rootPartition": 1
+                     *       },
+                     *       "usedBy": {
+                     *         "machines": [
+                     *           {
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "name": "rack3-node7"
+                     *           }
+                     *         ],
+                     *         "runs": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Image"];
+                };
             };
             400: components["responses"]["BadRequest"];
             404: components["responses"]["NotFound"];
@@ -4263,7 +6304,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4286,12 +6327,26 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "action": "writeImage",
+                     *       "compressed": true,
+                     *       "sourceImage": "http://192.0.2.1:8080/l/kQ7…/debian-13.img.gz",
+                     *       "destinationDevice": "/dev/sda",
+                     *       "growDisk": true,
+                     *       "growPartition": 2,
+                     *       "lvmRootName": "/dev/vg/root",
+                     *       "dryRun": false,
+                     *       "dropToShell": false,
+                     *       "wipeDevice": false
+                     *     }
+                     */
                     "application/json": {
                         /** @enum {unknown} */
                         action: "readImage" | "writeImage";
@@ -4326,6 +6381,73 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "bootToken": "9vZ…",
+                 *       "mac": "52:54:00:12:34:56",
+                 *       "inventory": {
+                 *         "at": "2026-05-01T12:00:00.000Z",
+                 *         "agentVersion": "0.1.0",
+                 *         "firmware": "uefi",
+                 *         "secureBoot": false,
+                 *         "architecture": "x86_64",
+                 *         "smbios": {
+                 *           "manufacturer": "Dell Inc.",
+                 *           "product": "PowerEdge R650",
+                 *           "serial": "7GK2XX3"
+                 *         },
+                 *         "cpu": {
+                 *           "model": "Intel(R) Xeon(R) Silver 4314",
+                 *           "sockets": 2,
+                 *           "cores": 32,
+                 *           "threads": 64
+                 *         },
+                 *         "memoryBytes": 137438953472,
+                 *         "disks": [
+                 *           {
+                 *             "path": "/dev/nvme0n1",
+                 *             "model": "Samsung SSD 980",
+                 *             "serial": "S64DNL0T123456X",
+                 *             "sizeBytes": 500107862016,
+                 *             "sectorBytes": 512,
+                 *             "rotational": false,
+                 *             "removable": false,
+                 *             "readOnly": false,
+                 *             "transport": "nvme",
+                 *             "partitionTable": {
+                 *               "type": "gpt",
+                 *               "uuid": "5c6d9b8e-0d1f-4f0e-8a37-1f3c2a9b7d10"
+                 *             },
+                 *             "partitions": [
+                 *               {
+                 *                 "number": 1,
+                 *                 "path": "/dev/nvme0n1p1",
+                 *                 "startBytes": 1048576,
+                 *                 "sizeBytes": 536870912,
+                 *                 "type": "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+                 *                 "fileSystem": {
+                 *                   "type": "vfat",
+                 *                   "label": "EFI"
+                 *                 }
+                 *               }
+                 *             ],
+                 *             "fingerprint": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+                 *           }
+                 *         ],
+                 *         "nics": [
+                 *           {
+                 *             "name": "eno1",
+                 *             "mac": "52:54:00:12:34:56",
+                 *             "link": true,
+                 *             "speedMbps": 10000,
+                 *             "addresses": [
+                 *               "192.0.2.20/24"
+                 *             ]
+                 *           }
+                 *         ]
+                 *       }
+                 *     }
+                 */
                 "application/json": {
                     bootToken: string;
                     /** @example 52:54:00:12:34:56 */
@@ -4335,12 +6457,53 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "sessionToken": "hT2…",
+                     *       "run": {
+                     *         "id": "019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88",
+                     *         "attempt": 1,
+                     *         "workflow": "deploy",
+                     *         "steps": [
+                     *           "check-machine",
+                     *           "write-image",
+                     *           "grow-root"
+                     *         ],
+                     *         "machine": {
+                     *           "mac": "52:54:00:12:34:56",
+                     *           "locked": false,
+                     *           "smbiosSerial": "7GK2XX3"
+                     *         },
+                     *         "image": {
+                     *           "name": "debian-13",
+                     *           "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "sizeBytes": 10737418240,
+                     *           "sectorBytes": 512
+                     *         },
+                     *         "expected": {
+                     *           "path": "/dev/nvme0n1",
+                     *           "model": "Samsung SSD 980",
+                     *           "serial": "S64DNL0T123456X",
+                     *           "sizeBytes": 500107862016,
+                     *           "sectorBytes": 512,
+                     *           "fingerprint": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+                     *         },
+                     *         "options": {
+                     *           "grow": true,
+                     *           "after": "reboot",
+                     *           "zeroUnused": false,
+                     *           "identity": "reset",
+                     *           "force": false
+                     *         }
+                     *       }
+                     *     }
+                     */
                     "application/json": {
                         sessionToken: string;
                         run: components["schemas"]["AgentRun"] | null;
@@ -4366,6 +6529,18 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "attempt": 1,
+                 *       "sequence": 7,
+                 *       "at": "2026-05-01T12:00:00.000Z",
+                 *       "step": "write-image",
+                 *       "state": "running",
+                 *       "bytesDone": 1717986918,
+                 *       "bytesTotal": 10737418240,
+                 *       "bytesPerSecond": 1100000000
+                 *     }
+                 */
                 "application/json": {
                     attempt: number;
                     sequence: number;
@@ -4383,12 +6558,17 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "cancel": false
+                     *     }
+                     */
                     "application/json": {
                         cancel: boolean;
                     };
@@ -4415,6 +6595,17 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "offset": 0,
+                 *       "lines": [
+                 *         {
+                 *           "at": "2026-05-01T12:00:00.000Z",
+                 *           "text": "Disk /dev/nvme0n1 (S64DNL0T123456X) it is"
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": {
                     offset: number;
                     lines: {
@@ -4426,7 +6617,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done, and there is nothing to tell */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -4454,6 +6645,28 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "state": "succeeded",
+                 *       "receipt": {
+                 *         "imageName": "debian-13",
+                 *         "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                 *         "disk": {
+                 *           "path": "/dev/nvme0n1",
+                 *           "model": "Samsung SSD 980",
+                 *           "serial": "S64DNL0T123456X",
+                 *           "sizeBytes": 500107862016
+                 *         },
+                 *         "imageVerified": true,
+                 *         "bytesRead": 700000000,
+                 *         "bytesWritten": 1717986918,
+                 *         "bytesVerified": 10737418240,
+                 *         "warnings": [],
+                 *         "startedAt": "2026-05-01T12:00:00.000Z",
+                 *         "finishedAt": "2026-05-01T12:03:20.000Z"
+                 *       }
+                 *     }
+                 */
                 "application/json": {
                     /** @enum {unknown} */
                     state: "succeeded" | "failed" | "cancelled";
@@ -4464,12 +6677,64 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88",
+                     *       "mac": "52:54:00:12:34:56",
+                     *       "workflow": "deploy",
+                     *       "state": "succeeded",
+                     *       "attempts": 1,
+                     *       "image": "debian-13",
+                     *       "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "plan": "019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4",
+                     *       "options": {
+                     *         "grow": true,
+                     *         "after": "reboot",
+                     *         "zeroUnused": false,
+                     *         "identity": "reset",
+                     *         "force": false
+                     *       },
+                     *       "steps": [
+                     *         {
+                     *           "name": "write-image",
+                     *           "state": "running",
+                     *           "bytesDone": 1717986918,
+                     *           "bytesTotal": 10737418240,
+                     *           "bytesPerSecond": 1100000000,
+                     *           "startedAt": "2026-05-01T12:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "claimedBy": "agent",
+                     *       "cancelRequested": false,
+                     *       "error": null,
+                     *       "receipt": {
+                     *         "imageName": "debian-13",
+                     *         "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *         "disk": {
+                     *           "path": "/dev/nvme0n1",
+                     *           "model": "Samsung SSD 980",
+                     *           "serial": "S64DNL0T123456X",
+                     *           "sizeBytes": 500107862016
+                     *         },
+                     *         "imageVerified": true,
+                     *         "bytesRead": 700000000,
+                     *         "bytesWritten": 1717986918,
+                     *         "bytesVerified": 10737418240,
+                     *         "warnings": [],
+                     *         "startedAt": "2026-05-01T12:00:00.000Z",
+                     *         "finishedAt": "2026-05-01T12:03:20.000Z"
+                     *       },
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "finishedAt": "2026-05-01T12:03:20.000Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Run"];
                 };
             };
@@ -4495,13 +6760,19 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
+                    /**
+                     * @example #!ipxe
+                     *     kernel http://192.0.2.1:8080/boot/kernel initrd=initrd stampede.url=http://192.0.2.1:8080 stampede.mac=52:54:00:12:34:56 stampede.token=9vZ…
+                     *     initrd --name initrd http://192.0.2.1:8080/boot/initrd
+                     *     boot
+                     */
+                    "text/plain": string;
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -4518,12 +6789,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/octet-stream": string;
+                };
             };
             default: components["responses"]["Failure"];
         };
@@ -4537,12 +6810,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/octet-stream": string;
+                };
             };
             default: components["responses"]["Failure"];
         };
@@ -4558,12 +6833,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Default Response */
+            /** @description Done */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/octet-stream": string;
+                };
             };
             400: components["responses"]["BadRequest"];
             404: components["responses"]["NotFound"];

@@ -1,0 +1,98 @@
+import { encodeManifest } from '#protocol/image.ts'
+import type { Image } from '#protocol/image-info.ts'
+import type { Upload, UploadRequest } from '#protocol/upload.ts'
+import type { Examples } from '../openapi/add-examples.ts'
+import {
+  AT,
+  CHUNK,
+  DIGEST,
+  IMAGE_BYTES,
+  IMAGE_NAME,
+  LATER,
+  listWith,
+  MAC,
+  UPLOAD_ID,
+} from './values.ts'
+
+const image: Image = {
+  name: IMAGE_NAME,
+  digest: DIGEST,
+  sizeBytes: IMAGE_BYTES,
+  sectorBytes: 512,
+  storedBytes: 702_545_920,
+  contentBytes: 1_717_986_918,
+  uniqueBytes: 210_763_776,
+  createdAt: AT,
+  description: 'Debian 13 with nginx, for the web rack',
+  fileName: 'debian-13.qcow2',
+  info: {
+    partitionTable: 'gpt',
+    partitions: [
+      {
+        number: 1,
+        startBytes: 1_048_576,
+        sizeBytes: 10_735_321_088,
+        type: '0fc63daf-8483-4772-8e79-3d69d8477de4',
+        fileSystem: 'ext4',
+        label: 'root',
+      },
+    ],
+    bootModes: ['bios', 'uefi'],
+    architecture: 'x86_64',
+    operatingSystem: 'Debian GNU/Linux 13 (trixie)',
+    source: 'upload of debian-13.qcow2',
+    rootPartition: 1,
+  },
+  usedBy: { machines: [{ mac: MAC, name: 'rack3-node7' }], runs: [] },
+}
+const uploadRequest: UploadRequest = {
+  name: IMAGE_NAME,
+  sizeBytes: 1_288_490_188,
+  fileName: 'debian-13.qcow2',
+}
+const upload: Upload = {
+  id: UPLOAD_ID,
+  ...uploadRequest,
+  offset: 0,
+  state: 'receiving',
+  startedAt: AT,
+  expiresAt: '2026-05-01T12:15:00.000Z',
+}
+const begun: Upload = { ...upload, offset: 536_870_912 }
+const manifest = new TextDecoder().decode(
+  encodeManifest({ sizeBytes: 1_048_576, sectorBytes: 512, segments: [CHUNK] }),
+)
+const missing = {
+  error: {
+    code: 'chunks-missing',
+    message: 'The store lacks 1 chunk of the image; send it, then the manifest again',
+  },
+  missing: [CHUNK],
+}
+
+export const IMAGE_EXAMPLES: Examples = {
+  'GET /api/images': { answers: { 200: { items: [image], next: IMAGE_NAME } } },
+  'GET /api/images/{name}': { answers: { 200: image } },
+  'POST /api/images/{name}': { answers: { 201: image } },
+  'PUT /api/images/{name}': { answers: { 201: image } },
+  'PATCH /api/images/{name}': {
+    body: { name: 'debian-13-web', description: null },
+    answers: { 200: { ...image, name: 'debian-13-web' } },
+  },
+  'PUT /api/images/{name}/info': { body: image.info, answers: { 200: image } },
+  'PUT /api/images/{name}/manifest': { body: manifest, answers: { 201: image, 409: missing } },
+  'POST /api/images/{name}/links': {
+    body: { expiresInSeconds: 3600 },
+    answers: {
+      201: { url: `http://192.0.2.1:8080/l/kQ7…/${IMAGE_NAME}.img.gz`, expiresAt: LATER },
+    },
+  },
+  'POST /l/{token}/{file}': { answers: { 201: image } },
+  'PUT /l/{token}/{file}': { answers: { 201: image } },
+  'GET /images/by-digest/{digest}': { answers: { 200: manifest } },
+  'POST /api/uploads': { body: uploadRequest, answers: { 201: upload } },
+  'GET /api/uploads': { answers: { 200: listWith(begun) } },
+  'GET /api/uploads/{id}': { answers: { 200: begun } },
+  'PATCH /api/uploads/{id}': { answers: { 201: image } },
+  'POST /chunks/missing': { body: { sha256: [CHUNK] }, answers: { 200: { missing: [CHUNK] } } },
+}

@@ -1,0 +1,175 @@
+import type { AgentRun, Hello, Log, Report, Result } from '#protocol/agent.ts'
+import type { Plan, PlanRequest } from '#protocol/plan.ts'
+import type { Receipt, Run, RunOptions, Step } from '#protocol/run.ts'
+import type { BootyConfig } from '#server/boot/booty.ts'
+import type { Examples } from '../openapi/add-examples.ts'
+import { INVENTORY } from './machines.ts'
+import {
+  AT,
+  DIGEST,
+  DISK_BYTES,
+  FINGERPRINT,
+  IMAGE_BYTES,
+  IMAGE_NAME,
+  LATER,
+  listWith,
+  MAC,
+  PLAN_ID,
+  RUN_ID,
+} from './values.ts'
+
+const options: RunOptions = {
+  grow: true,
+  after: 'reboot',
+  zeroUnused: false,
+  identity: 'reset',
+  force: false,
+}
+const step: Step = {
+  name: 'write-image',
+  state: 'running',
+  bytesDone: 1_717_986_918,
+  bytesTotal: IMAGE_BYTES,
+  bytesPerSecond: 1_100_000_000,
+  startedAt: AT,
+}
+const target = {
+  path: '/dev/nvme0n1',
+  model: 'Samsung SSD 980',
+  serial: 'S64DNL0T123456X',
+  sizeBytes: DISK_BYTES,
+  sectorBytes: 512,
+  fingerprint: FINGERPRINT,
+}
+const { fingerprint: _fingerprint, sectorBytes: _sectorBytes, ...receiptDisk } = target
+const receipt: Receipt = {
+  imageName: IMAGE_NAME,
+  imageDigest: DIGEST,
+  disk: receiptDisk,
+  imageVerified: true,
+  bytesRead: 700_000_000,
+  bytesWritten: 1_717_986_918,
+  bytesVerified: IMAGE_BYTES,
+  warnings: [],
+  startedAt: AT,
+  finishedAt: LATER,
+}
+const run: Run = {
+  id: RUN_ID,
+  mac: MAC,
+  workflow: 'deploy',
+  state: 'running',
+  attempts: 1,
+  image: IMAGE_NAME,
+  imageDigest: DIGEST,
+  plan: PLAN_ID,
+  options,
+  steps: [step],
+  claimedBy: 'agent',
+  cancelRequested: false,
+  error: null,
+  receipt: null,
+  createdAt: AT,
+  startedAt: AT,
+  finishedAt: null,
+}
+const done: Run = { ...run, state: 'succeeded', receipt, finishedAt: LATER }
+const lineOfLog = { offset: 0, at: AT, text: 'Disk /dev/nvme0n1 (S64DNL0T123456X) it is' }
+
+const planRequest: PlanRequest = {
+  workflow: 'deploy',
+  macs: [MAC],
+  image: IMAGE_NAME,
+}
+const plan: Plan = {
+  id: PLAN_ID,
+  createdBy: 'maria',
+  workflow: 'deploy',
+  image: IMAGE_NAME,
+  imageDigest: DIGEST,
+  request: planRequest,
+  createdAt: AT,
+  expiresAt: '2026-05-01T13:00:00.000Z',
+  destructive: true,
+  confirmation: 'node7',
+  items: [
+    {
+      mac: MAC,
+      name: 'rack3-node7',
+      hostname: 'node7',
+      image: IMAGE_NAME,
+      imageDigest: DIGEST,
+      inventoryAt: AT,
+      options,
+      target,
+      present: {
+        partitionTable: 'gpt',
+        partitions: INVENTORY.disks[0]!.partitions,
+        operatingSystem: 'Windows',
+      },
+      losses: ['Partition 1 (vfat "EFI", 537 MB)'],
+      untouched: [],
+      fit: {
+        imageBytes: IMAGE_BYTES,
+        diskBytes: DISK_BYTES,
+        grows: { partition: 2, fromBytes: 10_199_498_752, toBytes: 499_569_942_528 },
+      },
+      problems: [],
+      warnings: [],
+    },
+  ],
+}
+
+const agentRun: AgentRun = {
+  id: RUN_ID,
+  attempt: 1,
+  workflow: 'deploy',
+  steps: ['check-machine', 'write-image', 'grow-root'],
+  machine: { mac: MAC, locked: false, smbiosSerial: '7GK2XX3' },
+  image: { name: IMAGE_NAME, digest: DIGEST, sizeBytes: IMAGE_BYTES, sectorBytes: 512 },
+  expected: target,
+  options,
+}
+const hello: Hello = { bootToken: '9vZ…', mac: MAC, inventory: INVENTORY }
+const { startedAt: _startedAt, name: _name, ...progress } = step
+const report: Report = { attempt: 1, sequence: 7, at: AT, step: 'write-image', ...progress }
+const log: Log = { offset: 0, lines: [{ at: AT, text: lineOfLog.text }] }
+const result: Result = { state: 'succeeded', receipt }
+const bootyConfig: BootyConfig = {
+  action: 'writeImage',
+  compressed: true,
+  sourceImage: `http://192.0.2.1:8080/l/kQ7…/${IMAGE_NAME}.img.gz`,
+  destinationDevice: '/dev/sda',
+  growDisk: true,
+  growPartition: 2,
+  lvmRootName: '/dev/vg/root',
+  dryRun: false,
+  dropToShell: false,
+  wipeDevice: false,
+}
+
+export const RUN_EXAMPLES: Examples = {
+  'POST /api/plans': { body: planRequest, answers: { 201: plan } },
+  'GET /api/plans/{id}': { answers: { 200: plan } },
+  'POST /api/runs': {
+    body: { plan: PLAN_ID, confirmation: 'node7' },
+    answers: { 201: { ...run, state: 'queued', attempts: 0, steps: [] } },
+  },
+  'GET /api/runs': { answers: { 200: { items: [done], next: RUN_ID } } },
+  'GET /api/runs/{id}': { answers: { 200: { ...done, log: [lineOfLog] } } },
+  'GET /api/runs/{id}/log': { answers: { 200: listWith(lineOfLog) } },
+  'POST /api/runs/{id}/cancel': { answers: { 200: { ...run, cancelRequested: true } } },
+  'POST /agent/hello': {
+    body: hello,
+    answers: { 200: { sessionToken: 'hT2…', run: agentRun } },
+  },
+  'POST /agent/runs/{id}/reports': { body: report, answers: { 200: { cancel: false } } },
+  'POST /agent/runs/{id}/log': { body: log },
+  'POST /agent/runs/{id}/result': { body: result, answers: { 200: done } },
+  'GET /{file}': { answers: { 200: bootyConfig } },
+  'GET /api/events': {
+    answers: {
+      200: `retry: 2000\nid: 4710\n\nid: 4711\nevent: run\ndata: ${JSON.stringify(run)}\n\n`,
+    },
+  },
+}
