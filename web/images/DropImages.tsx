@@ -14,7 +14,11 @@ export function DropImages({ isActive, onDrop, children }: DropImagesProps) {
   return (
     <>
       {children}
-      <Dropzone.FullScreen active={isActive} onDrop={onDrop}>
+      <Dropzone.FullScreen
+        active={isActive}
+        onDrop={onDrop}
+        withinPortal={false} // else its input is outside of the page's landmarks
+      >
         <Center mih={240}>
           <div>
             <Center>
