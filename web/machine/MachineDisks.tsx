@@ -99,29 +99,29 @@ function tableText({ partitionTable, partitions }: Disk): string {
 
 function PartitionTable({ partitions }: { partitions: readonly Partition[] }) {
   return (
-    <Table.ScrollContainer minWidth={420} type="native">
-      <Table verticalSpacing={4} fz="sm">
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Partition</Table.Th>
-            <Table.Th>File system</Table.Th>
-            <Table.Th>Label</Table.Th>
-            <Table.Th ta="right">Size</Table.Th>
+    <Table verticalSpacing={4} fz="sm">
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>Partition</Table.Th>
+          <Table.Th>File system</Table.Th>
+          <Table.Th visibleFrom="xs">Label</Table.Th>
+          <Table.Th ta="right">Size</Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {partitions.map((partition) => (
+          <Table.Tr key={partition.number}>
+            <Table.Td>{partition.path}</Table.Td>
+            <Table.Td>{partition.fileSystem?.type ?? '–'}</Table.Td>
+            <Table.Td visibleFrom="xs">
+              {partition.fileSystem?.label ?? partition.name ?? '–'}
+            </Table.Td>
+            <Table.Td ta="right" className="tabular">
+              {formatBytes(partition.sizeBytes)}
+            </Table.Td>
           </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {partitions.map((partition) => (
-            <Table.Tr key={partition.number}>
-              <Table.Td>{partition.path}</Table.Td>
-              <Table.Td>{partition.fileSystem?.type ?? '–'}</Table.Td>
-              <Table.Td>{partition.fileSystem?.label ?? partition.name ?? '–'}</Table.Td>
-              <Table.Td ta="right" className="tabular">
-                {formatBytes(partition.sizeBytes)}
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+        ))}
+      </Table.Tbody>
+    </Table>
   )
 }

@@ -104,13 +104,13 @@ function Subtitle({ machine }: { machine: Machine }) {
   const { manufacturer, product, serial, mac, macs } = machine
   const model = [manufacturer, product].filter(Boolean).join(' ')
   return (
-    <Group gap="xs">
+    <Group gap="2px 16px">
       <Mac mac={mac} />
       {macs.length > 1 && <Text inherit>and {macs.length - 1} more</Text>}
-      {model && <Text inherit>· {model}</Text>}
-      {serial && <Text inherit>· serial {serial}</Text>}
+      {model && <Text inherit>{model}</Text>}
+      {serial && <Text inherit>serial {serial}</Text>}
       <Text inherit>
-        · last seen <RelativeTime at={machine.lastSeenAt} />
+        last seen <RelativeTime at={machine.lastSeenAt} />
       </Text>
     </Group>
   )

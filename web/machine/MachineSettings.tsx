@@ -2,6 +2,7 @@ import { Anchor, Badge, Button, Group } from '@mantine/core'
 import { IconPencil } from '@tabler/icons-react'
 import { useState } from 'react'
 import { Link } from 'react-router'
+import { chooseDisk } from '#protocol/disk-choice.ts'
 import type { Machine } from '#protocol/machine.ts'
 import { useMay } from '../api/session.ts'
 import { hintsText } from '../runs/RunOptionsList.tsx'
@@ -36,7 +37,7 @@ export function MachineSettings({ machine }: { machine: Machine }) {
           ['Hostname', hostname ?? `${name} (its name)`],
           ['Image', image === undefined ? 'none assigned' : <ImageLink key="image" name={image} />],
           ['Network', network ? networkText(network) : 'by DHCP'],
-          ['Disk', disk ? hintsText(disk) : 'the only candidate'],
+          ['Disk', disk ? hintsText(disk) : defaultDiskText(machine)],
           ['Tags', tags.length > 0 ? <Tags key="tags" tags={tags} /> : 'none'],
           ['Lock', locked ? 'locked: no run may work on it' : 'not locked'],
         ]}
@@ -72,6 +73,16 @@ function Tags({ tags }: { tags: readonly string[] }) {
       ))}
     </Group>
   )
+}
+
+/** What a run without a hint would choose. */
+function defaultDiskText({ inventory }: Machine): string {
+  if (!inventory) return 'the only candidate'
+  const choice = chooseDisk(inventory.disks, undefined)
+  if (choice.kind === 'chosen') return `the only candidate, ${choice.disk.path}`
+  return inventory.disks.length > 1
+    ? 'none chosen, and there are several: runs are refused until one is named'
+    : 'no candidate'
 }
 
 function networkText({ address, gateway, nameservers }: NonNullable<Machine['network']>): string {

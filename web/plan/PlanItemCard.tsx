@@ -162,6 +162,7 @@ function Remedy({ code, item, plan }: { code: string; item: PlanItem; plan: Plan
       display="block"
       w="fit-content"
       underline="always"
+      c="inherit"
     >
       {remedy.text}
     </Anchor>

@@ -90,6 +90,11 @@ function RunView({ run }: { run: RunDetail }) {
               <Section title="Steps">
                 <RunSteps steps={run.steps} />
               </Section>
+              {(run.state === 'running' || samples.length > 0) && (
+                <Section title="Rate">
+                  <RunRate run={run} samples={samples} />
+                </Section>
+              )}
               {isWaiting && (
                 <Section title="Boot">
                   <BootTimeline machine={machine} />
@@ -105,11 +110,6 @@ function RunView({ run }: { run: RunDetail }) {
           </Grid.Col>
           <Grid.Col span={{ base: 12, md: 5 }}>
             <Stack>
-              {(run.state === 'running' || samples.length > 0) && (
-                <Section title="Rate">
-                  <RunRate run={run} samples={samples} />
-                </Section>
-              )}
               <Section title="Times">
                 <RunTimes run={run} />
               </Section>

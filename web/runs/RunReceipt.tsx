@@ -32,7 +32,10 @@ export function RunReceipt({ run, receipt, machineName }: RunReceiptProps) {
         <Bytes name="Written" bytes={receipt.bytesWritten} />
         <Bytes name="Read back and right" bytes={receipt.bytesVerified} />
         <Bytes name="Free space left out" bytes={receipt.bytesUnused} />
-        <Bytes name="Read from the disk" bytes={receipt.bytesRead} />
+        <Bytes
+          name={run.workflow === 'capture' ? 'Read from the disk' : 'Received from the store'}
+          bytes={receipt.bytesRead}
+        />
         <Bytes name="Sent to the store" bytes={receipt.bytesSent} />
         <Fact name="Started">{formatExact(new Date(receipt.startedAt))}</Fact>
         <Fact name="Finished">{formatExact(new Date(receipt.finishedAt))}</Fact>
