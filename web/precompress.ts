@@ -19,9 +19,13 @@ export function precompress(): Plugin {
     configResolved: (config) => {
       folder = resolve(config.root, config.build.outDir)
     },
-    closeBundle: async () => {
-      for (const name of await readdir(folder, { recursive: true }))
-        if (COMPRESSED.test(name)) await compressFile(join(folder, name))
+    closeBundle: {
+      order: 'pre',
+      sequential: true,
+      handler: async () => {
+        for (const name of await readdir(folder, { recursive: true }))
+          if (COMPRESSED.test(name)) await compressFile(join(folder, name))
+      },
     },
   }
 }

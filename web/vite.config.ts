@@ -1,26 +1,23 @@
+import { join } from 'node:path'
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
 import { precompress } from './precompress.ts'
+import { swapBuild } from './swap-build.ts'
 
 /** Where `npm run dev` listens; the page of Vite's own server talks to it. */
 const SERVER = process.env['STAMPEDE_URL'] ?? 'http://127.0.0.1:8080'
+const root = import.meta.dirname
 
 export default defineConfig({
-  root: import.meta.dirname,
-  plugins: [react(), precompress()],
+  root,
+  plugins: [react(), precompress(), swapBuild(join(root, 'dist'))],
   build: {
-    outDir: 'dist',
-    emptyOutDir: true,
+    outDir: `.dist-${process.pid}`,
     // Those that know light-dark(): else it would be spelled out, against Mantine's way of switching.
     target: ['chrome123', 'edge123', 'firefox120', 'safari17.5'],
     // The page's Content-Security-Policy knows no data: addresses of scripts and fonts.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 700,
   },
-  // The interface has a folder `api` of its own.
-  server: {
-    proxy: {
-      '^/(api/(?!.*[.]tsx?)|images/by-digest/|chunks/)': { target: SERVER, changeOrigin: false },
-    },
-  },
+  server: { proxy: { '^/(api|images/by-digest|chunks)(/|$)': SERVER } },
 })

@@ -103,7 +103,9 @@ async function call<Body>(
       ...(!isRaw && { 'content-type': 'application/json' }),
       ...headers,
     },
-    ...(body !== undefined && { body: isRaw ? body : JSON.stringify(body) }),
+    ...(body !== undefined && {
+      body: isRaw ? (body as string | Uint8Array<ArrayBuffer>) : JSON.stringify(body),
+    }),
     signal: AbortSignal.timeout(CALL_TIMEOUT_MILLISECONDS),
   })
   const text = await response.text()

@@ -53,6 +53,7 @@ function TagsForm({ machines, onClose }: EditTagsProps) {
       <TagsInput
         label="Add"
         description="Press Enter after each"
+        maxDropdownHeight={120}
         data={filterChoices(all).tags}
         value={addTags}
         onChange={(tags) => setAdd(trimmed(tags))}
@@ -60,6 +61,7 @@ function TagsForm({ machines, onClose }: EditTagsProps) {
       />
       <TagsInput
         label="Remove"
+        maxDropdownHeight={120}
         data={describeSelection(machines).tags}
         value={removeTags}
         onChange={(tags) => setRemove(trimmed(tags))}

@@ -8,7 +8,7 @@ import { RelativeTime } from '../components/RelativeTime.tsx'
 import { StateBadge } from '../components/StateBadge.tsx'
 import { machinePath } from './MachineRow.tsx'
 import classes from './machines.module.css'
-import { MachineStatus } from './MachineStatus.tsx'
+import { BootDots, MachineStatus } from './MachineStatus.tsx'
 import type { SelectionActions } from './use-selection.ts'
 
 const CARD_PIXELS = 104
@@ -80,7 +80,10 @@ function CardText({ machine }: { machine: Machine }) {
             <IconLock size={14} role="img" aria-label="Locked" style={{ flexShrink: 0 }} />
           )}
         </Group>
-        <StateBadge state={state} />
+        <Group gap={8} wrap="nowrap">
+          <BootDots machine={machine} />
+          <StateBadge state={state} />
+        </Group>
       </Group>
       <div className={classes.line}>
         <span className={classes.mono}>{mac}</span>

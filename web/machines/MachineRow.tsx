@@ -6,7 +6,7 @@ import type { Machine } from '#protocol/machine.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { StateBadge } from '../components/StateBadge.tsx'
 import classes from './machines.module.css'
-import { MachineStatus } from './MachineStatus.tsx'
+import { BootDots, MachineStatus } from './MachineStatus.tsx'
 
 export function machinePath(mac: string): string {
   return `/machines/${mac}`
@@ -89,7 +89,10 @@ export const MachineRow = memo(function MachineRow(props: MachineRowProps) {
       </td>
       <td className={classes.state}>
         <Stack gap={3}>
-          <StateBadge state={state} />
+          <Group gap={8} wrap="nowrap">
+            <StateBadge state={state} />
+            <BootDots machine={machine} />
+          </Group>
           <MachineStatus machine={machine} />
         </Stack>
       </td>

@@ -1,7 +1,8 @@
-import { Group, Text, Tooltip } from '@mantine/core'
+import { Text, Tooltip } from '@mantine/core'
 import { IconAlertTriangle } from '@tabler/icons-react'
 import { awaitedStage, BOOT_STAGES, type BootProgress } from '#protocol/boot-progress.ts'
 import type { Machine } from '#protocol/machine.ts'
+import { formatDuration } from '../components/format.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { RunProgress } from '../components/RunProgress.tsx'
 import { useNow } from '../components/use-now.ts'
@@ -29,50 +30,63 @@ export function MachineStatus({ machine }: { machine: Machine }) {
 }
 
 function BootStatus({ boot }: { boot: BootProgress }) {
+  const awaited = awaitedStage(boot, new Date())
+  const newest = boot.stages.at(-1)
+  if (awaited) return <Awaited boot={boot} since={awaited.since} />
+  return (
+    <Text size="xs" c="dimmed" truncate>
+      {newest && stageTitle(newest.stage)}
+      {newest?.detail !== undefined && `: ${newest.detail}`}
+    </Text>
+  )
+}
+
+function Awaited({ boot, since }: { boot: BootProgress; since: string }) {
   const isLate = useNow((now) => (awaitedStage(boot, now)?.isLate ? 1 : 0)) === 1
+  const waited = useNow((now) => formatDuration(roughSeconds(since, now)))
+  const awaited = awaitedStage(boot, new Date())
+  if (!awaited) return null
+  const title = stageTitle(awaited.stage)
+  if (!isLate)
+    return (
+      <Text size="xs" truncate className="tabular">
+        Waits for: {title}, {waited}
+      </Text>
+    )
+  return (
+    <Tooltip
+      multiline
+      w={340}
+      label={`No ${title} for ${waited}. Check that ${awaited.checks.join('; ')}`}
+    >
+      <Text size="xs" truncate className={classes.late}>
+        <IconAlertTriangle size={12} aria-hidden className={classes.sign} />
+        No {title} for {waited}
+      </Text>
+    </Tooltip>
+  )
+}
+
+/** After the first minute, seconds only make it restless. */
+function roughSeconds(since: string, now: Date): number {
+  const seconds = (now.getTime() - Date.parse(since)) / 1000
+  return seconds < 60 ? seconds : Math.floor(seconds / 60) * 60
+}
+
+/** The stages of a boot, a dot each; the words beside it say the same. */
+export function BootDots({ machine: { boot, state } }: { machine: Machine }) {
+  if (!boot || (state !== 'discovered' && state !== 'booting')) return null
   const awaited = awaitedStage(boot, new Date())
   const came = new Set(boot.stages.map(({ stage }) => stage))
-  const newest = boot.stages.at(-1)
-  const dots = (
+  return (
     <span className={classes.dots} aria-hidden>
       {BOOT_STAGES.map((stage) => (
         <span
           key={stage}
           data-state={came.has(stage) ? 'came' : stage === awaited?.stage ? 'awaited' : undefined}
-          data-late={isLate || undefined}
+          data-late={awaited?.isLate || undefined}
         />
       ))}
     </span>
-  )
-  if (!awaited)
-    return (
-      <Group gap={8} wrap="nowrap">
-        {dots}
-        <Text size="xs" truncate>
-          {newest && stageTitle(newest.stage)}
-          {newest?.detail !== undefined && `: ${newest.detail}`}
-        </Text>
-      </Group>
-    )
-  const text = (
-    <Text size="xs" truncate className={isLate ? classes.late : undefined}>
-      {isLate && <IconAlertTriangle size={12} aria-hidden className={classes.sign} />}
-      {isLate
-        ? `No ${stageTitle(awaited.stage)} since `
-        : `Waits for ${stageTitle(awaited.stage)} since `}
-      <RelativeTime at={awaited.since} />
-    </Text>
-  )
-  return (
-    <Group gap={8} wrap="nowrap">
-      {dots}
-      {isLate ? (
-        <Tooltip multiline w={320} label={`Check that ${awaited.checks.join('; ')}`}>
-          {text}
-        </Tooltip>
-      ) : (
-        text
-      )}
-    </Group>
   )
 }

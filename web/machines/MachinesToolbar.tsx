@@ -1,7 +1,5 @@
-import { ActionIcon, Button, Group, Kbd, MultiSelect, Select, TextInput } from '@mantine/core'
-import { useHotkeys } from '@mantine/hooks'
-import { IconSearch, IconX } from '@tabler/icons-react'
-import { useMemo, useRef } from 'react'
+import { Button, Group, MultiSelect, Select } from '@mantine/core'
+import { useMemo } from 'react'
 import type { Machine } from '#protocol/machine.ts'
 import { stateText } from '../components/StateBadge.tsx'
 import {
@@ -12,6 +10,7 @@ import {
   STATES_BY_URGENCY,
   type MachinesView,
 } from './machines-view.ts'
+import { SearchField } from './SearchField.tsx'
 
 interface MachinesToolbarProps {
   machines: Machine[]
@@ -22,8 +21,6 @@ interface MachinesToolbarProps {
 const NO_FILTER = { q: '', states: [], image: '', tag: '', locked: undefined }
 
 export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarProps) {
-  const search = useRef<HTMLInputElement>(null)
-  useHotkeys([['/', () => search.current?.focus()]])
   const counts = useMemo(() => countStates(machines), [machines])
   const choices = useMemo(() => filterChoices(machines), [machines])
   const images = [
@@ -32,30 +29,7 @@ export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarPro
   ]
   return (
     <Group gap="xs" mb="sm" align="flex-start">
-      <TextInput
-        ref={search}
-        role="searchbox"
-        aria-label="Search machines"
-        placeholder="Name, MAC, serial, model, tag…"
-        value={view.q}
-        onChange={(event) => onChange({ q: event.currentTarget.value })}
-        leftSection={<IconSearch size={16} aria-hidden />}
-        rightSection={
-          view.q ? (
-            <ActionIcon
-              variant="subtle"
-              color="gray"
-              aria-label="Clear the search"
-              onClick={() => onChange({ q: '' })}
-            >
-              <IconX size={14} />
-            </ActionIcon>
-          ) : (
-            <Kbd size="xs">/</Kbd>
-          )
-        }
-        style={{ flex: '2 1 220px' }}
-      />
+      <SearchField q={view.q} onSearch={(q) => onChange({ q })} />
       <MultiSelect
         aria-label="States"
         placeholder={view.states.length ? undefined : 'Every state'}
@@ -69,7 +43,7 @@ export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarPro
         }
         clearable
         clearButtonProps={{ 'aria-label': 'Every state' }}
-        style={{ flex: '1 1 170px' }}
+        style={{ flex: '1 1 140px' }}
       />
       <Select
         aria-label="Image"
@@ -80,7 +54,7 @@ export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarPro
         clearable
         clearButtonProps={{ 'aria-label': 'Every image' }}
         searchable
-        style={{ flex: '1 1 140px' }}
+        style={{ flex: '1 1 120px' }}
       />
       <Select
         aria-label="Tag"
@@ -91,7 +65,7 @@ export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarPro
         clearable
         clearButtonProps={{ 'aria-label': 'Every tag' }}
         searchable
-        style={{ flex: '1 1 110px' }}
+        style={{ flex: '1 1 105px' }}
       />
       <Select
         aria-label="Lock"
@@ -105,7 +79,7 @@ export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarPro
         clearable
         clearButtonProps={{ 'aria-label': 'Locked or not' }}
         visibleFrom="sm"
-        style={{ flex: '1 1 110px' }}
+        style={{ flex: '1 1 105px' }}
       />
       {hasFilter(view) && (
         <Button variant="subtle" onClick={() => onChange(NO_FILTER)}>

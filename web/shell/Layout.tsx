@@ -8,7 +8,7 @@ import classes from './Layout.module.css'
 import { Navigation } from './Navigation.tsx'
 
 const HEADER_PIXELS = 56
-const NAVIGATION_PIXELS = 200
+const NAVIGATION_PIXELS = 184
 
 /** Header, navigation and the page. */
 export function Layout() {

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { parseMac } from '#protocol/mac.ts'
+import { seeMachine } from '#server/db/machines.ts'
+import { ADMIN_TOKEN } from '#test/support/test-app.ts'
+import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
+import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'
+
+describe('machines', () => {
+  let app: SeededApp
+  let browser: TestBrowser
+  before(async () => {
+    app = await openSeededApp({ machines: 40 })
+    browser = await openBrowser()
+  })
+  after(async () => {
+    await browser[Symbol.asyncDispose]()
+    await app[Symbol.asyncDispose]()
+  })
+
+  async function openMachines(query = '') {
+    const opened = await browser.open()
+    await signIn(opened.page, app.lanUrl)
+    await opened.page.goto(`${app.lanUrl}/machines${query}`)
+    await opened.page.getByRole('grid', { name: 'Machines' }).waitFor()
+    return opened
+  }
+
+  it('is no secure context here, as on a LAN', async () => {
+    const { page, assertQuiet } = await openMachines()
+    assert.equal(await page.evaluate(() => window.isSecureContext), false)
+    assertQuiet()
+  })
+
+  it('looks good in light and dark, from phone to wide screen', async () => {
+    const { page, assertQuiet } = await openMachines()
+    await assertGoodLooks(page)
+    assertQuiet()
+  })
+
+  it('keeps search, filter and order in the address', async () => {
+    const { page } = await openMachines()
+    await page.keyboard.press('/')
+    await page.keyboard.type('525400000001')
+    await page.getByText('1 of 40 machines').waitFor()
+    await page.getByText('rack1-node02').waitFor()
+    assert.equal(new URL(page.url()).searchParams.get('q'), '525400000001')
+    await page.goto(`${app.lanUrl}/machines?state=failed&sort=-name`)
+    const names = page.getByRole('row').getByRole('link')
+    await page.getByText('3 of 40 machines').waitFor()
+    const shown = await names.allTextContents()
+    assert.deepEqual(shown, shown.toSorted().reverse())
+    assert.equal(
+      await page.getByRole('columnheader', { name: 'Name' }).getAttribute('aria-sort'),
+      'descending',
+    )
+  })
+
+  it('a machine appears as it is first heard of, without a reload', async () => {
+    const { page } = await openMachines('?q=52-54-00-be-ef-01')
+    await page
+      .getByText('No machine matches')
+      .waitFor()
+      .catch(() => undefined)
+    await seeMachine(app.database.db, parseMac('525400beef01'), new Date(), { creates: true })
+    await page.getByRole('link', { name: '52-54-00-be-ef-01' }).waitFor({ timeout: 2000 })
+    await app.call('DELETE', '/api/machines/525400beef01')
+    await page.getByText('No machine matches').waitFor()
+  })
+
+  it('is worked with by keyboard alone', async () => {
+    const { page } = await openMachines('?state=deployed')
+    await page.getByRole('grid').focus()
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press(' ')
+    await page.keyboard.press('Shift+ArrowDown')
+    await page.keyboard.press('Shift+ArrowDown')
+    await page.getByText('3 machines selected').waitFor()
+    await page.keyboard.press('Control+a')
+    await page.getByText('15 machines selected').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('region', { name: 'Selected machines' }).waitFor({ state: 'detached' })
+    await page.keyboard.press('Home')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/\/machines\/52:54:00:/)
+  })
+
+  it('locks and tags what is selected, from a shift-click to all of a filter', async () => {
+    const { page } = await openMachines('?state=ready')
+    const boxes = page.getByRole('checkbox', { name: /^Select rack/ })
+    await boxes.nth(0).click()
+    await boxes.nth(2).click({ modifiers: ['Shift'] })
+    await page.getByText('3 machines selected').waitFor()
+    await page.getByRole('checkbox', { name: /^Select all/ }).click()
+    await page.getByText('9 machines selected').waitFor()
+    await page.getByRole('button', { name: 'Tags…' }).click()
+    await page.getByRole('combobox', { name: 'Add' }).fill('spare')
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('Tab')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('9 machines changed').waitFor()
+    const { body } = await app.call<{ items: unknown[] }>('GET', '/api/machines?tag=spare')
+    assert.equal(body.items.length, 9)
+  })
+
+  it('deletes only after the number of machines was typed', async () => {
+    const { page } = await openMachines('?state=discovered')
+    await page.getByRole('checkbox', { name: /^Select all/ }).click()
+    await page.getByRole('button', { name: 'More for the selected machines' }).click()
+    await page.getByRole('menuitem', { name: 'Delete…' }).click()
+    const button = page.getByRole('button', { name: 'Delete 3 machines' })
+    await page.getByLabel(/Type the number of machines/).fill('2')
+    assert.ok(await button.isDisabled())
+    await page.getByLabel(/Type the number of machines/).fill('3')
+    await button.click()
+    await page.getByText('No machine matches').waitFor()
+    const { body } = await app.call<{ items: unknown[] }>('GET', '/api/machines?state=discovered')
+    assert.deepEqual(body.items, [])
+  })
+
+  it('shows a viewer the machines and nothing to change them with', async () => {
+    const user = { name: 'victor', password: 'only here to have a look' }
+    await app.call('POST', '/api/users', { ...user, role: 'viewer' }, { token: ADMIN_TOKEN })
+    const { page } = await browser.open()
+    await signIn(page, app.lanUrl, user)
+    await page.getByRole('grid', { name: 'Machines' }).waitFor()
+    assert.equal(await page.getByRole('checkbox').count(), 0)
+  })
+})
