@@ -124,7 +124,9 @@ export function agentRoutes({
       async (request) => {
         const { attempt } = sessionOf(request)
         const { inventory, ...body } = request.body
+        await reports.save(request.params.id)
         const run = await resultRun(db, request.params.id, attempt, body, now())
+        reports.forget(run.id)
         if (inventory && run.finishedAt)
           await saveInventoryAfterRun(db, run.mac, clean(inventory), run.finishedAt)
         // Before the agent reboots: a run forgotten in a power cut would be done once more. A busy
