@@ -20,7 +20,7 @@ export function describePresent(disk: Disk): Present {
 /** What will be lost when the disk is overwritten, a sentence without a full stop for each thing. */
 export function describeLosses(disk: Disk): string[] {
   const system = guessOperatingSystem(disk)
-  const losses = system === undefined ? [] : [`What seems to be an installed ${system}`]
+  const losses = system === undefined ? [] : [`What may be an installed ${system}`]
   losses.push(...disk.partitions.map(describePartition))
   if (disk.fileSystem)
     losses.push(
@@ -65,7 +65,8 @@ const LINUX_FILE_SYSTEMS = /^(ext[234]|xfs|btrfs|f2fs|bcachefs|jfs|reiserfs|squa
 /** An operating system, as far as types of partitions and file systems tell; never for sure. */
 export function guessOperatingSystem(disk: Disk): string | undefined {
   const types = disk.partitions.flatMap(({ type }) => type?.toLowerCase() ?? [])
-  const contents = [disk, ...disk.partitions].flatMap(({ fileSystem }) => fileSystem?.type ?? [])
+  // What fills a whole disk is data, or a member of something larger.
+  const contents = disk.partitions.flatMap(({ fileSystem }) => fileSystem?.type ?? [])
   const found = [
     findWindows(types, contents),
     types.some((type) => type === APPLE_APFS || type === APPLE_HFS) || contents.includes('apfs')

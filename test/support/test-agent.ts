@@ -45,8 +45,12 @@ export interface TestAgent {
 }
 
 /** An agent that booted, said hello and got its run. */
-export async function startAgent(app: TestApp, mac: string): Promise<TestAgent> {
-  const answer = await hello(app, mac, await bootToken(app, mac))
+export async function startAgent(
+  app: TestApp,
+  mac: string,
+  inventory?: Inventory,
+): Promise<TestAgent> {
+  const answer = await hello(app, mac, await bootToken(app, mac), inventory)
   assert.equal(answer.status, 200, JSON.stringify(answer.body))
   const { sessionToken: token, run } = answer.body
   assert.ok(run)
