@@ -14,7 +14,8 @@ COPY setup setup
 COPY protocol protocol
 COPY agent agent
 COPY initramfs initramfs
-RUN apt-get update && npm run initramfs \
+COPY web web
+RUN apt-get update && npm run initramfs && npm run web:build \
  && node_modules/.bin/node "$(readlink -f "$(command -v npm)")" prune --omit=dev --no-audit --no-fund \
  && rm -rf build/runtime build/cache
 
@@ -26,6 +27,7 @@ RUN apt-get update \
 WORKDIR /opt/stampede
 COPY --from=build /opt/stampede/node_modules node_modules
 COPY --from=build /opt/stampede/build build
+COPY --from=build /opt/stampede/web/dist web/dist
 COPY package.json ./
 COPY migrations migrations
 COPY protocol protocol

@@ -17,6 +17,7 @@ export const PACKAGES = {
   test: [
     ['dnsmasq-base', 'isc-dhcp-client', 'isc-dhcp-relay', 'kea-admin', 'atftp', 'tftp-hpa', 'curl'],
     ['busybox-static', 'postgresql', 'mdadm', 'gdisk', 'fdisk', 'btrfs-progs', 'openssh-client'],
+    ['chromium', 'fonts-dejavu-core'],
   ].flat(),
   bench: ['curl', 'pigz', 'partclone', 'fdisk', 'e2fsprogs'],
 }

@@ -9,8 +9,11 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installDebianPackages } from './debian-packages.mjs'
 import { installClientGenerator, installNodePackages } from './node-packages.mjs'
+import { buildWeb } from './web.mjs'
 
 const GOALS = ['start', 'demo', 'test', 'initramfs', 'bench', 'client']
+/** Those whose server somebody looks at. */
+const NEED_WEB = ['start', 'demo', 'test']
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 function say(text) {
@@ -31,6 +34,7 @@ try {
   installDebianPackages(goal, say)
   installNodePackages(root, say)
   if (goal === 'test' || goal === 'client') installClientGenerator(root, say)
+  if (NEED_WEB.includes(goal)) buildWeb(root, say)
   if (goal !== 'initramfs' && goal !== 'client') buildInitramfs()
 } catch (error) {
   console.error(`set-up: ${error.message}`)
