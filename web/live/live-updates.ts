@@ -8,6 +8,11 @@ import { LIVE_KINDS, type LiveEvent } from './events.ts'
 const GATHER_MILLISECONDS = 150
 /** The server sends something at least every 15 s; a link that died without a word is cut then. */
 const SILENCE_MILLISECONDS = 40_000
+/**
+ * Over HTTP/1.1 a browser opens six connections to a server, for all of its tabs together: a tab that
+ * was hidden this long gives its own back, or the seventh tab would wait for ever.
+ */
+const HIDDEN_MILLISECONDS = 10_000
 const RETRY_MILLISECONDS = [500, 1000, 2000, 4000, 8000]
 
 /**
@@ -20,6 +25,7 @@ export function followEvents(cache: QueryClient): () => void {
   let retries = 0
   let timer: ReturnType<typeof setTimeout> | undefined
   let silence: ReturnType<typeof setTimeout> | undefined
+  let hidden: ReturnType<typeof setTimeout> | undefined
   const gather = gatherEvents((events) => applyToCache(cache, events))
 
   function open(isAgain: boolean): void {
@@ -71,10 +77,24 @@ export function followEvents(cache: QueryClient): () => void {
     source?.close()
     open(true)
   }
+  /** Nobody looks at the page. */
+  function rest(): void {
+    clearTimeout(timer)
+    clearTimeout(silence)
+    source?.close()
+  }
+  const onVisibility = () => {
+    clearTimeout(hidden)
+    if (document.visibilityState === 'visible') openNow()
+    else hidden = setTimeout(rest, HIDDEN_MILLISECONDS)
+  }
   window.addEventListener('online', openNow)
+  document.addEventListener('visibilitychange', onVisibility)
   open(false)
   return () => {
     window.removeEventListener('online', openNow)
+    document.removeEventListener('visibilitychange', onVisibility)
+    clearTimeout(hidden)
     clearTimeout(timer)
     clearTimeout(silence)
     gather.stop()
