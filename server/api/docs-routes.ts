@@ -86,11 +86,15 @@ export async function installDocs(app: FastifyInstance): Promise<void> {
     scope.addHook('onRoute', (route) => {
       route.config = { ...route.config, access: 'public' }
     })
-    // Its policy also asks for HTTPS, which would leave the page blank on plain HTTP.
+    // Its policy asks for HTTPS, which would leave the page blank on plain HTTP, and forbids styles
+    // that the page itself writes.
     await scope.register(swaggerUi, {
       routePrefix: '/api/docs',
       staticCSP: true,
-      transformStaticCSP: (policy) => policy.replace(/;?\s*upgrade-insecure-requests/, ''),
+      transformStaticCSP: (policy) =>
+        policy
+          .replace(/;?\s*upgrade-insecure-requests/, '')
+          .replace(/style-src [^;]*/, "style-src 'self' 'unsafe-inline'"),
     })
     scope.get('/api/openapi.json', { schema: { hide: true } }, () => app.swagger())
   })
