@@ -75,6 +75,7 @@ function encodeItem(item: FeedItem): string {
     case 'progress':
       return `event: progress\ndata: ${JSON.stringify(item.progress)}\n\n`
     case 'heartbeat':
-      return ': still here\n\n'
+      // An event and no comment: a browser's EventSource tells its page nothing of comments.
+      return 'event: heartbeat\ndata: {}\n\n'
   }
 }

@@ -57,11 +57,9 @@ describe('machines', () => {
   })
 
   it('a machine appears as it is first heard of, without a reload', async () => {
-    const { page } = await openMachines('?q=52-54-00-be-ef-01')
-    await page
-      .getByText('No machine matches')
-      .waitFor()
-      .catch(() => undefined)
+    const { page } = await openMachines()
+    await page.getByRole('searchbox').fill('52-54-00-be-ef-01')
+    await page.getByText('No machine matches').waitFor()
     await seeMachine(app.database.db, parseMac('525400beef01'), new Date(), { creates: true })
     await page.getByRole('link', { name: '52-54-00-be-ef-01' }).waitFor({ timeout: 2000 })
     await app.call('DELETE', '/api/machines/525400beef01')
