@@ -26,12 +26,12 @@ export type FollowItem =
   | { kind: 'event'; event: ServerEvent }
 
 /**
- * Follows until `signal` aborts or the caller stops. Throws ApiError if the server refuses, and
- * UnreachableError if it cannot be reached the first time; later it is waited for.
+ * Follows until `signal` aborts or the caller stops. Throws ApiError if the server refuses. A server
+ * that is away is waited for, but `patient` says whether also before it ever answered.
  */
 export async function* followEvents(
   api: ApiClient,
-  signal: AbortSignal,
+  { signal, patient = false }: { signal: AbortSignal; patient?: boolean },
 ): AsyncGenerator<FollowItem> {
   let lastId: string | undefined
   let wait = FIRST_WAIT_MILLISECONDS
@@ -54,7 +54,7 @@ export async function* followEvents(
       if (signal.aborted) throw signal.reason
       const isPassing =
         err instanceof UnreachableError || (err instanceof ApiError && err.status >= 500)
-      if (!isPassing || !again) throw err
+      if (!isPassing || !(again || patient)) throw err
       yield { kind: 'lost', reason: err.message, waitSeconds: wait / 1000 }
       await sleep(wait, undefined, { signal })
       wait = Math.min(wait * 2, MAX_WAIT_MILLISECONDS)

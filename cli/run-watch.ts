@@ -1,5 +1,5 @@
 import type { Run, RunDetail } from '#protocol/run.ts'
-import type { ApiClient } from './api-client.ts'
+import { withPatience, type ApiClient } from './api-client.ts'
 import type { Context } from './context.ts'
 import { CliError, EXIT } from './errors.ts'
 import { followEvents } from './events.ts'
@@ -9,6 +9,7 @@ import { plural, printable } from './text.ts'
 
 /** How many runs are read at once after the connection was lost. */
 const READS_AT_ONCE = 8
+const OUTAGE_SECONDS = 600
 
 /** What the stream tells between two whole runs. */
 interface Progress {
@@ -65,15 +66,21 @@ async function follow(
     watched.set(run.id, run)
     view.update(run)
   }
+  const patience = {
+    signal: context.signal,
+    outageSeconds: OUTAGE_SECONDS,
+    onRetry: (err: Error) => view.say(`${err.message}; trying again`),
+  }
   const allOver = () => [...watched.values()].every(isOver)
-  for await (const item of followEvents(api, context.signal)) {
+  for await (const item of followEvents(api, { signal: context.signal, patient: true })) {
     switch (item.kind) {
       case 'lost':
         view.say(`Connection lost (${item.reason}); trying again in ${item.waitSeconds} s`)
         break
       case 'open':
         // What happened before the stream began, or while it was cut.
-        for (const run of await readRuns(api, [...watched.values()])) update(run)
+        for (const run of await withPatience(patience, () => readRuns(api, [...watched.values()])))
+          update(run)
         if (item.again) view.say('Connected again; nothing was missed')
         break
       case 'event': {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Machine } from '#protocol/machine.ts'
 import { describeBoot, findStuck } from '../boot-stages.ts'
+import { withPatience } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { followEvents } from '../events.ts'
 import { examples } from '../help.ts'
@@ -12,6 +13,7 @@ import { MACHINE_COLUMNS, progressOf, withFilters } from './machines.ts'
 
 /** Times such as "8 s ago" move on although nothing happens. */
 const REDRAW_MILLISECONDS = 1000
+const OUTAGE_SECONDS = 600
 
 export function addMachineWatch(machines: Command, signal: AbortSignal): void {
   withFilters(machines.command('watch'))
@@ -33,12 +35,17 @@ async function watch(context: Context, options: MachineFilter): Promise<void> {
   const filter = { query, state, tag, assigned, locked } as MachineFilter
   const known = new Map<string, Machine>()
   const view = createView(context, known)
+  const patience = {
+    signal: context.signal,
+    outageSeconds: OUTAGE_SECONDS,
+    onRetry: (err: Error) => view.say(`${err.message}; trying again`),
+  }
   try {
-    for await (const item of followEvents(api, context.signal)) {
+    for await (const item of followEvents(api, { signal: context.signal })) {
       if (item.kind === 'lost')
         view.say(`Connection lost (${item.reason}); trying again in ${item.waitSeconds} s`)
       if (item.kind === 'open') {
-        const { items } = await listMachines(api, filter)
+        const { items } = await withPatience(patience, () => listMachines(api, filter))
         known.clear()
         for (const machine of items) known.set(machine.mac, machine)
         view.say(
