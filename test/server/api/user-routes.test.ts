@@ -42,7 +42,7 @@ describeOnEveryDatabase('users', (_open, database) => {
       app.call('DELETE', '/api/users/alice'),
       app.call('PATCH', '/api/users/bob', { disabled: true }),
     ])
-    assert.deepEqual(race.map(({ status }) => status < 300).toSorted(), [false, true])
+    assert.equal(race.filter(({ status }) => status < 300).length, 1)
   })
 
   it('what makes no sense is refused', async () => {
