@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { and, asc, eq, gt, isNull, lt, lte, or } from 'drizzle-orm'
+import { and, asc, eq, gt, isNull, lt, lte, max, or, sql } from 'drizzle-orm'
 import type { Webhook, WebhookPatch, WebhookRequest } from '#protocol/webhook.ts'
 import type { Database, Transaction } from './database.ts'
 import { lastEventId, recordEvent } from './events.ts'
@@ -112,8 +112,8 @@ export async function disableWebhook(db: Database, id: string, reason: string): 
  * the same at this moment is not waited for. Returns whether there is more.
  */
 export async function deriveDeliveries(db: Database, now: Date): Promise<boolean> {
-  const newest = await lastEventId(db)
-  const behind = and(webhooks.enabled, lt(webhooks.lastEventId, newest))
+  const newest = db.select({ id: max(events.id) }).from(events)
+  const behind = and(webhooks.enabled, lt(webhooks.lastEventId, sql`(${newest})`))
   // A look without a lock first: mostly there is nothing to do.
   if ((await db.$count(webhooks, behind)) === 0) return false
   return db.transaction(async (tx) => {
