@@ -17,7 +17,7 @@ export const PACKAGES = {
   test: [
     ['dnsmasq-base', 'isc-dhcp-client', 'isc-dhcp-relay', 'kea-admin', 'atftp', 'tftp-hpa', 'curl'],
     ['busybox-static', 'postgresql', 'mdadm', 'gdisk', 'fdisk', 'btrfs-progs', 'openssh-client'],
-    ['chromium', 'fonts-dejavu-core'],
+    ['chromium', 'fonts-dejavu-core', 'isc-dhcp-server', 'kea-dhcp4-server'],
   ].flat(),
   bench: ['curl', 'pigz', 'partclone', 'fdisk', 'e2fsprogs'],
 }

@@ -53,6 +53,7 @@ function TagsForm({ machines, onClose }: EditTagsProps) {
       <TagsInput
         label="Add"
         description="Press Enter after each"
+        openOnFocus={false}
         maxDropdownHeight={120}
         data={filterChoices(all).tags}
         value={addTags}
@@ -61,7 +62,9 @@ function TagsForm({ machines, onClose }: EditTagsProps) {
       />
       <TagsInput
         label="Remove"
-        maxDropdownHeight={120}
+        openOnFocus={false}
+        // Below it are the buttons.
+        comboboxProps={{ position: 'top' }}
         data={describeSelection(machines).tags}
         value={removeTags}
         onChange={(tags) => setRemove(trimmed(tags))}

@@ -17,7 +17,7 @@ export function WaitingForMachines() {
       <div>
         <PageTitle
           title="Waiting for the first machine"
-          aside={<Loader size="sm" type="dots" aria-label="Listening" />}
+          aside={<Loader size="sm" type="dots" role="img" aria-label="Listening" />}
         />
         <Text c="dimmed">
           Switch a machine on with its network card first in the boot order. It appears here within
