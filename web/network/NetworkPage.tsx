@@ -1,7 +1,9 @@
-import { SimpleGrid, Skeleton, Stack } from '@mantine/core'
+import { Paper, SimpleGrid, Skeleton, Stack } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
+import type { NetworkStatus } from '#protocol/network-status.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { PageTitle } from '../components/PageTitle.tsx'
+import { DhcpSnippets } from '../machines/DhcpSnippets.tsx'
 import { Leases } from './Leases.tsx'
 import { networkQuery } from './network-queries.ts'
 import { OtherServers } from './OtherServers.tsx'
@@ -28,8 +30,22 @@ export function NetworkPage() {
           </SimpleGrid>
         )}
         <Leases isServer={network?.dhcp.mode === 'server'} />
+        {network && network.dhcp.mode !== 'server' && (
+          <Paper withBorder p="md">
+            <DhcpSnippets
+              serverAddress={addressOf(network)}
+              url={network.url}
+              bootFiles={network.bootFiles}
+              isNeeded={network.dhcp.mode === 'off'}
+            />
+          </Paper>
+        )}
         <Reservations isServer={network?.dhcp.mode === 'server'} />
       </Stack>
     </>
   )
+}
+
+function addressOf({ interfaces, interface: own, url }: NetworkStatus): string {
+  return interfaces.find(({ name }) => name === own)?.address ?? new URL(url).hostname
 }
