@@ -10,8 +10,7 @@ export function StoreUse() {
   return (
     <>
       {store.images} {store.images === 1 ? 'image' : 'images'} stored in{' '}
-      <Bytes value={store.storedBytes} />; sharing and compression save{' '}
-      <Bytes value={store.savedBytes} />
+      <Bytes value={store.storedBytes} />; sharing chunks saves <Bytes value={store.savedBytes} />
       {store.freeBytes !== null && (
         <>
           ; <Bytes value={store.freeBytes} /> free

@@ -87,7 +87,7 @@ function Version({
             'Free',
             store.freeBytes === null ? undefined : <Bytes key="free" value={store.freeBytes} />,
           ],
-          ['Saved', <Bytes key="saved" value={store.savedBytes} />],
+          ['Saved by sharing', <Bytes key="saved" value={store.savedBytes} />],
         ]}
       />
     </Section>
