@@ -15,8 +15,8 @@ import { canonicalJson } from './etag.ts'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * Of a POST. `secret`: its answer is shown once, and never kept; `none`: takes no key, such as an
-     * upload, whose body nobody wants to hash twice.
+     * Of a POST. `secret`: its answer is shown once, and never kept; `none`: takes no key. Uploads take
+     * none either, since nobody wants to hash their bodies twice.
      */
     idempotency?: 'secret' | 'none'
   }
@@ -38,12 +38,14 @@ export function takesIdempotencyKey({
   method,
   url,
   config,
-}: Pick<RouteOptions, 'method' | 'url' | 'config'>): boolean {
+  schema,
+}: Pick<RouteOptions, 'method' | 'url' | 'config' | 'schema'>): boolean {
   return (
     [method].flat().includes('POST') &&
     url.startsWith('/api/') &&
     config?.access !== 'public' &&
-    config?.idempotency !== 'none'
+    config?.idempotency !== 'none' &&
+    schema?.consumes === undefined
   )
 }
 

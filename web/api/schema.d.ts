@@ -4786,10 +4786,7 @@ export interface operations {
             query?: {
                 sectorSize?: 512 | 4096;
             };
-            header?: {
-                /** @description Makes it safe to send this again */
-                "idempotency-key"?: string;
-            };
+            header?: never;
             path: {
                 /** @example debian-13 */
                 name: string;
@@ -4860,7 +4857,6 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Unprocessable"];
             507: components["responses"]["InsufficientStorage"];
@@ -4872,10 +4868,7 @@ export interface operations {
             query?: {
                 sectorSize?: 512 | 4096;
             };
-            header?: {
-                /** @description Makes it safe to send this again */
-                "idempotency-key"?: string;
-            };
+            header?: never;
             path: {
                 /** @example debian-13 */
                 name: string;
@@ -4946,7 +4939,6 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Unprocessable"];
             507: components["responses"]["InsufficientStorage"];

@@ -138,6 +138,17 @@ describeOnEveryDatabase('idempotency keys', (_open, database) => {
     assert.equal(await app.database.db.$count(idempotencyKeys), 0)
   })
 
+  it('are nothing to an upload, whose content nobody compares', async () => {
+    const key = randomUUID()
+    const upload = (byte: number) =>
+      app.call<{ digest: string }>('POST', '/api/images/debian', new Uint8Array(512).fill(byte), {
+        headers: { 'idempotency-key': key, 'content-type': 'application/octet-stream' },
+      })
+    const [one, other] = [await upload(1), await upload(2)]
+    assert.deepEqual([one.status, other.status], [201, 201])
+    assert.notEqual(one.body.digest, other.body.digest)
+  })
+
   it('must be something visible', async () => {
     for (const key of ['""', 'a b', 'x'.repeat(256)]) {
       const answer = await post('/api/runs', { mac: await enterMachine(), workflow: 'wipe' }, key)
