@@ -88,7 +88,7 @@ describe('stampede doctor', () => {
   })
 
   it('says so when nothing answers', async () => {
-    const env = { STAMPEDE_SERVER: 'http://127.0.0.1:59999' }
+    const env = { STAMPEDE_SERVER: 'http://127.0.0.1:4' }
     const outcome = await shell.run(['doctor', '--json'], { env })
     assert.equal(outcome.code, 5)
     assert.equal(checkOf(outcome, 'server')?.ok, false)
