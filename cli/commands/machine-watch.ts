@@ -46,8 +46,9 @@ async function watch(context: Context, options: MachineFilter): Promise<void> {
         view.say(`Connection lost (${item.reason}); trying again in ${item.waitSeconds} s`)
       if (item.kind === 'open') {
         const { items } = await withPatience(patience, () => listMachines(api, filter))
-        known.clear()
-        for (const machine of items) known.set(machine.mac, machine)
+        const missed = takeList(known, items)
+        // Without an id of an event to go on from, the list tells what happened meanwhile.
+        if (item.again) for (const { machine, before } of missed) view.changed(machine, before)
         view.say(
           item.again
             ? 'Connected again; nothing was missed'
@@ -65,6 +66,26 @@ async function watch(context: Context, options: MachineFilter): Promise<void> {
   } finally {
     view.end()
   }
+}
+
+interface Change {
+  machine: Machine & { deleted?: boolean }
+  before: Machine | undefined
+}
+
+/** Makes `known` what the list says; what that changed of it. */
+function takeList(known: Map<string, Machine>, items: readonly Machine[]): Change[] {
+  const listed = new Set(items.map(({ mac }) => mac))
+  const gone = [...known.values()].filter(({ mac }) => !listed.has(mac))
+  const changes: Change[] = [
+    ...gone.map((before) => ({ machine: { ...before, deleted: true }, before })),
+    ...items
+      .map((machine) => ({ machine, before: known.get(machine.mac) }))
+      .filter(({ machine, before }) => changeOf(machine, before) !== undefined),
+  ]
+  for (const { mac } of gone) known.delete(mac)
+  for (const machine of items) known.set(machine.mac, machine)
+  return changes
 }
 
 /** The filters of the list, for what comes as an event. */
