@@ -22,13 +22,13 @@ export function RunProgress(props: RunProgressProps) {
       (compact
         ? `${Math.floor(percent)} %`
         : `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)} (${Math.floor(percent)} %)`),
-    bytesPerSecond > 0 && formatRate(bytesPerSecond),
     left !== undefined && bytesDone < bytesTotal && `${formatDuration(left)} left`,
+    bytesPerSecond > 0 && formatRate(bytesPerSecond),
   ].filter((fact) => fact !== false)
   return (
     <Stack gap={4} w="100%">
       <Text size="xs" className="tabular" truncate>
-        {[name, ...facts].join(' · ')}
+        {(compact ? [...facts, name] : [name, ...facts]).join(' · ')}
       </Text>
       <Progress.Root size={compact ? 5 : 10}>
         <Progress.Section

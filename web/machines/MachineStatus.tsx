@@ -17,16 +17,23 @@ export function MachineStatus({ machine }: { machine: Machine }) {
   if (run?.state === 'queued')
     return (
       <Text size="xs" c="dimmed" truncate>
-        To {run.workflow} at its next boot, since <RelativeTime at={run.createdAt} />
+        {WORKFLOW_TEXTS[run.workflow]} at its next boot; asked <RelativeTime at={run.createdAt} />
       </Text>
     )
   if (run)
     return (
       <Text size="xs" c="dimmed" truncate>
-        Was told to {run.workflow}, <RelativeTime at={run.createdAt} />
+        {WORKFLOW_TEXTS[run.workflow]}; asked <RelativeTime at={run.createdAt} />
       </Text>
     )
   return null
+}
+
+const WORKFLOW_TEXTS = {
+  deploy: 'Deploys',
+  capture: 'Is captured',
+  wipe: 'Is wiped',
+  inventory: 'Is inventoried',
 }
 
 function BootStatus({ boot }: { boot: BootProgress }) {

@@ -32,7 +32,7 @@ export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarPro
       <SearchField q={view.q} onSearch={(q) => onChange({ q })} />
       <MultiSelect
         aria-label="States"
-        placeholder={view.states.length ? undefined : 'Every state'}
+        placeholder={view.states.length ? undefined : 'State'}
         data={STATES_BY_URGENCY.map((state) => ({
           value: state,
           label: `${stateText(state)} (${counts.get(state) ?? 0})`,
@@ -47,7 +47,7 @@ export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarPro
       />
       <Select
         aria-label="Image"
-        placeholder="Every image"
+        placeholder="Image"
         data={images}
         value={view.image || null}
         onChange={(image) => onChange({ image: image ?? '' })}
@@ -58,7 +58,7 @@ export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarPro
       />
       <Select
         aria-label="Tag"
-        placeholder="Every tag"
+        placeholder="Tag"
         data={choices.tags}
         value={view.tag || null}
         onChange={(tag) => onChange({ tag: tag ?? '' })}
@@ -69,7 +69,7 @@ export function MachinesToolbar({ machines, view, onChange }: MachinesToolbarPro
       />
       <Select
         aria-label="Lock"
-        placeholder="Locked or not"
+        placeholder="Lock"
         data={[
           { value: 'true', label: 'Locked' },
           { value: 'false', label: 'Not locked' },
