@@ -10,6 +10,8 @@ export interface Column<Row> {
   align?: 'right'
   /** The last to be cut when the terminal is narrow. */
   key?: boolean
+  /** Not cut to less than so many characters; 8 where it does not say. */
+  min?: number
   /** Paints a cell whose text is known to be harmless. */
   paint?: (text: string) => string
 }
@@ -60,12 +62,12 @@ function naturalWidth<Row>(rows: readonly Row[], column: Column<Row>): number {
 /** Where even cut columns have no room, those at the right are left out; their places in `columns`. */
 export function chooseColumns(
   natural: readonly number[],
-  columns: readonly { key?: boolean }[],
+  columns: readonly { key?: boolean; min?: number }[],
   width = Infinity,
 ): number[] {
   const chosen = columns.map((_, index) => index)
   const least = (index: number) =>
-    columns[index]!.key ? natural[index]! : Math.min(natural[index]!, MIN_COLUMN)
+    columns[index]!.key ? natural[index]! : Math.min(natural[index]!, leastOf(columns[index]!))
   const total = () => chosen.reduce((sum, index) => sum + least(index) + GAP, -GAP)
   while (total() > width) {
     const last = chosen.findLast((index) => !columns[index]!.key)
@@ -73,6 +75,10 @@ export function chooseColumns(
     chosen.splice(chosen.indexOf(last), 1)
   }
   return chosen
+}
+
+function leastOf({ min = MIN_COLUMN }: { min?: number }): number {
+  return min
 }
 
 function textOf(value: string | number | undefined): string {
@@ -87,7 +93,7 @@ function displayWidth(text: string): number {
 /** Takes from the widest first; from the key columns only when nothing else is left to take. */
 export function fitWidths(
   natural: readonly number[],
-  columns: readonly { key?: boolean; head: string }[],
+  columns: readonly { key?: boolean; min?: number }[],
   width: number,
 ): number[] {
   const widths = [...natural]
@@ -97,11 +103,14 @@ export function fitWidths(
       const excess = widths.reduce((sum, each) => sum + each, gaps) - width
       const candidates = widths
         .map((each, index) => ({ each, index }))
-        .filter(({ each, index }) => each > MIN_COLUMN && (takesKeys || !columns[index]!.key))
+        .filter(
+          ({ each, index }) =>
+            each > leastOf(columns[index]!) && (takesKeys || !columns[index]!.key),
+        )
       const widest = candidates.toSorted((a, b) => b.each - a.each)[0]
       if (excess <= 0 || !widest) break
       const next = candidates.filter(({ index }) => index !== widest.index)
-      const floor = Math.max(MIN_COLUMN, ...next.map(({ each }) => each - 1))
+      const floor = Math.max(leastOf(columns[widest.index]!), ...next.map(({ each }) => each - 1))
       widths[widest.index] = Math.max(Math.min(floor, widest.each - 1), widest.each - excess)
     }
   }

@@ -8,7 +8,7 @@ import { examples } from '../help.ts'
 import { listMachines, type MachineFilter } from '../machine-names.ts'
 import { createScreen } from '../screen.ts'
 import { formatTable } from '../table.ts'
-import { localTime, paint, paintState, plural, printable } from '../text.ts'
+import { localTime, paint, paintState, plural, printable, wrap } from '../text.ts'
 import { MACHINE_COLUMNS, progressOf, withFilters } from './machines.ts'
 
 /** Times such as "8 s ago" move on although nothing happens. */
@@ -58,9 +58,9 @@ async function watch(context: Context, options: MachineFilter): Promise<void> {
       if (item.kind !== 'event' || item.event.kind !== 'machine') continue
       const machine = item.event.data as Machine & { deleted?: boolean }
       const before = known.get(machine.mac)
-      if (machine.deleted) known.delete(machine.mac)
-      else if (!isWanted(machine, filter)) continue
-      else known.set(machine.mac, machine)
+      const isShown = !machine.deleted && isWanted(machine, filter)
+      if (isShown) known.set(machine.mac, machine)
+      else if (!known.delete(machine.mac)) continue
       view.changed(machine, before)
     }
   } finally {
@@ -126,14 +126,16 @@ function createTable(known: ReadonlyMap<string, Machine>): View {
   const draw = () => {
     const { columns, rows } = screen.size()
     const machines = [...known.values()].toSorted((a, b) => a.name.localeCompare(b.name))
-    const stuck = machines.flatMap((machine) => stuckLine(machine) ?? [])
-    const room = Math.max(1, rows - stuck.length - 4)
+    const stuck = machines.flatMap((machine) => stuckLines(machine, columns))
+    // Advice on many must not hide the machines themselves.
+    const told = stuck.slice(0, Math.floor(rows / 3))
+    const room = Math.max(1, rows - told.length - 4)
     const busiest = machines.toSorted((a, b) => rank(b) - rank(a)).slice(0, room)
     const hidden = machines.length - busiest.length
     screen.draw([
       ...formatTable(busiest, MACHINE_COLUMNS, columns).split('\n'),
       ...(hidden > 0 ? [paint('dim', `and ${plural(hidden, 'more machine')}`)] : []),
-      ...stuck,
+      ...told,
       paint('dim', note),
     ])
   }
@@ -158,10 +160,11 @@ function rank({ state }: Machine): number {
   )
 }
 
-function stuckLine({ name, boot, run, state }: Machine): string | undefined {
+function stuckLines({ name, boot, run, state }: Machine, columns: number): string[] {
   const isAwaited = run ? run.state !== 'running' : state === 'discovered'
   const stuck = isAwaited ? findStuck(boot) : undefined
-  return stuck && paint('yellow', `${printable(name)}: ${stuck}`)
+  if (stuck === undefined) return []
+  return wrap(`${printable(name)}: ${stuck}`, columns).map((line) => paint('yellow', line))
 }
 
 function createLines({ print, say }: Context): View {

@@ -61,9 +61,9 @@ function checkState(value: string): string {
 export const MACHINE_COLUMNS: Column<Machine>[] = [
   { head: 'Name', cell: ({ name }) => name, key: true },
   { head: 'MAC', cell: ({ mac }) => mac, key: true },
-  { head: 'State', cell: ({ state }) => state, paint: paintState },
-  { head: 'Image', cell: ({ image }) => image },
-  { head: 'Progress', cell: progressOf },
+  { head: 'State', cell: ({ state }) => state, paint: paintState, min: 10 },
+  { head: 'Image', cell: ({ image }) => image, min: 12 },
+  { head: 'Progress', cell: progressOf, min: 24 },
   { head: 'Model', cell: ({ product }) => product },
   { head: 'Serial', cell: ({ serial }) => serial },
   { head: 'Tags', cell: ({ tags, locked }) => [...(locked ? ['LOCKED'] : []), ...tags].join(',') },

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { formatBytes } from '#protocol/disk-choice.ts'
+import type { Machine } from '#protocol/machine.ts'
 import {
   ACTIVE_RUN_STATES,
   FINAL_RUN_STATES,
@@ -13,7 +14,7 @@ import type { ApiClient } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { ApiError, CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
-import { findMac } from '../machine-names.ts'
+import { findMac, listMachines } from '../machine-names.ts'
 import { currentStep, verdictOf } from '../run-text.ts'
 import { watchRuns } from '../run-watch.ts'
 import { formatFacts, formatTable, type Column } from '../table.ts'
@@ -31,6 +32,7 @@ interface ListOptions {
 
 const STATES: readonly string[] = [...ACTIVE_RUN_STATES, ...FINAL_RUN_STATES]
 const DEFAULT_RUNS = '50'
+const MAX_NAMED_ONE_BY_ONE = 8
 
 export function addRuns(program: Command, signal: AbortSignal): void {
   const runs = program.command('runs').alias('run').description('List, watch and cancel runs')
@@ -174,7 +176,21 @@ async function watch(context: Context, ids: string[]): Promise<void> {
       ? await Promise.all(ids.map((id) => readRun(api, id)))
       : (await api.list<Run>('/api/runs', { active: true })).items
   if (runs.length === 0) return context.say('No run is active')
-  await watchRuns(context, api, runs)
+  await watchRuns(context, api, runs, await namesOf(api, runs))
+}
+
+/** What their machines are called, as far as they are still known. */
+async function namesOf(api: ApiClient, runs: readonly Run[]) {
+  if (runs.length > MAX_NAMED_ONE_BY_ONE) return (await listMachines(api, {})).items
+  const found = await Promise.all(
+    runs.map(({ mac }) =>
+      api.call<Machine>('GET', `/api/machines/${mac}`).catch((err: unknown) => {
+        if (err instanceof ApiError && err.status === 404) return []
+        throw err
+      }),
+    ),
+  )
+  return found.flat()
 }
 
 async function cancel(context: Context, ids: string[]): Promise<void> {
