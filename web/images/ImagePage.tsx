@@ -6,7 +6,7 @@ import { Link, useParams } from 'react-router'
 import { useMay } from '../api/session.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { PageTitle } from '../components/PageTitle.tsx'
-import { planSearch } from '../plan/plan-query.ts'
+import { planPath } from '../plan/plan-query.ts'
 import { DeleteImage } from './DeleteImage.tsx'
 import { DownloadImage } from './DownloadImage.tsx'
 import { EditImage } from './EditImage.tsx'
@@ -56,7 +56,7 @@ function KnownImage({ edited, onChanged }: { edited: EditedImage; onChanged: () 
               </Button>
               <Button
                 component={Link}
-                to={`/plan${planSearch({ workflow: 'deploy', image: image.name })}`}
+                to={planPath({ workflow: 'deploy', image: image.name })}
                 leftSection={<IconPlayerPlay size={16} aria-hidden />}
               >
                 Deploy

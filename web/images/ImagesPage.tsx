@@ -8,7 +8,7 @@ import { useMay } from '../api/session.ts'
 import { EmptyState } from '../components/EmptyState.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { PageTitle } from '../components/PageTitle.tsx'
-import { planSearch } from '../plan/plan-query.ts'
+import { planPath } from '../plan/plan-query.ts'
 import { DropImages } from './DropImages.tsx'
 import { ImagesTable } from './ImagesTable.tsx'
 import { NewUpload } from './NewUpload.tsx'
@@ -75,7 +75,7 @@ function NewImageButtons({ onUpload }: { onUpload: () => void }) {
       <Button
         variant="default"
         component={Link}
-        to={`/plan${planSearch({ workflow: 'capture' })}`}
+        to={planPath({ workflow: 'capture' })}
         leftSection={<IconCamera size={16} aria-hidden />}
       >
         Capture a machine

@@ -7,7 +7,7 @@ import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
 import { ConfirmTyped } from '../components/ConfirmTyped.tsx'
 import { showDone } from '../components/show.ts'
-import { planSearch } from '../plan/plan-query.ts'
+import { planPath } from '../plan/plan-query.ts'
 import { forgetMachine } from './machine-queries.ts'
 import { Section } from './Section.tsx'
 
@@ -40,7 +40,7 @@ export function DangerZone({ machine }: { machine: Machine }) {
           {!locked && !run && (
             <Button
               component={Link}
-              to={`/plan?${planSearch({ workflow: 'wipe', macs: [mac] })}`}
+              to={planPath({ workflow: 'wipe', macs: [mac] })}
               color="red"
               variant="outline"
               size="xs"

@@ -14,7 +14,7 @@ import type { Machine } from '#protocol/machine.ts'
 import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
 import { showError } from '../components/show.ts'
-import { planSearch } from '../plan/plan-query.ts'
+import { planPath } from '../plan/plan-query.ts'
 import { startInventory } from '../runs/run-queries.ts'
 import { saveMachine } from './machine-queries.ts'
 
@@ -25,7 +25,7 @@ export function MachineActions({ machine }: { machine: Machine }) {
   if (!mayOperate) return null
   const { mac, image = '' } = machine
   const addressOf = (workflow: 'deploy' | 'capture') =>
-    `/plan?${planSearch({ workflow, macs: [mac], image: workflow === 'deploy' ? image : '' })}`
+    planPath({ workflow, macs: [mac], image: workflow === 'deploy' ? image : '' })
 
   function takeInventory(): void {
     startInventory(mac)
@@ -77,7 +77,7 @@ export function MachineActions({ machine }: { machine: Machine }) {
             </Menu.Item>
             <Menu.Item
               component={Link}
-              to={`/plan?${planSearch({ workflow: 'wipe', macs: [mac] })}`}
+              to={planPath({ workflow: 'wipe', macs: [mac] })}
               leftSection={<IconEraser size={16} aria-hidden />}
               color="red"
             >

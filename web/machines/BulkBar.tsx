@@ -16,7 +16,7 @@ import type { Machine } from '#protocol/machine.ts'
 import { useMay } from '../api/session.ts'
 import { countOf } from '../components/format.ts'
 import { showError } from '../components/show.ts'
-import { planSearch } from '../plan/plan-query.ts'
+import { planPath } from '../plan/plan-query.ts'
 import { AssignImage } from './AssignImage.tsx'
 import { changeMachines, describeSelection, type BulkChange } from './bulk.ts'
 import { DeleteMachines } from './DeleteMachines.tsx'
@@ -41,7 +41,7 @@ export function BulkBar({ machines, hidden, onClear }: BulkBarProps) {
   const macs = machines.map(({ mac }) => mac)
   const { areAllLocked } = describeSelection(machines)
   const plan = (workflow: 'deploy' | 'capture' | 'wipe') =>
-    void navigate(`/plans/new?${planSearch({ workflow, macs })}`)
+    void navigate(planPath({ workflow, macs }))
 
   async function change(set: BulkChange, done: string): Promise<void> {
     try {

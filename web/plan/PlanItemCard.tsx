@@ -23,7 +23,7 @@ import type { Plan, PlanItem } from '#protocol/plan.ts'
 import { formatBytes } from '../components/format.ts'
 import { Mac } from '../components/Mac.tsx'
 import { canStart } from './plan-items.ts'
-import { draftOf, planSearch } from './plan-query.ts'
+import { draftOf, planPath } from './plan-query.ts'
 import { PlanDisks } from './PlanDisks.tsx'
 
 interface PlanItemCardProps {
@@ -145,7 +145,7 @@ function Remedy({ code, item, plan }: { code: string; item: PlanItem; plan: Plan
   const draft = draftOf(plan.request)
   const remedies: Record<string, { to: string; text: string }> = {
     'disk-ambiguous': {
-      to: `/plan?${planSearch({ ...draft, macs: [item.mac] })}`,
+      to: planPath({ ...draft, macs: [item.mac] }),
       text: 'Choose its disk',
     },
     'machine-locked': { to: `/machines/${item.mac}`, text: 'To the machine, to unlock it' },

@@ -12,7 +12,7 @@ import { RelativeTime } from '../components/RelativeTime.tsx'
 import { useNow } from '../components/use-now.ts'
 import { canStart, inReadingOrder, isExpired, planTitle } from './plan-items.ts'
 import { planQuery } from './plan-queries.ts'
-import { draftOf, planSearch } from './plan-query.ts'
+import { draftOf, planPath } from './plan-query.ts'
 import { PlanAgainButton } from './PlanAgainButton.tsx'
 import { PlanItemCard } from './PlanItemCard.tsx'
 import { StartPlan } from './StartPlan.tsx'
@@ -44,7 +44,7 @@ function ReadPlan({ plan }: { plan: Plan }) {
     <>
       <PageTitle
         title={planTitle(plan)}
-        back={{ to: `/plan?${planSearch(draftOf(plan.request))}`, label: 'Change what is planned' }}
+        back={{ to: planPath(draftOf(plan.request)), label: 'Change what is planned' }}
         subtitle={
           <>
             Made <RelativeTime at={plan.createdAt} /> by {plan.createdBy}, expires{' '}

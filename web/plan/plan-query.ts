@@ -51,6 +51,11 @@ export function planSearch(draft: Partial<PlanDraft>): string {
   return query.toString().replaceAll('%2C', ',').replaceAll('%3A', ':')
 }
 
+/** Where runs are planned, with this filled in. */
+export function planPath(draft: Partial<PlanDraft>): string {
+  return `/plan?${planSearch(draft)}`
+}
+
 /** The body of `POST /api/plans`. Settings that mean nothing to the workflow are left out. */
 export function planRequest(draft: PlanDraft): PlanRequest {
   const { workflow, macs } = draft
