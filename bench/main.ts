@@ -7,8 +7,10 @@ import { parseArgs } from 'node:util'
 import { exec } from '#agent/exec.ts'
 import { bundleAgent } from '../agent/build.ts'
 import { openServerProcess, type ServerProcess } from '#test/support/server-process.ts'
+import { benchApi } from './api.ts'
 import { createBenchDisk, createBlank, type BenchDisk } from './disk.ts'
 import { formatResults, measureAll, type Contender, type Result } from './measure.ts'
+import { benchReports } from './reports.ts'
 
 /**
  * Deploy and capture next to the tools that people would use instead: same image, same machine,
@@ -26,6 +28,8 @@ const { values } = parseArgs({
     'content-mb': { type: 'string', default: '1700' },
     rounds: { type: 'string', default: '2' },
     json: { type: 'boolean', default: false },
+    /** `api` or `disk` alone. */
+    only: { type: 'string' },
   },
 })
 
@@ -234,4 +238,10 @@ function report(disk: BenchDisk, captures: Result[], deploys: Result[]): void {
   console.log(formatResults('Deploy to a loop device', deploys, disk.sizeBytes))
 }
 
-await main()
+if (values.only !== undefined && !['api', 'disk'].includes(values.only))
+  throw new Error(`--only is "${values.only}" but must be api or disk`)
+if (values.only !== 'api') await main()
+if (values.only !== 'disk' && !values.json) {
+  await benchApi()
+  await benchReports()
+}

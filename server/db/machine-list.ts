@@ -71,7 +71,8 @@ const text = (column: SQL) => ({ value: sql`(${column}) collate "C"` })
 const textOrLast = (column: SQL) => text(sql`coalesce(lower(${column}), ${LAST_TEXT})`)
 const SORT_KEYS: Record<MachineSortKey, { value: SQL }> = {
   name: text(sql`lower(${machines.name})`),
-  mac: text(sql`${machines.mac}`),
+  // As it is, for its index: these sort alike in every locale.
+  mac: { value: sql`${machines.mac}` },
   state: text(sql`${machines.state}`),
   image: textOrLast(sql`${machines.image}`),
   product: textOrLast(sql`${machines.product}`),
