@@ -1,4 +1,5 @@
 import { Tooltip } from '@mantine/core'
+import { useState } from 'react'
 import { formatExact, formatRelative } from './format.ts'
 import { useNow } from './use-now.ts'
 
@@ -15,15 +16,25 @@ export function RelativeTime({ at, never = 'never' }: RelativeTimeProps) {
 }
 
 function KnownTime({ at }: { at: string }) {
+  const [isNear, setNear] = useState(false)
   const date = new Date(at)
   const text = useNow((now) => formatRelative(date, now))
-  return (
-    <Tooltip label={formatExact(date)} events={EVERY_WAY}>
-      <time dateTime={at} className="tabular">
-        {text}
-      </time>
+  const time = (
+    <time
+      dateTime={at}
+      className="tabular"
+      onPointerEnter={() => setNear(true)}
+      onPointerLeave={() => setNear(false)}
+    >
+      {text}
+    </time>
+  )
+  // A tip costs more than all the rest of a row, so only the one that is looked at is there.
+  return isNear ? (
+    <Tooltip label={formatExact(date)} opened>
+      {time}
     </Tooltip>
+  ) : (
+    time
   )
 }
-
-const EVERY_WAY = { hover: true, focus: true, touch: true }

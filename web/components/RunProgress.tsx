@@ -1,4 +1,5 @@
 import { Progress, Stack, Text } from '@mantine/core'
+import classes from './RunProgress.module.css'
 import { formatBytes, formatDuration, formatRate, secondsLeft } from './format.ts'
 
 interface RunProgressProps {
@@ -25,12 +26,29 @@ export function RunProgress(props: RunProgressProps) {
     left !== undefined && bytesDone < bytesTotal && `${formatDuration(left)} left`,
     bytesPerSecond > 0 && formatRate(bytesPerSecond),
   ].filter((fact) => fact !== false)
+  if (compact)
+    return (
+      <div className={classes.compact}>
+        <div className={`${classes.text} tabular`}>{[...facts, name].join(' · ')}</div>
+        <div
+          className={classes.track}
+          role="progressbar"
+          aria-label={name}
+          aria-valuenow={Math.floor(percent)}
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuetext={facts.join(', ') || 'begins'}
+        >
+          <div className={classes.done} style={{ width: `${percent}%` }} />
+        </div>
+      </div>
+    )
   return (
     <Stack gap={4} w="100%">
       <Text size="xs" className="tabular" truncate>
-        {(compact ? [...facts, name] : [name, ...facts]).join(' · ')}
+        {[name, ...facts].join(' · ')}
       </Text>
-      <Progress.Root size={compact ? 5 : 10}>
+      <Progress.Root size={10}>
         <Progress.Section
           value={percent}
           aria-label={name}

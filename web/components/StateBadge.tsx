@@ -1,4 +1,3 @@
-import { Badge } from '@mantine/core'
 import {
   IconBan,
   IconCheck,
@@ -12,6 +11,7 @@ import {
 } from '@tabler/icons-react'
 import type { MachineState } from '#protocol/machine.ts'
 import type { RunState } from '#protocol/run.ts'
+import classes from './StateBadge.module.css'
 
 /** Of a machine or a run. Colour is never alone: each has a word and a sign of its own. */
 const LOOKS = {
@@ -40,19 +40,19 @@ export function stateIcon(state: MachineState | RunState) {
   return LOOKS[state].icon
 }
 
+/** Plain elements: a list shows hundreds. */
 export function StateBadge({ state }: { state: MachineState | RunState }) {
   const { text, color, icon: Icon } = LOOKS[state]
   return (
-    <Badge
-      variant="light"
-      color={color}
-      radius="sm"
-      tt="none"
-      fw={600}
-      leftSection={<Icon size={13} stroke={2.2} aria-hidden />}
-      style={{ flexShrink: 0 }}
+    <span
+      className={classes.badge}
+      style={{
+        background: `var(--mantine-color-${color}-light)`,
+        color: `var(--mantine-color-${color}-light-color)`,
+      }}
     >
+      <Icon size={13} stroke={2.2} aria-hidden />
       {text}
-    </Badge>
+    </span>
   )
 }

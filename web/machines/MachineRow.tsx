@@ -1,4 +1,3 @@
-import { Badge, Checkbox, Group, Stack, Tooltip } from '@mantine/core'
 import { IconLock } from '@tabler/icons-react'
 import { memo, type MouseEvent } from 'react'
 import { Link, useNavigate } from 'react-router'
@@ -27,7 +26,7 @@ interface MachineRowProps {
   onExtend: (mac: string) => void
 }
 
-/** Renders anew only when its machine changed. */
+/** Renders anew only when its machine changed; of plain elements, so that scrolling stays smooth. */
 export const MachineRow = memo(function MachineRow(props: MachineRowProps) {
   const { machine, row, isSelectable, isSelected, isActive, onToggle, onExtend } = props
   const { mac, name, product, manufacturer, serial, image, state, lastSeenAt, locked } = machine
@@ -58,8 +57,9 @@ export const MachineRow = memo(function MachineRow(props: MachineRowProps) {
     >
       <td className={classes.check}>
         {isSelectable && (
-          <Checkbox
-            size="xs"
+          <input
+            type="checkbox"
+            className={classes.box}
             tabIndex={-1}
             aria-label={`Select ${name}`}
             checked={isSelected}
@@ -69,16 +69,16 @@ export const MachineRow = memo(function MachineRow(props: MachineRowProps) {
         )}
       </td>
       <td>
-        <Group gap={4} wrap="nowrap">
+        <div className={classes.pair}>
           <Link to={machinePath(mac)} tabIndex={-1} className={classes.name} title={name}>
             {name}
           </Link>
           {locked && (
-            <Tooltip label="Locked: nothing may be written to it">
-              <IconLock size={14} role="img" aria-label="Locked" style={{ flexShrink: 0 }} />
-            </Tooltip>
+            <span title="Locked: nothing may be written to it" className={classes.fixed}>
+              <IconLock size={14} role="img" aria-label="Locked" />
+            </span>
           )}
-        </Group>
+        </div>
         <div className={`${classes.line} ${classes.mono}`}>{mac}</div>
       </td>
       <td>
@@ -88,13 +88,13 @@ export const MachineRow = memo(function MachineRow(props: MachineRowProps) {
         <div className={`${classes.line} ${classes.mono}`}>{serial}</div>
       </td>
       <td className={classes.state}>
-        <Stack gap={3}>
-          <Group gap={8} wrap="nowrap">
+        <div className={classes.lines}>
+          <div className={classes.pair}>
             <StateBadge state={state} />
             <BootDots machine={machine} />
-          </Group>
+          </div>
           <MachineStatus machine={machine} />
-        </Stack>
+        </div>
       </td>
       <td className={classes.image}>
         <div className={classes.name} style={{ fontWeight: 400 }} title={image}>
@@ -116,13 +116,13 @@ const SHOWN_TAGS = 2
 export function Tags({ tags }: { tags: string[] }) {
   const rest = tags.length - SHOWN_TAGS
   return (
-    <Group gap={4} wrap="wrap" title={tags.join(', ')}>
+    <div className={classes.tagList} title={tags.join(', ')}>
       {tags.slice(0, SHOWN_TAGS).map((tag) => (
-        <Badge key={tag} size="sm" variant="default" tt="none" fw={500} maw={88}>
+        <span key={tag} className={classes.tag}>
           {tag}
-        </Badge>
+        </span>
       ))}
       {rest > 0 && <span className={classes.line}>+{rest}</span>}
-    </Group>
+    </div>
   )
 }

@@ -1,4 +1,4 @@
-import { Text, Tooltip } from '@mantine/core'
+import { Tooltip } from '@mantine/core'
 import { IconAlertTriangle } from '@tabler/icons-react'
 import { awaitedStage, BOOT_STAGES, type BootProgress } from '#protocol/boot-progress.ts'
 import type { Machine } from '#protocol/machine.ts'
@@ -16,15 +16,15 @@ export function MachineStatus({ machine }: { machine: Machine }) {
   if (boot && (state === 'discovered' || state === 'booting')) return <BootStatus boot={boot} />
   if (run?.state === 'queued')
     return (
-      <Text size="xs" c="dimmed" truncate>
+      <div className={classes.line}>
         {WORKFLOW_TEXTS[run.workflow]} at its next boot; asked <RelativeTime at={run.createdAt} />
-      </Text>
+      </div>
     )
   if (run)
     return (
-      <Text size="xs" c="dimmed" truncate>
+      <div className={classes.line}>
         {WORKFLOW_TEXTS[run.workflow]}; asked <RelativeTime at={run.createdAt} />
-      </Text>
+      </div>
     )
   return null
 }
@@ -41,10 +41,10 @@ function BootStatus({ boot }: { boot: BootProgress }) {
   const newest = boot.stages.at(-1)
   if (awaited) return <Awaited boot={boot} since={awaited.since} />
   return (
-    <Text size="xs" c="dimmed" truncate>
+    <div className={classes.line}>
       {newest && stageTitle(newest.stage)}
       {newest?.detail !== undefined && `: ${newest.detail}`}
-    </Text>
+    </div>
   )
 }
 
@@ -56,9 +56,9 @@ function Awaited({ boot, since }: { boot: BootProgress; since: string }) {
   const title = stageTitle(awaited.stage)
   if (!isLate)
     return (
-      <Text size="xs" truncate className="tabular">
+      <div className={`${classes.status} tabular`}>
         Waits for: {title}, {waited}
-      </Text>
+      </div>
     )
   return (
     <Tooltip
@@ -66,10 +66,10 @@ function Awaited({ boot, since }: { boot: BootProgress; since: string }) {
       w={340}
       label={`No ${title} for ${waited}. Check that ${awaited.checks.join('; ')}`}
     >
-      <Text size="xs" truncate className={classes.late}>
+      <div className={`${classes.status} ${classes.late}`}>
         <IconAlertTriangle size={12} aria-hidden className={classes.sign} />
         No {title} for {waited}
-      </Text>
+      </div>
     </Tooltip>
   )
 }
