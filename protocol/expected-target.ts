@@ -68,9 +68,7 @@ export function checkTarget(
 }
 
 /** Why the run must not start on a machine with these disks, or undefined if it is as planned. */
-export function findMismatch(
-  ...about: Parameters<typeof checkTarget>
-): string | undefined {
+export function findMismatch(...about: Parameters<typeof checkTarget>): string | undefined {
   const check = checkTarget(...about)
   return check.kind === 'mismatch' ? check.reason : undefined
 }

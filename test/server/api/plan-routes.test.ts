@@ -266,7 +266,9 @@ describeOnEveryDatabase('plan routes', (_open, database) => {
     await openMachine('44')
     const { body } = await plan({ macs: [mac('44')], workflow: 'wipe' })
     const answers = await Promise.all([1, 2, 3, 4].map(() => start({ plan: body.id })))
-    assert.deepEqual(answers.map(({ status }) => status).toSorted(), [201, 409, 409, 409])
+    const refused = answers.filter(({ status }) => status === 409)
+    const made = answers.filter(({ status }) => status === 201)
+    assert.deepEqual([made.length, refused.length], [1, 3])
   })
 
   it('is not started by BOOTy, which cannot be held to it', async () => {
