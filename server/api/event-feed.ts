@@ -28,7 +28,8 @@ export interface EventFeed extends AsyncDisposable {
 
 export type FeedItem =
   | { kind: 'event'; event: StoredEvent }
-  | { kind: 'progress'; progress: Progress }
+  /** Of several runs, sent in one piece. */
+  | { kind: 'progress'; progresses: readonly Progress[] }
   /** What came after `lastId` is not all there any more: read everything anew, then go on from `id`. */
   | { kind: 'reset'; id: number; lastId: number }
   /** Nothing came for a while; tells both sides that the connection lives. */
@@ -87,7 +88,7 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
           yield { kind: 'event', event }
           seen = event.id
         }
-        for (const progress of progresses) yield { kind: 'progress', progress }
+        if (progresses.length > 0) yield { kind: 'progress', progresses }
         if (events.length + progresses.length > 0) spokeAt = Date.now()
         else if (Date.now() - spokeAt >= HEARTBEAT_MILLISECONDS) {
           yield { kind: 'heartbeat' }

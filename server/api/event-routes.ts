@@ -73,7 +73,9 @@ function encodeItem(item: FeedItem): string {
       return `id: ${id}\nevent: reset\ndata: ${JSON.stringify({ lastEventId: lastId })}\n\n`
     }
     case 'progress':
-      return `event: progress\ndata: ${JSON.stringify(item.progress)}\n\n`
+      return item.progresses
+        .map((progress) => `event: progress\ndata: ${JSON.stringify(progress)}\n\n`)
+        .join('')
     case 'heartbeat':
       // An event and no comment: a browser's EventSource tells its page nothing of comments.
       return 'event: heartbeat\ndata: {}\n\n'
