@@ -36,8 +36,10 @@ export async function* followEvents(
   let lastId: string | undefined
   let wait = FIRST_WAIT_MILLISECONDS
   for (let again = false; ;) {
+    // Whoever stops reading, at whatever point, leaves neither a timer nor a connection.
+    const over = new AbortController()
     try {
-      const opened = await connect(api, lastId, signal)
+      const opened = await connect(api, lastId, AbortSignal.any([signal, over.signal]))
       yield { kind: 'open', again }
       again = true
       wait = FIRST_WAIT_MILLISECONDS
@@ -58,6 +60,8 @@ export async function* followEvents(
       yield { kind: 'lost', reason: err.message, waitSeconds: wait / 1000 }
       await sleep(wait, undefined, { signal })
       wait = Math.min(wait * 2, MAX_WAIT_MILLISECONDS)
+    } finally {
+      over.abort()
     }
   }
 }
@@ -67,6 +71,7 @@ async function connect(api: ApiClient, lastId: string | undefined, signal: Abort
   const silence = new AbortController()
   const isStalled = () => silence.abort(new UnreachableError('the server fell silent'))
   let timer = setTimeout(isStalled, CONNECT_MILLISECONDS)
+  signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
   const stop = AbortSignal.any([signal, silence.signal])
   try {
     const headers = { ...(lastId !== undefined && { 'last-event-id': lastId }) }

@@ -1,7 +1,10 @@
 import { enableCompileCache } from 'node:module'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 
-// The half second that reading our source takes, but once only.
-enableCompileCache()
+// What reading our source takes, but once only. In the user's own folder: what is in there is run.
+const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
+enableCompileCache(join(cache, 'stampede', 'command'))
 const { runCli } = await import('./run-cli.ts')
 
 const stop = new AbortController()
