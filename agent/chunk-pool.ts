@@ -74,7 +74,6 @@ function threadCount(): number {
 function openThread(): Thread {
   const worker = new Worker(new URL(PROGRAM, import.meta.url))
   const thread: Thread = { worker, waiting: [] }
-  worker.unref() // a program that has nothing else to do may end
   worker.on('message', (answer: ChunkAnswer) => {
     thread.waiting.shift()?.resolve(answer)
     if (thread.waiting.length === 0) worker.unref()
@@ -84,5 +83,6 @@ function openThread(): Thread {
     if (threads?.length === 0) threads = undefined
     for (const job of thread.waiting.splice(0)) job.reject(err)
   })
+  worker.unref() // a program that has nothing else to do may end; a listener would undo it
   return thread
 }
