@@ -1,6 +1,7 @@
 import { Box, Code, Group, Tabs, Text, Title } from '@mantine/core'
 import { dhcpSnippets, type SnippetOptions } from '#protocol/dhcp-snippets.ts'
 import { CopyButton } from '../components/CopyButton.tsx'
+import classes from './machines.module.css'
 
 interface DhcpSnippetsProps extends SnippetOptions {
   /** Without them no machine finds its way here. */
@@ -38,9 +39,9 @@ export function DhcpSnippets({ isNeeded, ...options }: DhcpSnippetsProps) {
               tabIndex={0}
               role="region"
               aria-label={`Lines for ${title}`}
-              style={{ overflow: 'auto' }}
+              className={classes.snippet}
             >
-              <Code block style={{ whiteSpace: 'pre', width: 'max-content', minWidth: '100%' }}>
+              <Code block bg="transparent" style={{ whiteSpace: 'pre', width: 'max-content' }}>
                 {text}
               </Code>
             </Box>

@@ -80,10 +80,7 @@ function CardText({ machine }: { machine: Machine }) {
             <IconLock size={14} role="img" aria-label="Locked" style={{ flexShrink: 0 }} />
           )}
         </Group>
-        <Group gap={8} wrap="nowrap">
-          <BootDots machine={machine} />
-          <StateBadge state={state} />
-        </Group>
+        <StateBadge state={state} />
       </Group>
       <div className={classes.line}>
         <span className={classes.mono}>{mac}</span>
@@ -92,7 +89,10 @@ function CardText({ machine }: { machine: Machine }) {
       <div className={classes.line}>
         {image ?? 'No image'} · seen <RelativeTime at={lastSeenAt} />
       </div>
-      <MachineStatus machine={machine} />
+      <div className={classes.pair}>
+        <BootDots machine={machine} />
+        <MachineStatus machine={machine} />
+      </div>
     </Stack>
   )
 }

@@ -1,4 +1,15 @@
-import { Alert, Card, Group, Loader, SimpleGrid, Skeleton, Stack, Text, Title } from '@mantine/core'
+import {
+  Alert,
+  Card,
+  Code,
+  Group,
+  Loader,
+  SimpleGrid,
+  Skeleton,
+  Stack,
+  Text,
+  Title,
+} from '@mantine/core'
 import { IconAlertTriangle } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import type { NetworkStatus } from '#protocol/network-status.ts'
@@ -28,6 +39,7 @@ export function WaitingForMachines() {
       {!network && !error && <Skeleton height={180} />}
       {network && <Facts network={network} />}
       {network && <OtherServers network={network} />}
+      {network && <NoTftp network={network} />}
       {network && <Snippets network={network} />}
     </Stack>
   )
@@ -82,7 +94,7 @@ function Facts({ network }: { network: NetworkStatus }) {
                 {address}/{prefix}
               </Text>
               <Mac mac={mac} />
-              {name === network.interface && (
+              {dhcp.mode !== 'off' && name === network.interface && (
                 <Text size="sm" c="dimmed">
                   DHCP answers here
                 </Text>
@@ -123,6 +135,21 @@ function OtherServers({ network: { otherServers, dhcp } }: { network: NetworkSta
           run this one with STAMPEDE_DHCP=proxy.
         </Text>
       )}
+    </Alert>
+  )
+}
+
+/** Firmware that another DHCP server sends here would find nobody. */
+function NoTftp({ network: { dhcp, tftp, interfaces } }: { network: NetworkStatus }) {
+  if (dhcp.mode !== 'off' || /\bport \d/.test(tftp)) return null
+  const example = interfaces[0]?.name ?? 'eth0'
+  return (
+    <Alert color="orange" icon={<IconAlertTriangle />} title="This server does not answer TFTP">
+      <Text size="sm">
+        The loaders of most firmwares come by TFTP. Start the server with{' '}
+        <Code>STAMPEDE_INTERFACE={example}</Code> to answer it there, or with{' '}
+        <Code>STAMPEDE_DHCP=proxy</Code> to answer DHCP too.
+      </Text>
     </Alert>
   )
 }
