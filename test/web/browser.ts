@@ -5,7 +5,7 @@ import { chromium, type Browser, type BrowserContext, type Page } from 'playwrig
 import { OPERATOR } from '#test/support/seeded-app.ts'
 
 /** Debian's Chromium, which asks nobody but the server under test. */
-const CHROMIUM = '/usr/bin/chromium'
+export const CHROMIUM = '/usr/bin/chromium'
 const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -35,8 +35,9 @@ export interface TestPage {
   assertQuiet: () => void
 }
 
-export async function openBrowser(): Promise<TestBrowser> {
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS })
+/** `executablePath`: a program that starts CHROMIUM with all arguments it gets. */
+export async function openBrowser(executablePath = CHROMIUM): Promise<TestBrowser> {
+  const browser = await chromium.launch({ executablePath, args: ARGUMENTS })
   return {
     browser,
     open: (options) => openPage(browser, options),
@@ -56,7 +57,8 @@ async function openPage(
   page.on('console', (message) => {
     const text = message.text()
     // What a refused call prints by itself; the page says it in its own words.
-    if (message.type() === 'error' && !/^Failed to load resource/.test(text)) problems.push(text)
+    if (message.type() === 'error' && !text.startsWith('Failed to load resource'))
+      problems.push(text)
   })
   return { page, context, assertQuiet: () => assert.deepEqual(problems, []) }
 }

@@ -22,7 +22,7 @@ describe('machines', () => {
     const opened = await browser.open()
     await signIn(opened.page, app.lanUrl)
     await opened.page.goto(`${app.lanUrl}/machines${query}`)
-    await opened.page.getByRole('grid', { name: 'Machines' }).waitFor()
+    await opened.page.getByRole('searchbox').waitFor()
     return opened
   }
 
@@ -64,6 +64,17 @@ describe('machines', () => {
     await page.getByRole('link', { name: '52-54-00-be-ef-01' }).waitFor({ timeout: 2000 })
     await app.call('DELETE', '/api/machines/525400beef01')
     await page.getByText('No machine matches').waitFor()
+  })
+
+  it('says that the connection is lost, comes back by itself, and misses nothing', async () => {
+    const { page } = await openMachines('?q=52-54-00-be-ef')
+    await page.getByText('No machine matches').waitFor()
+    app.http.server.closeAllConnections()
+    await seeMachine(app.database.db, parseMac('525400beef02'), new Date(), { creates: true })
+    await page.getByText('Reconnecting…').waitFor()
+    await page.getByRole('link', { name: '52-54-00-be-ef-02' }).waitFor()
+    await page.getByText('Reconnecting…').waitFor({ state: 'detached' })
+    await app.call('DELETE', '/api/machines/525400beef02')
   })
 
   it('is worked with by keyboard alone', async () => {

@@ -63,6 +63,7 @@ function Awaited({ boot, since }: { boot: BootProgress; since: string }) {
   return (
     <Tooltip
       multiline
+      events={{ hover: true, focus: true, touch: true }}
       w={340}
       label={`No ${title} for ${waited}. Check that ${awaited.checks.join('; ')}`}
     >
