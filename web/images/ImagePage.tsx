@@ -27,7 +27,7 @@ export function ImagePage() {
         {error ? (
           <ErrorAlert error={error} onRetry={() => void refetch()} />
         ) : (
-          <Skeleton height={360} aria-label="Loading the image" />
+          <Skeleton height={360} role="status" aria-label="Loading the image" />
         )}
       </>
     )

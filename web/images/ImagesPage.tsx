@@ -39,7 +39,9 @@ export function ImagesPage() {
       <Stack>
         <Uploads />
         <ErrorAlert error={error} onRetry={() => void refetch()} />
-        {!images && !error && <Skeleton height={280} aria-label="Loading the images" />}
+        {!images && !error && (
+          <Skeleton height={280} role="status" aria-label="Loading the images" />
+        )}
         {images?.length === 0 && (
           <EmptyState icon={IconDisc} title="No images yet">
             {mayOperate

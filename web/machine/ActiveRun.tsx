@@ -14,7 +14,7 @@ import { Section } from './Section.tsx'
 /** The run that goes on, live, with the log of its agent. */
 export function ActiveRun({ id }: { id: string }) {
   const { data: run } = useQuery(runQuery(id))
-  if (!run) return <Skeleton height={220} aria-label="Loading the run" />
+  if (!run) return <Skeleton height={220} role="status" aria-label="Loading the run" />
   return (
     <Section
       title={runTitle(run)}

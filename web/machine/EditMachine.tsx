@@ -45,7 +45,7 @@ export function EditMachine({ mac, onClose }: EditMachineProps) {
   return (
     <Modal opened onClose={onClose} title="Edit the machine" size="lg">
       <ErrorAlert error={error} onRetry={() => void refetch()} />
-      {!data && !error && <Skeleton height={420} aria-label="Loading the settings" />}
+      {!data && !error && <Skeleton height={420} role="status" aria-label="Loading the settings" />}
       {data && (
         <EditForm
           key={dataUpdatedAt}

@@ -34,7 +34,7 @@ export function MachinePage() {
       </>
     )
   }
-  if (!machine) return <Skeleton height={480} aria-label="Loading the machine" />
+  if (!machine) return <Skeleton height={480} role="status" aria-label="Loading the machine" />
   return <MachineView key={machine.mac} machine={machine} />
 }
 

@@ -18,7 +18,7 @@ export function MachineRuns({ mac }: { mac: string }) {
   return (
     <Section title="Runs">
       <ErrorAlert error={error} onRetry={() => void refetch()} />
-      {!data && !error && <Skeleton height={120} aria-label="Loading the runs" />}
+      {!data && !error && <Skeleton height={120} role="status" aria-label="Loading the runs" />}
       {data?.items.length === 0 && (
         <Text size="sm" c="dimmed">
           None yet.

@@ -119,7 +119,7 @@ function Count({ machines, view }: { machines: Machine[]; view: MachinesView }) 
 /** As high as what comes, so that nothing jumps. */
 function Loading() {
   return (
-    <Stack gap="sm" aria-busy aria-label="Loading the machines">
+    <Stack gap="sm" role="status" aria-busy aria-label="Loading the machines">
       <Skeleton height={36} />
       {Array.from({ length: SKELETONS }, (_, index) => (
         <Skeleton key={index} height={48} />

@@ -31,8 +31,10 @@ export function WaitingForMachines() {
           aside={<Loader size="sm" type="dots" role="img" aria-label="Listening" />}
         />
         <Text c="dimmed">
-          Switch a machine on with its network card first in the boot order. It appears here within
-          two seconds of its first DHCP packet.
+          Switch a machine on with its network card first in the boot order. It appears here{' '}
+          {network?.dhcp.mode === 'off'
+            ? 'as soon as it asks this server for what to boot.'
+            : 'within two seconds of its first DHCP packet.'}
         </Text>
       </div>
       {error && <ErrorAlert error={error} onRetry={() => void refetch()} />}

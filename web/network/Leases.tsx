@@ -23,7 +23,7 @@ export function Leases({ isServer }: { isServer: boolean }) {
   return (
     <Section title={leases ? `Leases (${leases.length})` : 'Leases'}>
       <ErrorAlert error={error} onRetry={() => void refetch()} />
-      {!leases && !error && <Skeleton height={80} aria-label="Loading the leases" />}
+      {!leases && !error && <Skeleton height={80} role="status" aria-label="Loading the leases" />}
       {leases?.length === 0 && (
         <Text size="sm" c="dimmed">
           {isServer

@@ -19,7 +19,9 @@ export function NetworkPage() {
       <PageTitle title="Network" subtitle="How machines get an address and find this server" />
       <Stack>
         <ErrorAlert error={error} onRetry={() => void refetch()} />
-        {!network && !error && <Skeleton height={180} aria-label="Loading the network" />}
+        {!network && !error && (
+          <Skeleton height={180} role="status" aria-label="Loading the network" />
+        )}
         {network && (
           <SimpleGrid cols={{ base: 1, md: 2 }}>
             <ThisServer network={network} />

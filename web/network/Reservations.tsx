@@ -41,7 +41,9 @@ export function Reservations({ isServer }: { isServer: boolean }) {
       }
     >
       <ErrorAlert error={error} onRetry={() => void refetch()} />
-      {!reservations && !error && <Skeleton height={60} aria-label="Loading the reservations" />}
+      {!reservations && !error && (
+        <Skeleton height={60} role="status" aria-label="Loading the reservations" />
+      )}
       {reservations?.length === 0 && (
         <Text size="sm" c="dimmed">
           {isServer

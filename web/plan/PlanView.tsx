@@ -31,7 +31,7 @@ export function PlanView() {
         <ErrorAlert error={error} onRetry={() => void refetch()} />
       </>
     )
-  if (!plan) return <Skeleton height={480} aria-label="Loading the plan" />
+  if (!plan) return <Skeleton height={480} role="status" aria-label="Loading the plan" />
   return <ReadPlan key={plan.id} plan={plan} />
 }
 

@@ -36,7 +36,7 @@ export function FleetPage() {
         actions={runs && runs.length > 0 && <FleetActions runs={runs} />}
       />
       <ErrorAlert error={error} onRetry={refetch} />
-      {!runs && !error && <Skeleton height={420} aria-label="Loading the runs" />}
+      {!runs && !error && <Skeleton height={420} role="status" aria-label="Loading the runs" />}
       {runs?.length === 0 && <NothingAtWork />}
       {runs && runs.length > 0 && (
         <>

@@ -1,7 +1,7 @@
 import { Paper, Progress, SimpleGrid, Text } from '@mantine/core'
 import { formatRate } from '../components/format.ts'
 import type { FleetTotals } from './fleet-totals.ts'
-import { spokenEstimate } from './time-left.ts'
+import { shortEstimate } from './time-left.ts'
 import classes from './runs.module.css'
 
 /** What all runs of a fleet add up to. */
@@ -36,7 +36,7 @@ function timeFigure({ left, silent, secondsLeft }: FleetTotals): { value: string
   if (left === 0) return { value: 'all over' }
   if (secondsLeft === undefined) return { value: '–', note: 'no rate to tell it from' }
   const note = silent > 0 ? `and ${silent} that cannot tell yet` : 'left'
-  return { value: spokenEstimate(secondsLeft), note }
+  return { value: shortEstimate(secondsLeft), note }
 }
 
 interface FigureProps {

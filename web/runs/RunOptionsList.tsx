@@ -10,7 +10,7 @@ export function RunOptionsList({ run }: { run: Run }) {
     <FactList
       facts={[
         ['Image', run.image],
-        ['Image digest', run.imageDigest && `sha256:${run.imageDigest.slice(0, 16)}…`],
+        ['Image digest', run.imageDigest && `sha256:${run.imageDigest.slice(0, 12)}…`],
         ['Disk', disk && hintsText(disk)],
         ['Hostname', isDeploy ? options.hostname : undefined],
         ['Network', isDeploy && network ? network.address : undefined],

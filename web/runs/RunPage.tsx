@@ -36,7 +36,7 @@ export function RunPage() {
       </>
     )
   }
-  if (!run) return <Skeleton height={480} aria-label="Loading the run" />
+  if (!run) return <Skeleton height={480} role="status" aria-label="Loading the run" />
   return <RunView key={run.id} run={run} />
 }
 

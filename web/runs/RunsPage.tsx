@@ -86,7 +86,7 @@ export function RunsPage() {
         )}
       </Group>
       <ErrorAlert error={error} onRetry={() => void refetch()} />
-      {!data && !error && <Skeleton height={400} aria-label="Loading the runs" />}
+      {!data && !error && <Skeleton height={400} role="status" aria-label="Loading the runs" />}
       {data && data.items.length > 0 && <RunsTable runs={data.items} withMachine />}
       {data?.items.length === 0 && <NoRuns isFiltered={isFiltered || after !== undefined} />}
       <Pages

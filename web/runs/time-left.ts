@@ -1,4 +1,5 @@
 import type { Step } from '#protocol/run.ts'
+import { formatDuration } from '../components/format.ts'
 
 /** How long a run still takes, as far as anybody can tell. */
 
@@ -32,6 +33,12 @@ export function spokenEstimate(seconds: number): string {
   const rest = Math.round((minutes % 60) / 10) * 10
   if (rest === 60) return `about ${hours + 1} h`
   return rest === 0 ? `about ${hours} h` : `about ${hours} h ${rest} min`
+}
+
+/** `≈ 4 min`, where there is little room. */
+export function shortEstimate(seconds: number): string {
+  const grain = seconds < 55 ? 10 : 60
+  return `≈ ${formatDuration(Math.max(1, Math.round(seconds / grain)) * grain)}`
 }
 
 /** Seconds between two times of ours; undefined while one is missing. */

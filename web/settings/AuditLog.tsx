@@ -57,7 +57,9 @@ export function AuditLog() {
           ))}
         </Group>
         <ErrorAlert error={log.error} onRetry={() => void log.refetch()} />
-        {!entries && !log.error && <Skeleton height={240} aria-label="Loading the audit log" />}
+        {!entries && !log.error && (
+          <Skeleton height={240} role="status" aria-label="Loading the audit log" />
+        )}
         {entries?.length === 0 && (
           <Text size="sm" c="dimmed">
             Nothing of that kind was done.

@@ -12,7 +12,7 @@ const COLORS = { pending: 'dimmed', delivered: undefined, failed: 'red' } as con
 export function Deliveries({ webhook }: { webhook: string }) {
   const { data: deliveries, error, refetch } = useQuery(deliveriesQuery(webhook))
   if (error) return <ErrorAlert error={error} onRetry={() => void refetch()} />
-  if (!deliveries) return <Skeleton height={60} aria-label="Loading the deliveries" />
+  if (!deliveries) return <Skeleton height={60} role="status" aria-label="Loading the deliveries" />
   if (deliveries.length === 0)
     return (
       <Text size="sm" c="dimmed">

@@ -25,7 +25,7 @@ const NAMES: Record<CheckName, string> = {
 export function Health() {
   const { data: system, error, refetch } = useQuery(systemQuery)
   if (error) return <ErrorAlert error={error} onRetry={() => void refetch()} />
-  if (!system) return <Skeleton height={320} aria-label="Loading the health" />
+  if (!system) return <Skeleton height={320} role="status" aria-label="Loading the health" />
   return (
     <Stack>
       <Section title={titleOf(system.checks)}>

@@ -33,7 +33,7 @@ export function Tokens() {
       }
     >
       <ErrorAlert error={error} onRetry={() => void refetch()} />
-      {!tokens && !error && <Skeleton height={80} aria-label="Loading the tokens" />}
+      {!tokens && !error && <Skeleton height={80} role="status" aria-label="Loading the tokens" />}
       {tokens?.length === 0 && (
         <Text size="sm" c="dimmed">
           None. Scripts and the command line use one instead of a password.

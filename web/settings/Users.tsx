@@ -34,7 +34,7 @@ export function Users() {
       }
     >
       <ErrorAlert error={error} onRetry={() => void refetch()} />
-      {!users && !error && <Skeleton height={80} aria-label="Loading the users" />}
+      {!users && !error && <Skeleton height={80} role="status" aria-label="Loading the users" />}
       {users && <UserTable users={users} onOpen={setDialog} />}
       {dialog?.kind === 'new' && <NewUser onClose={close} />}
       {dialog?.kind === 'role' && <ChangeRole user={dialog.user} onClose={close} />}

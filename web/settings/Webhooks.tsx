@@ -52,7 +52,9 @@ export function Webhooks() {
     >
       <Stack>
         <ErrorAlert error={error} onRetry={() => void refetch()} />
-        {!webhooks && !error && <Skeleton height={80} aria-label="Loading the webhooks" />}
+        {!webhooks && !error && (
+          <Skeleton height={80} role="status" aria-label="Loading the webhooks" />
+        )}
         {webhooks?.length === 0 && (
           <Text size="sm" c="dimmed">
             None. A webhook posts events to another program, signed, and tries for a day if it is
