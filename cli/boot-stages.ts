@@ -1,17 +1,7 @@
-import { BOOT_STAGES, type BootProgress, type BootStage } from '#protocol/boot-progress.ts'
+import { awaitedStage, type BootProgress, type BootStage } from '#protocol/boot-progress.ts'
 import { ago, duration, printable } from './text.ts'
 
 /** How far a boot came, and what to check when it goes no further. */
-
-/** Seconds that the stage after this one may take on slow hardware before somebody should look. */
-const PATIENCE_SECONDS: Record<BootStage, number> = {
-  dhcp: 30,
-  loader: 30,
-  ipxe: 20,
-  script: 60,
-  kernel: 180,
-  agent: Infinity,
-}
 
 const NAMES: Record<BootStage, string> = {
   dhcp: 'DHCP',
@@ -20,19 +10,6 @@ const NAMES: Record<BootStage, string> = {
   script: 'script',
   kernel: 'kernel',
   agent: 'agent',
-}
-
-/** By the last stage that came. */
-const ADVICE: Record<BootStage, string> = {
-  dhcp: 'check that UDP port 69 reaches the server (or its HTTP port, for UEFI HTTP boot), that no other DHCP server names another boot server, and that Secure Boot is off',
-  loader:
-    'the loader was fetched but its iPXE has not asked for an address: check Secure Boot, and whether the firmware suits the loader (BIOS or UEFI)',
-  ipxe: 'check that the server’s HTTP port is reachable from that network, and that STAMPEDE_URL is an address that machines reach',
-  script:
-    'check that kernel and initramfs are built ("stampede doctor"), and that the machine has at least 1 GiB of memory',
-  kernel:
-    'look at its screen: the kernel may lack a driver for this network card, or get no address from DHCP',
-  agent: '',
 }
 
 export function describeBoot(boot: BootProgress | undefined): string | undefined {
@@ -53,13 +30,10 @@ export function bootLines(boot: BootProgress, now = Date.now()): string[] {
   return stuck ? [...lines, stuck] : lines
 }
 
-/** A sentence if the next stage should have come by now. */
+/** A sentence if the next stage should have come by now: since when, and what to check first. */
 export function findStuck(boot: BootProgress | undefined, now = Date.now()): string | undefined {
-  const last = boot?.stages.at(-1)
-  if (!last || last.stage === 'agent' || (last.stage === 'script' && boot?.endsAtScript))
-    return undefined
-  const waited = (now - Date.parse(last.at)) / 1000
-  if (waited < PATIENCE_SECONDS[last.stage]) return undefined
-  const next = BOOT_STAGES[BOOT_STAGES.indexOf(last.stage) + 1]!
-  return `no ${NAMES[next]} for ${duration(waited)}: ${ADVICE[last.stage]}`
+  const awaited = awaitedStage(boot, new Date(now))
+  if (!awaited?.isLate) return undefined
+  const waitedSeconds = (now - Date.parse(awaited.since)) / 1000
+  return `no ${NAMES[awaited.stage]} for ${duration(waitedSeconds)}; check that: ${awaited.checks.join('; ')}`
 }
