@@ -32,6 +32,8 @@ COPY package.json ./
 COPY migrations migrations
 COPY protocol protocol
 COPY server server
+COPY cli cli
+RUN ln -s /opt/stampede/cli/stampede /usr/local/bin/stampede
 ENV NODE_ENV=production STAMPEDE_DATA=/data PATH=/opt/stampede/node_modules/.bin:$PATH
 VOLUME /data
 EXPOSE 67/udp 69/udp 4011/udp 8080/tcp
