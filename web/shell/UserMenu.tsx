@@ -47,7 +47,7 @@ export function UserMenu() {
           <Text size="xs">{ROLE_TEXTS[user.role]}</Text>
         </Menu.Label>
         <Menu.Divider />
-        <Menu.Item component={Link} to="/settings/password" leftSection={<IconKey size={16} />}>
+        <Menu.Item component={Link} to="/settings/account" leftSection={<IconKey size={16} />}>
           Change password
         </Menu.Item>
         <Menu.Item component={Link} to="/settings" leftSection={<IconSettings size={16} />}>
