@@ -125,6 +125,26 @@ describe('pages of other sites', () => {
     assert.equal(answer.status, 200)
   })
 
+  it('a header Authorization that holds no token is no way around that', async () => {
+    for (const authorization of [
+      'Basic eDp5',
+      'Bearer',
+      'Bearer  ',
+      'Digest x',
+      '',
+      'Bearer a b',
+    ]) {
+      const { status, text } = await change({ authorization })
+      assert.equal(status, 403, authorization)
+      assert.match(text, /"csrf"/)
+      const origin = 'http://evil.example'
+      const type = { 'content-type': 'application/json' }
+      const body = JSON.stringify({ name: 'eve', password: PASSWORD })
+      const login = await send('POST', '/api/session', { ...type, authorization, origin }, body)
+      assert.equal(login.status, 403, authorization)
+    }
+  })
+
   it('a cookie beside a wrong token is worth nothing', async () => {
     const { status } = await send('GET', '/api/machines', { authorization: 'Bearer stp_wrong' })
     assert.equal(status, 401)
