@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DATABASE_KINDS, type DatabaseKind } from '#test/support/database.ts'
 import { queueRun, startAgent } from '#test/support/test-agent.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { secondsOfChildren } from './processor-time.ts'
 import type { ReportersAnswer, ReportersOrder } from './reporters.ts'
 
 /** What it costs the server that many machines report at once while a page watches. */
@@ -12,8 +12,6 @@ import type { ReportersAnswer, ReportersOrder } from './reporters.ts'
 const MACHINES = 200
 const SECONDS = 20
 const WARM_UP_SECONDS = 120
-/** proc(5): clock ticks of times in /proc/pid/stat, on every Linux that Node runs on. */
-const TICKS_PER_SECOND = 100
 
 export async function benchReports(): Promise<void> {
   for (const kind of DATABASE_KINDS) await benchOn(kind)
@@ -56,32 +54,6 @@ async function bootAgents(app: TestApp): Promise<ReportersOrder['agents']> {
     agents.push({ id, token })
   }
   return agents
-}
-
-/** Processor time of all that this process started, but for one: a Postgres, if there is one. */
-function secondsOfChildren(except: number): number {
-  const stats = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => readStat(Number(pid)))
-  const mine = new Set([process.pid])
-  // A parent is older than its children, but its number may be higher.
-  for (let grown = -1; grown !== mine.size;) {
-    grown = mine.size
-    for (const { pid, parent } of stats) if (mine.has(parent) && pid !== except) mine.add(pid)
-  }
-  mine.delete(process.pid)
-  const ticks = stats.filter(({ pid }) => mine.has(pid)).map((stat) => stat.ticks)
-  return ticks.reduce((sum, each) => sum + each, 0) / TICKS_PER_SECOND
-}
-
-function readStat(pid: number): { pid: number; parent: number; ticks: number }[] {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return [{ pid, parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) }]
-  } catch {
-    return [] // it has ended
-  }
 }
 
 if (import.meta.main) await benchReports()
