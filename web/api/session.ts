@@ -1,4 +1,4 @@
-import { queryOptions, useQuery } from '@tanstack/react-query'
+import { queryOptions, useQuery, type QueryClient } from '@tanstack/react-query'
 import type { Role, Session } from '#protocol/account.ts'
 import { bodyOf, client } from './client.ts'
 import { keys } from './keys.ts'
@@ -21,6 +21,14 @@ async function fetchSession(): Promise<Session | null> {
     if (error instanceof RequestError && error.status === 401) return null
     throw error
   }
+}
+
+/** Somebody else than before is there, or nobody: what the one before could see does not stay behind. */
+export function changeSession(cache: QueryClient, session: Session | null): void {
+  cache.setQueryData(keys.session, session)
+  cache.removeQueries({
+    predicate: ({ queryKey }) => queryKey[0] !== keys.session[0] && queryKey[0] !== keys.setup[0],
+  })
 }
 
 /** Of a page inside the guard, where somebody is signed in. */

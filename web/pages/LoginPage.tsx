@@ -4,8 +4,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Navigate, useNavigate, useSearchParams } from 'react-router'
 import { bodyOf, client } from '../api/client.ts'
-import { keys } from '../api/keys.ts'
-import { sessionQuery } from '../api/session.ts'
+import { changeSession, sessionQuery } from '../api/session.ts'
 import { setupQuery } from '../api/setup.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { useDocumentTitle } from '../components/use-document-title.ts'
@@ -48,7 +47,7 @@ function SignInForm({ to }: { to: string }) {
     try {
       const body = { name: name.trim(), password }
       const session = await bodyOf(client.POST('/api/session', { body }))
-      cache.setQueryData(keys.session, session)
+      changeSession(cache, session)
       await navigate(to, { replace: true })
     } catch (thrown) {
       setError(thrown)

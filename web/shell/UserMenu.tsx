@@ -3,8 +3,7 @@ import { IconKey, IconLogout, IconSettings, IconUser } from '@tabler/icons-react
 import { useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate } from 'react-router'
 import { bodyOf, client } from '../api/client.ts'
-import { keys } from '../api/keys.ts'
-import { useSession } from '../api/session.ts'
+import { changeSession, useSession } from '../api/session.ts'
 import { showError } from '../components/show.ts'
 
 export function UserMenu() {
@@ -20,9 +19,7 @@ export function UserMenu() {
       return
     }
     await navigate('/login')
-    // What somebody else may not see does not stay behind.
-    cache.clear()
-    cache.setQueryData(keys.session, null)
+    changeSession(cache, null)
   }
 
   return (
