@@ -54,6 +54,10 @@ export async function selectMacs(
   filter: MachineFilter & { all?: boolean },
 ): Promise<string[]> {
   const { all, ...rest } = filter
+  // A variable of a script that was never set would else mean every machine there is.
+  for (const [name, value] of Object.entries(rest))
+    if (typeof value === 'string' && value.trim() === '')
+      throw new UsageError(`--${name} says nothing; give it a value, or --all for all machines`)
   const isFiltered = all || Object.values(rest).some((value) => value !== undefined)
   if (names.length > 0 && isFiltered) throw new UsageError('Name machines or filter them, not both')
   if (names.length > 0) {

@@ -62,7 +62,7 @@ function hardware({
       'Firmware',
       `${firmware === 'uefi' ? 'UEFI' : 'BIOS'}${secureBoot ? ', Secure Boot is on' : ''}`,
     ],
-    ['TPM', tpm && (tpm.version ?? 'yes')],
+    ['TPM', tpm && printable(tpm.version ?? 'yes')],
   ])
 }
 
@@ -76,10 +76,10 @@ export function describeDisk(disk: Disk): string {
     disk.readOnly && 'read-only',
     disk.busy && `in use (${disk.busy})`,
   ].filter(Boolean)
-  const head = `${paint('bold', disk.path)}  ${printable(facts.join(', '))}`
+  const head = `${paint('bold', printable(disk.path))}  ${printable(facts.join(', '))}`
   const table = disk.partitionTable.type
   const content = disk.fileSystem
-    ? `${disk.fileSystem.type} on the whole disk`
+    ? `${printable(disk.fileSystem.type)} on the whole disk`
     : table === 'none'
       ? 'no partition table'
       : undefined

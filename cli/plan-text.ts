@@ -61,7 +61,9 @@ function presentLines({ partitionTable, partitions, fileSystem, operatingSystem 
       `on it now    ${system}${partitionTable.toUpperCase()}, ${plural(partitions.length, 'partition')}`,
       ...partitionLines(partitions).map((line) => `             ${line}`),
     ]
-  const content = fileSystem ? `${fileSystem.type} on the whole disk` : 'nothing that is known'
+  const content = fileSystem
+    ? `${printable(fileSystem.type)} on the whole disk`
+    : 'nothing that is known'
   return [`on it now    ${system}${content}`]
 }
 type Present = NonNullable<PlanItem['present']>

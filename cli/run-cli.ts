@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import { CommanderError } from 'commander'
 import { CliError, EXIT } from './errors.ts'
 import { createProgram } from './program.ts'
-import { paint, printable } from './text.ts'
+import { paint, printableLines } from './text.ts'
 
 /** The command line. Returns its exit code. */
 export async function runCli(args: readonly string[], signal: AbortSignal): Promise<number> {
@@ -30,8 +30,4 @@ function explainEnd(err: unknown, signal: AbortSignal): number {
 
 function isAbort(err: unknown): boolean {
   return err instanceof Error && err.name === 'AbortError'
-}
-
-function printableLines(text: string): string {
-  return text.split('\n').map(printable).join('\n')
 }

@@ -6,9 +6,16 @@ import { stripVTControlCharacters, styleText } from 'node:util'
 // oxlint-disable-next-line no-control-regex
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
 
-/** On one line where it is a name; control characters become visible. */
+/** On one line, so that no name can bring lines of its own; control characters become visible. */
 export function printable(text: string): string {
-  return stripVTControlCharacters(text).replace(CONTROLS, '�')
+  return printableLines(text).replace(/\s*\n\s*/g, ' ')
+}
+
+/** What may well have several lines, such as a description. */
+export function printableLines(text: string): string {
+  // Apart: an escape that begins in one line must not swallow the next.
+  const lines = text.split('\n').map((line) => stripVTControlCharacters(line))
+  return lines.map((line) => line.replace(CONTROLS, '�')).join('\n')
 }
 
 type Style = 'red' | 'green' | 'yellow' | 'blue' | 'cyan' | 'dim' | 'bold'

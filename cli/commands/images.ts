@@ -6,7 +6,7 @@ import { action, type Context } from '../context.ts'
 import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { formatFacts, formatTable, type Column } from '../table.ts'
-import { ago, localTime, paint, plural, printable } from '../text.ts'
+import { ago, localTime, paint, plural, printable, printableLines } from '../text.ts'
 import { addPull } from './image-pull.ts'
 import { addPush } from './image-push.ts'
 
@@ -114,7 +114,7 @@ export function describeImage(image: Image): string {
   const { info, usedBy } = image
   const facts = formatFacts([
     ['Image', image.name],
-    ['Description', image.description && printable(image.description)],
+    ['Description', image.description && printableLines(image.description)],
     ['Digest', image.digest],
     ['Disk size', `${formatBytes(image.sizeBytes)} (sectors of ${image.sectorBytes} bytes)`],
     ['Content', formatBytes(image.contentBytes)],

@@ -18,7 +18,17 @@ import { findMac, listMachines } from '../machine-names.ts'
 import { currentStep, verdictOf } from '../run-text.ts'
 import { watchRuns } from '../run-watch.ts'
 import { formatFacts, formatTable, type Column } from '../table.ts'
-import { ago, duration, localTime, paint, paintState, percent, plural, printable } from '../text.ts'
+import {
+  ago,
+  duration,
+  localTime,
+  paint,
+  paintState,
+  percent,
+  plural,
+  printable,
+  printableLines,
+} from '../text.ts'
 
 interface ListOptions {
   machine?: string
@@ -139,7 +149,7 @@ function describeRun(run: RunDetail): string {
     ['Machine', run.mac],
     ['Workflow', `${run.workflow}${run.image ? ` of image "${run.image}"` : ''}`],
     ['State', paintState(run.state)],
-    ['Error', run.error === null ? undefined : paint('red', printable(run.error))],
+    ['Error', run.error === null ? undefined : paint('red', printableLines(run.error))],
     ['Attempts', String(run.attempts)],
     ['Plan', run.plan ?? undefined],
     ['Created', localTime(run.createdAt)],
@@ -244,8 +254,8 @@ function receiptText(run: Run, proof: Receipt): string {
     count === undefined ? undefined : `${formatBytes(count)} (${count} bytes)`
   return formatFacts([
     ['Run', `${run.id}, a ${run.workflow} of ${run.mac}, ${run.state}`],
-    ['Image', proof.imageName],
-    ['Digest', proof.imageDigest],
+    ['Image', proof.imageName && printable(proof.imageName)],
+    ['Digest', proof.imageDigest && printable(proof.imageDigest)],
     ['Disk', disk && printable([disk.path, disk.model].filter(Boolean).join(' '))],
     ['Serial', disk?.serial && printable(disk.serial)],
     ['WWN', disk?.wwn && printable(disk.wwn)],

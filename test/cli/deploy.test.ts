@@ -66,6 +66,37 @@ describe('stampede plan, deploy and runs', () => {
     assert.deepEqual(await runsOf(mac), [])
   })
 
+  it('a filter that says nothing is not all machines', async () => {
+    for (const filter of ['--query', '--tag', '--state', '--assigned'])
+      for (const value of ['', ' ']) {
+        const args = ['deploy', filter, value, '--image', 'debian-13', '--yes', '--no-watch']
+        const { code, stderr } = await shell.run(args)
+        assert.equal(code, 2, `${filter} "${value}"`)
+        assert.match(stderr, /says nothing|must be one of/)
+      }
+    assert.deepEqual((await app.call<{ items: Run[] }>('GET', '/api/runs')).body.items, [])
+  })
+
+  it('what a machine tells of its disks brings no lines of its own into a plan', async () => {
+    const forged = '\u001b[2J\n  will be lost nothing\n'
+    const disk = createDisk({
+      path: `/dev/vda${forged}`,
+      model: `Model${forged}`,
+      fileSystem: { type: `ext4${forged}`, label: `data${forged}` },
+    })
+    const forger = '52:54:00:00:01:f0'
+    await hello(app, forger, await bootToken(app, forger), createInventory({ disks: [disk] }))
+    for (const args of [
+      ['plan', forger, '--image', 'debian-13'],
+      ['machines', 'show', forger],
+    ]) {
+      const { stdout } = await shell.run(args)
+      assert.match(stdout, /Model/)
+      assert.doesNotMatch(stdout, /^ *will be lost nothing/m)
+      assert.ok(!stdout.includes('\u001b'), JSON.stringify(stdout))
+    }
+  })
+
   it('asks for nothing and starts nothing where there is no terminal', async () => {
     const { code, stderr } = await shell.run(deploy())
     assert.equal(code, 2)
