@@ -9,6 +9,7 @@ import { bootyEnds } from './api/booty-ends.ts'
 import { reportBootyProgress } from './api/booty-progress.ts'
 import { bootyRoutes } from './api/booty-routes.ts'
 import { chunkRoutes } from './api/chunk-routes.ts'
+import { installCompression } from './api/compression.ts'
 import { installDocs } from './api/docs-routes.ts'
 import { installIdempotency } from './api/idempotency.ts'
 import { openEventFeed } from './api/event-feed.ts'
@@ -100,7 +101,7 @@ export async function openApp(
       onError: (err) => log.error({ err }, 'Failed to save progress'),
     }),
   )
-  const ticker = opened.use(openTicker({ database, reports, log, now }))
+  const ticker = opened.use(openTicker({ ...config, database, reports, log, now }))
   const webhooks = opened.use(await openWebhookSender({ database, log, now }))
 
   // Known for good when the port is open, which comes last.
@@ -120,6 +121,7 @@ export async function openApp(
   )
   installIdempotency(http, { db, now })
   installAudit(http, { database, now })
+  await installCompression(http)
   await installDocs(http)
   await http.register(healthRoutes({ db, metrics: metrics.registry }))
   const accounts = { database, adminToken: adminToken.token, forgetPeople: people.forget, now }

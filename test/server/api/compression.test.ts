@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { request } from 'node:http'
+import { describe, it } from 'node:test'
+import { gunzipSync } from 'node:zlib'
+import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
+
+const MACHINES = 60
+const tags = ['of a long list', 'told to a far place', 'by a slow line']
+
+interface Raw {
+  encoding: string | undefined
+  body: Buffer
+}
+
+/** fetch would unpack it. */
+function read(app: TestApp, path: string, headers: Record<string, string>): Promise<Raw> {
+  return new Promise((resolve, reject) => {
+    const call = request(
+      { port: app.port, path, headers: { ...headers, authorization: `Bearer ${ADMIN_TOKEN}` } },
+      async (answer) => {
+        const pieces: Buffer[] = []
+        for await (const piece of answer as AsyncIterable<Buffer>) pieces.push(piece)
+        resolve({ encoding: answer.headers['content-encoding'], body: Buffer.concat(pieces) })
+      },
+    )
+    call.on('error', reject).end()
+  })
+}
+
+describe('a long answer', () => {
+  it('is compressed for whoever takes it so, and the same', async () => {
+    await using app = await openTestApp()
+    for (let index = 0; index < MACHINES; index++) {
+      const mac = `52:54:00:00:01:${index.toString(16).padStart(2, '0')}`
+      await app.call('PUT', `/api/machines/${mac}`, { name: `machine ${index}`, tags })
+    }
+    const plain = await read(app, '/api/machines', {})
+    const packed = await read(app, '/api/machines', { 'accept-encoding': 'gzip, br' })
+    assert.equal(plain.encoding, undefined)
+    assert.equal(packed.encoding, 'gzip')
+    assert.ok(packed.body.length < plain.body.length / 4)
+    assert.deepEqual(
+      JSON.parse(gunzipSync(packed.body).toString()),
+      JSON.parse(plain.body.toString()),
+    )
+    const short = await read(app, '/api/session', { 'accept-encoding': 'gzip' })
+    assert.equal(short.encoding, undefined)
+  })
+
+  it('is kept under an idempotency key, too', async () => {
+    await using app = await openTestApp()
+    const macs = Array.from(
+      { length: MACHINES },
+      (_, index) => `52:54:00:00:02:${index.toString(16).padStart(2, '0')}`,
+    )
+    for (const mac of macs) await app.call('PUT', `/api/machines/${mac}`, { name: mac })
+    const body = { workflow: 'wipe', macs }
+    const headers = { 'accept-encoding': 'gzip', 'idempotency-key': 'the-same' }
+    const first = await app.call('POST', '/api/plans', body, { headers })
+    const again = await app.call('POST', '/api/plans', body, { headers })
+    assert.equal(first.status, 201)
+    assert.deepEqual(again.body, first.body)
+  })
+})
