@@ -39,6 +39,8 @@ export interface Config {
   adminToken: string | undefined
   /** Trust the MAC that an asker from beyond the link names. */
   trustRelayed: boolean
+  /** For how long runs that ended are kept; 0: for ever. */
+  runRetentionDays: number
   /** What works, but is probably not what was meant. */
   warnings: string[]
 }
@@ -85,7 +87,7 @@ export class ConfigError extends Error {
 const NAMES = [
   'DATA STORE HTTP URL INTERFACE DHCP DHCP_RANGE DHCP_ROUTER DHCP_DNS DHCP_LEASE_SECONDS',
   'DHCP_FORCE UNKNOWN BOOTY MAX_IMAGE_BYTES ADMIN_TOKEN TRUST_RELAYED',
-  'HTTPS TLS_CERT TLS_KEY',
+  'HTTPS TLS_CERT TLS_KEY RUN_RETENTION_DAYS',
 ].flatMap((line) => line.split(' ').map((name) => `STAMPEDE_${name}`))
 
 /** As many segments as a manifest may list: 64 TiB. */
@@ -95,6 +97,9 @@ const SHORTEST_LEASE_SECONDS = 10
 /** RFC 2131 §3.3: all ones would mean for ever. */
 const LONGEST_LEASE_SECONDS = 2 ** 31
 const WEAK_TOKEN_CHARACTERS = 16
+const DEFAULT_RETENTION_DAYS = 365
+/** A century, so that the date is one that every database knows. */
+const LONGEST_RETENTION_DAYS = 36_500
 
 /** Throws ConfigError. An empty variable counts as absent, as in a compose file. */
 export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces()): Config {
@@ -121,6 +126,11 @@ export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces(
     }),
     adminToken: readAdminToken(env),
     trustRelayed: readSwitch(env, 'STAMPEDE_TRUST_RELAYED'),
+    runRetentionDays: readInteger(env, 'STAMPEDE_RUN_RETENTION_DAYS', {
+      least: 0,
+      most: LONGEST_RETENTION_DAYS,
+      absent: DEFAULT_RETENTION_DAYS,
+    }),
     warnings: findWarnings(env),
   }
 }

@@ -4,6 +4,7 @@ import { pruneApiTokens } from './db/api-tokens.ts'
 import { pruneEvents } from './db/events.ts'
 import { pruneIdempotencyKeys } from './db/idempotency.ts'
 import { pruneMachines } from './db/machines.ts'
+import { pruneRuns } from './db/run-retention.ts'
 import { prunePlans } from './db/plans.ts'
 import { pruneTokens } from './db/tokens.ts'
 import { pruneWebSessions } from './db/web-sessions.ts'
@@ -14,6 +15,7 @@ import type { RunReports } from './runs/reports.ts'
 
 const TICK_MILLISECONDS = 5000
 const PRUNE_MILLISECONDS = 3_600_000
+const DAY_MILLISECONDS = 24 * 3_600_000
 
 export interface Ticker extends AsyncDisposable {
   /** What otherwise happens by itself every few seconds. */
@@ -23,22 +25,31 @@ export interface Ticker extends AsyncDisposable {
 export interface TickerOptions {
   database: OpenedDatabase
   reports: RunReports
+  /** 0: for ever. */
+  runRetentionDays: number
   log: FastifyBaseLogger
   now: () => Date
 }
 
 /** Ends runs whose time is up, and now and then removes what nobody needs any more. */
-export function openTicker({ database, reports, log, now }: TickerOptions): Ticker {
+export function openTicker(options: TickerOptions): Ticker {
+  const { database, reports, runRetentionDays, log, now } = options
   const { db } = database
   const stop = new AbortController()
   let prunedAt = 0
+  let hasOldRuns = false
 
   async function tick(): Promise<void> {
     await reports.save() // a run that reports is not silent
     for (const run of await tickRuns(db, now()))
       log.warn({ mac: run.mac, run: run.id, state: run.state, error: run.error }, 'Run ended')
-    if (now().getTime() - prunedAt < PRUNE_MILLISECONDS) return
+    if (now().getTime() - prunedAt >= PRUNE_MILLISECONDS) await prune()
+    if (hasOldRuns) await forgetOldRuns()
+  }
+
+  async function prune(): Promise<void> {
     prunedAt = now().getTime()
+    hasOldRuns = runRetentionDays > 0
     await pruneTokens(db, now())
     await pruneWebSessions(db, now())
     await pruneApiTokens(db, now())
@@ -47,6 +58,14 @@ export function openTicker({ database, reports, log, now }: TickerOptions): Tick
     await pruneDeliveries(db, now())
     await pruneMachines(db, now())
     await prunePlans(db, now())
+  }
+
+  /** A few at each tick, so that runs at work wait for none of it. */
+  async function forgetOldRuns(): Promise<void> {
+    const limit = new Date(now().getTime() - runRetentionDays * DAY_MILLISECONDS)
+    const forgotten = await pruneRuns(db, limit)
+    hasOldRuns = forgotten > 0
+    if (forgotten > 0) log.info({ runs: forgotten, before: limit }, 'Forgot old runs')
   }
 
   async function tickOn(): Promise<void> {

@@ -1,9 +1,8 @@
-import { and, asc, count, desc, eq, gt, inArray, isNotNull, lt } from 'drizzle-orm'
+import { and, count, desc, eq, inArray, isNotNull, lt } from 'drizzle-orm'
 import type { Mac } from '#protocol/mac.ts'
 import {
   ACTIVE_RUN_STATES,
   FINAL_RUN_STATES,
-  type LogLine,
   type Run,
   type RunState,
   type Workflow,
@@ -11,13 +10,10 @@ import {
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { recordMachine, type Page } from './machines.ts'
-import { runLogs, runs } from './schema.ts'
+import { runs } from './schema.ts'
 
 export type RunRow = typeof runs.$inferSelect
 export type NewRun = typeof runs.$inferInsert
-
-/** How much of an agent's log a run is shown with. */
-const SHOWN_LOG_LINES = 500
 
 export function toRun(row: RunRow): Run {
   return {
@@ -174,54 +170,4 @@ export async function changeRun<Decision extends { changes: Partial<RunRow> }>(
 async function recordRun(tx: Transaction, run: RunRow, stateChanged = true): Promise<void> {
   await recordEvent(tx, 'run', toRun(run))
   if (stateChanged) await recordMachine(tx, run.mac)
-}
-
-/** Lines that are there already are left as they are. */
-export async function appendLog(
-  db: Database,
-  runId: string,
-  attempt: number,
-  lines: { lineNumber: number; at: Date; text: string }[],
-): Promise<void> {
-  if (lines.length === 0) return
-  await db
-    .insert(runLogs)
-    .values(lines.map((line) => ({ runId, attempt, ...line })))
-    .onConflictDoNothing()
-}
-
-/** The end of the log of an attempt, oldest line first. */
-export async function readLogEnd(db: Database, runId: string, attempt: number): Promise<LogLine[]> {
-  const rows = await db
-    .select()
-    .from(runLogs)
-    .where(and(eq(runLogs.runId, runId), eq(runLogs.attempt, attempt)))
-    .orderBy(desc(runLogs.lineNumber))
-    .limit(SHOWN_LOG_LINES)
-  return rows.toReversed().map(toLogLine)
-}
-
-/** Lines of an attempt after the one with offset `after`, oldest first. */
-export async function listLog(
-  db: Database,
-  { runId, attempt }: { runId: string; attempt: number },
-  { after, limit }: { after: number; limit: number },
-): Promise<{ items: LogLine[]; next: string | null }> {
-  const rows = await db
-    .select()
-    .from(runLogs)
-    .where(
-      and(eq(runLogs.runId, runId), eq(runLogs.attempt, attempt), gt(runLogs.lineNumber, after)),
-    )
-    .orderBy(asc(runLogs.lineNumber))
-    .limit(limit + 1)
-  const page = rows.slice(0, limit)
-  return {
-    items: page.map(toLogLine),
-    next: rows.length > limit ? String(page.at(-1)!.lineNumber) : null,
-  }
-}
-
-function toLogLine({ lineNumber, at, text }: typeof runLogs.$inferSelect): LogLine {
-  return { offset: lineNumber, at: at.toISOString(), text }
 }

@@ -4,12 +4,10 @@ import type { Inventory } from '#protocol/inventory.ts'
 import type { Run } from '#protocol/run.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
 import { notifyProgress } from '#server/db/events.ts'
-import { appendLog, changeRun, listStartedRuns, toRun, type RunRow } from '#server/db/runs.ts'
+import { appendLog } from '#server/db/run-logs.ts'
+import { changeRun, listStartedRuns, toRun, type RunRow } from '#server/db/runs.ts'
 import { RunRefusedError } from './refused.ts'
 import * as rules from './rules.ts'
-
-/** A run logs some hundred lines; an agent gone wild must not fill the database. */
-const MAX_LOG_LINES_PER_ATTEMPT = 50_000
 
 /** What moves a run: each function asks the rules under a lock, and stores what they say. */
 
@@ -139,8 +137,7 @@ export async function appendRunLog(
     at: momentOf(at, now),
     text,
   }))
-  const kept = lines.filter(({ lineNumber }) => lineNumber < MAX_LOG_LINES_PER_ATTEMPT)
-  await appendLog(db, id, attempt, kept)
+  await appendLog(db, id, attempt, lines)
 }
 
 /** A machine's clock may be anywhere, and what it says need not be a time at all. */

@@ -28,6 +28,7 @@ describe('configuration', () => {
       booty: true,
       maxImageBytes: 70_368_744_177_664,
       trustRelayed: false,
+      runRetentionDays: 365,
       warnings: [],
     })
     assert.equal(config.serverUrl(8080), 'http://10.0.0.1:8080')
@@ -50,6 +51,7 @@ describe('configuration', () => {
       STAMPEDE_MAX_IMAGE_BYTES: '1000000',
       STAMPEDE_ADMIN_TOKEN: 'sixteen-or-more-characters',
       STAMPEDE_TRUST_RELAYED: '1',
+      STAMPEDE_RUN_RETENTION_DAYS: '0',
     }
     const config = readConfig(env, TWO)
     assert.partialDeepStrictEqual(config, {
@@ -69,6 +71,7 @@ describe('configuration', () => {
       maxImageBytes: 1_000_000,
       adminToken: 'sixteen-or-more-characters',
       trustRelayed: true,
+      runRetentionDays: 0,
       warnings: [],
     })
     assert.equal(config.serverUrl(80), 'http://images.example')
@@ -168,6 +171,7 @@ describe('configuration', () => {
     ['BOOTy that is neither', { STAMPEDE_BOOTY: '1' }, /one of on, off/],
     ['images of no size', { STAMPEDE_MAX_IMAGE_BYTES: '10GB' }, /whole number from 512/],
     ['images beyond the format', { STAMPEDE_MAX_IMAGE_BYTES: '99999999999999' }, /to 703687/],
+    ['runs kept for weeks', { STAMPEDE_RUN_RETENTION_DAYS: '2w' }, /whole number from 0 to 36500/],
     ['a token with a blank', { STAMPEDE_ADMIN_TOKEN: 'two words' }, /printable ASCII/],
   ]
   for (const [what, env, message, interfaces = ONE] of refused)
