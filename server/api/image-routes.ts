@@ -13,6 +13,7 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { changeImage, deleteImage, saveImageInfo } from '#server/db/image-changes.ts'
 import { findImage, listImages } from '#server/db/image-queries.ts'
 import { ChunksMissingError } from '#server/images/check-image.ts'
+import { noteAudit } from './audit.ts'
 import { ConflictError, NotFoundError } from './errors.ts'
 import { entityTag, ifMatch, sendTagged } from './etag.ts'
 import { rethrowImageError } from './image-errors.ts'
@@ -117,6 +118,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
               { machines: [], runs: [changed.runId] },
             )
           case 'changed':
+            auditImage(request, changed.followers, changed.image.name)
             return sendTagged(request, reply, tagOf(changed.image), changed.image)
         }
       },
@@ -152,6 +154,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
               deletion.usedBy,
             )
           case 'deleted':
+            auditImage(request, deletion.unassigned, null)
             await database.flush()
             library.sweepSoon()
             return reply.code(204).send(null)
@@ -184,6 +187,16 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
 /** What an operator edits of an image, or replaces with it. */
 function tagOf({ name, digest, description, info }: Image): string {
   return entityTag({ name, digest, description, info })
+}
+
+/** Their assignment changed with the image: whoever asks about such a machine finds that too. */
+function auditImage(
+  request: FastifyRequest<{ Params: { name: string } }>,
+  macs: readonly string[],
+  image: string | null,
+): void {
+  const machines = macs.map((mac) => ({ kind: 'machine', id: mac, details: { image } }))
+  noteAudit(request, { targets: [{ kind: 'image', id: request.params.name }, ...machines] })
 }
 
 /** The end of a sentence that says what to do. */

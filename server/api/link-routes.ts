@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { type Image, ImageLinkSchema, ImageSchema } from '#protocol/image-info.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
@@ -6,6 +7,8 @@ import { ErrorSchema, IMAGE_NAME_PATTERN, ImageName } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findImage } from '#server/db/image-queries.ts'
 import { findLink, type Link, saveLink } from '#server/db/links.ts'
+import { findRun } from '#server/db/runs.ts'
+import { noteAudit } from './audit.ts'
 import { createToken, hashToken } from './auth.ts'
 import { NotFoundError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
@@ -131,6 +134,20 @@ function downloadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
   }
 }
 
+/** Whoever has the link of a run acts for its machine. */
+async function auditUpload(
+  { database }: LinkRoutesOptions,
+  request: FastifyRequest,
+  { name, runId }: { name: string; runId: string | null },
+): Promise<void> {
+  const run = runId === null ? undefined : await findRun(database.db, runId)
+  noteAudit(request, {
+    ...(run && { actor: { kind: 'agent', name: run.mac } }),
+    targets: [{ kind: 'image', id: name }],
+    details: runId === null ? undefined : { run: runId },
+  })
+}
+
 /** BOOTy posts a form of one file, and does not read our answer. */
 function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
   return async (app) => {
@@ -138,7 +155,7 @@ function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
     app.route({
       method: ['POST', 'PUT'],
       url: '/l/:token/:file',
-      config: { access: 'public' },
+      config: { access: 'public', audit: 'image.upload', auditUnless: [404] },
       schema: {
         tags: ['images'],
         summary: 'Upload an image by a link',
@@ -152,6 +169,7 @@ function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
       handler: async (request, reply) => {
         const { token, file: name } = request.params
         const { runId } = await getLink(options, 'upload', token, name)
+        await auditUpload(options, request, { name, runId })
         const tell = async (result: { image: Image } | { error: string }) => {
           if (runId !== null) await options.onUploaded?.(runId, result)
         }

@@ -34,7 +34,8 @@ export async function saveImageInfo(
 }
 
 export type ImageChangeResult =
-  | { kind: 'changed'; image: Image }
+  /** With the machines whose assignment got the new name. */
+  | { kind: 'changed'; image: Image; followers: Mac[] }
   | { kind: 'missing' | 'taken' }
   | { kind: 'capturing'; image: string; runId: string }
 
@@ -83,10 +84,14 @@ async function applyChange(
   if (newName !== name) await recordEvent(tx, 'image', { ...before, deleted: true })
   const image = await recordImage(tx, newName)
   for (const mac of followers) await recordMachine(tx, mac)
-  return { kind: 'changed', image }
+  return { kind: 'changed', image, followers }
 }
 
-export type ImageDeletion = { kind: 'deleted' | 'missing' } | { kind: 'in-use'; usedBy: ImageUsage }
+export type ImageDeletion =
+  /** With the machines that it was taken from. */
+  | { kind: 'deleted'; unassigned: Mac[] }
+  | { kind: 'missing' }
+  | { kind: 'in-use'; usedBy: ImageUsage }
 
 /**
  * Deletes an image unless an active run or an assignment uses it; `unassign` ends the assignments. Its
@@ -111,7 +116,7 @@ export async function deleteImage(
     const gone = { ...image, usedBy: { machines: [], runs: [] }, deleted: true }
     await recordEvent(tx, 'image', gone)
     for (const mac of unassigned) await recordMachine(tx, mac)
-    return { kind: 'deleted' }
+    return { kind: 'deleted', unassigned }
   })
 }
 

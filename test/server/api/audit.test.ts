@@ -95,6 +95,22 @@ describeOnEveryDatabase('the audit log', (_open, database) => {
     })
   })
 
+  it('a machine whose image was renamed or deleted is named too', async () => {
+    await using app = await openTestApp({ database })
+    await app.call('PUT', '/api/images/golden', new Uint8Array(512))
+    await app.call('PUT', `/api/machines/${MACS[0]}`, { image: 'golden' })
+    await app.call('PATCH', '/api/images/golden', { name: 'silver' })
+    await app.call('DELETE', '/api/images/silver?unassign=true')
+    const entries = await list(app, `target=${MACS[0]}`)
+    assert.partialDeepStrictEqual(entries, [
+      { action: 'image.delete', status: 204, details: { image: null } },
+      { action: 'image.update', status: 200, details: { name: 'silver', image: 'silver' } },
+      { action: 'machine.replace' },
+    ])
+    assert.equal((await list(app, 'target=golden&action=image.update')).length, 1)
+    assert.equal((await list(app, 'target=silver&action=image.delete')).length, 1)
+  })
+
   it('is searched by actor, action, target and time, page by page', async () => {
     await using app = await openTestApp({ database })
     const maria = await addUser(app, 'operator', 'maria')

@@ -6,6 +6,7 @@ import { after, before, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { eq } from 'drizzle-orm'
+import type { AuditEntry } from '#protocol/account.ts'
 import type { Image } from '#protocol/image-info.ts'
 import { parseMac } from '#protocol/mac.ts'
 import type { Run, RunDetail, RunRequest } from '#protocol/run.ts'
@@ -154,6 +155,16 @@ describeOnEveryDatabase('BOOTy routes', (_open, database) => {
       imageDigest: image.digest,
       imageVerified: false,
     })
+    const audit = await app.call<{ items: AuditEntry[] }>('GET', '/api/audit?target=captured')
+    assert.partialDeepStrictEqual(audit.body.items, [
+      {
+        actor: { kind: 'agent', name: run.mac },
+        action: 'image.upload',
+        target: { kind: 'image', id: 'captured' },
+        status: 201,
+        details: { run: run.id },
+      },
+    ])
   })
 
   it('fails a capture that holds less than the disk of the inventory', async () => {
