@@ -16,7 +16,7 @@ export interface EventStream extends AsyncDisposable {
 
 /** Reads a stream as a browser would. It has begun when this resolves. */
 export async function openEventStream(
-  app: TestApp,
+  app: Pick<TestApp, 'port'>,
   lastEventId?: number,
   credentials: Record<string, string> = { authorization: `Bearer ${ADMIN_TOKEN}` },
 ): Promise<EventStream> {
