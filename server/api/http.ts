@@ -1,4 +1,5 @@
 import type { Server } from 'node:https'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import Fastify, {
   LogController,
@@ -42,6 +43,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
   })
   app.server.headersTimeout = HEADERS_TIMEOUT_MILLISECONDS
+  app.server.on('connection', rememberAddress)
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
   installJsonParser(app)
   installErrorHandler(app)
@@ -63,7 +65,16 @@ export function tuneServer(server: Server): void {
   server.headersTimeout = HEADERS_TIMEOUT_MILLISECONDS
   server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS
   server.setTimeout(IDLE_MILLISECONDS)
+  server.on('secureConnection', rememberAddress)
   server.on('clientError', answerMalformed)
+}
+
+/**
+ * Node asks the kernel when it is first asked, and keeps the answer: the audit log would otherwise not
+ * know where somebody came from who was gone before the answer.
+ */
+function rememberAddress(socket: Socket): void {
+  void socket.remoteAddress
 }
 
 /** A path that no route could have, such as /%zz: beyond the error handler's reach. */

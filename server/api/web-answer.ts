@@ -26,5 +26,9 @@ export function webAnswer({ path, accept = '', userAgent = '' }: WebRequest): We
   if (hashed !== undefined) return { kind: 'file', name: hashed, immutable: true }
   const file = FILE.exec(path)?.[1]
   if (file !== undefined) return { kind: 'file', name: file, immutable: false }
-  return accept.includes('text/html') ? { kind: 'page' } : { kind: 'none' }
+  // Whoever takes anything at the front door, as curl does, is shown what is behind it.
+  const isAnything = accept === '' || accept.includes('*/*')
+  return accept.includes('text/html') || (path === '/' && isAnything)
+    ? { kind: 'page' }
+    : { kind: 'none' }
 }

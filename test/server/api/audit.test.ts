@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import type { AuditEntry } from '#protocol/account.ts'
-import { addSession, addToken, addUser } from '#test/support/accounts.ts'
+import { addSession, addToken, addUser, PASSWORD } from '#test/support/accounts.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { bootToken, hello, queueRun } from '#test/support/test-agent.ts'
-import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 
 const MACS = ['52:54:00:00:08:01', '52:54:00:00:08:02', '52:54:00:00:08:03'] as const
 
@@ -109,6 +112,28 @@ describeOnEveryDatabase('the audit log', (_open, database) => {
     ])
     assert.equal((await list(app, 'target=golden&action=image.update')).length, 1)
     assert.equal((await list(app, 'target=silver&action=image.delete')).length, 1)
+  })
+
+  it('knows where somebody came from who did not wait for the answer', async () => {
+    await using app = await openTestApp({ database })
+    const body = JSON.stringify({ name: 'ghost', role: 'viewer', password: PASSWORD })
+    const caller = connect(app.port, '127.0.0.1')
+    caller.write(
+      `POST /api/users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ADMIN_TOKEN}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    )
+    await once(app.http.server, 'request')
+    caller.resetAndDestroy()
+    const deadline = Date.now() + 20_000
+    for (;;) {
+      const [entry] = await list(app, 'action=user.create')
+      if (entry) {
+        assert.equal(entry.address, '127.0.0.1')
+        break
+      }
+      assert.ok(Date.now() < deadline, 'There is no entry')
+      await sleep(20)
+    }
   })
 
   it('is searched by actor, action, target and time, page by page', async () => {

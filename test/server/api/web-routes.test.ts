@@ -15,6 +15,13 @@ describe('what answers where the API has no route', () => {
       assert.equal(kindOf(path), 'page', path)
   })
 
+  it('is that page at the root for whoever takes anything', () => {
+    for (const accept of ['*/*', '', undefined])
+      assert.equal(kindOf('/', { ...(accept !== undefined && { accept }) }), 'page', accept)
+    for (const userAgent of ['BOOTy-client', 'iPXE/1.21.1'])
+      assert.equal(kindOf('/', { accept: '*/*', userAgent }), 'none')
+  })
+
   it('is an error for programs, whatever they accept', () => {
     for (const path of ['/api/nothing', '/agent/nothing', '/boot/nothing', '/chunks/x', '/l/x/y'])
       assert.equal(kindOf(path), 'none', path)
@@ -23,6 +30,7 @@ describe('what answers where the API has no route', () => {
   it('is an error for who does not ask for a page', () => {
     assert.equal(kindOf('/machines', { accept: 'application/json' }), 'none')
     assert.equal(kindOf('/machines', {}), 'none')
+    assert.equal(kindOf('/', { accept: 'application/json' }), 'none')
   })
 
   it('is never a page for BOOTy and iPXE, which would take it for their configuration', () => {
