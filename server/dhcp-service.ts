@@ -104,7 +104,7 @@ function notice({ db, log }: DhcpOptions, watch: ServerWatch, event: DhcpEvent):
   const { kind: code, ...details } = event
   const message = noticeMessage(event)
   log.warn({ ...details, code }, message)
-  db.transaction((tx) => recordEvent(tx, 'notice', { code, message, ...details })).catch(
+  db.transaction(async (tx) => recordEvent(tx, 'notice', { code, message, ...details })).catch(
     (err: unknown) => log.error({ err }, 'Failed to record an event'),
   )
 }

@@ -10,6 +10,7 @@ import pg from 'pg'
 import { openFolderSync } from './folder-sync.ts'
 import { listenOnPostgres, type Listen } from './postgres-listener.ts'
 import * as schema from './schema.ts'
+import { completeTransactions } from './transactions.ts'
 
 /** Postgres or PGlite, whichever: queries are written against this. */
 export type Database = PgDatabase<PgQueryResultHKT, typeof schema>
@@ -56,7 +57,7 @@ async function openEmbedded(folder: string): Promise<OpenedDatabase> {
   await using opened = new AsyncDisposableStack()
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const client = opened.adopt(await createPglite(folder), (pglite) => pglite.close())
-  const db = drizzlePglite(client, { schema, casing: 'snake_case' })
+  const db = completeTransactions(drizzlePglite(client, { schema, casing: 'snake_case' }))
   // The data folder's lock keeps other processes out, so nobody else can be migrating.
   await migratePglite(db, { migrationsFolder: MIGRATIONS_FOLDER })
   const folderSync = opened.use(await openFolderSync(folder))
@@ -96,7 +97,7 @@ async function openPostgres(url: string): Promise<OpenedDatabase> {
   )
   // An idle connection that breaks is replaced at the next query; unheard, it would end the process.
   pool.on('error', () => {})
-  const db = drizzlePostgres(pool, { schema, casing: 'snake_case' })
+  const db = completeTransactions(drizzlePostgres(pool, { schema, casing: 'snake_case' }))
   await migrateUnderLock(pool, url)
   const resources = opened.move()
   return {

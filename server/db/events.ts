@@ -21,24 +21,31 @@ const KEPT_EVENTS = 20_000
 /** PostgreSQL refuses notifications of 8000 bytes. */
 const MAX_PAYLOAD_BYTES = 7900
 
+/** What the transactions that are open now have to tell at their end. */
+const toTell = new WeakMap<Transaction, { kind: EventKind; data: object }[]>()
+
 /**
- * Stores an event with the change that it tells of. Call it last in a transaction: until its end no
- * other event can be written.
+ * Stores an event with the change that it tells of, at the end of the transaction: from there on no
+ * other event can be written, and whoever waited for a row meanwhile would wait for ever.
  */
-export async function recordEvent(tx: Transaction, kind: EventKind, data: object): Promise<void> {
-  await recordEvents(tx, kind, [data])
+export function recordEvent(tx: Transaction, kind: EventKind, data: object): void {
+  recordEvents(tx, kind, [data])
 }
 
 /** Several of one kind, in this order. */
-export async function recordEvents(
-  tx: Transaction,
-  kind: EventKind,
-  datas: readonly object[],
-): Promise<void> {
-  if (datas.length === 0) return
+export function recordEvents(tx: Transaction, kind: EventKind, datas: readonly object[]): void {
+  const known = toTell.get(tx) ?? []
+  toTell.set(tx, [...known, ...datas.map((data) => ({ kind, data }))])
+}
+
+/** Writes what was recorded; the last thing that a transaction does. */
+export async function writeEvents(tx: Transaction): Promise<void> {
+  const told = toTell.get(tx)
+  if (!told || told.length === 0) return
+  toTell.delete(tx)
   await tx.execute(sql`select pg_advisory_xact_lock(${EVENTS_LOCK})`)
-  await tx.insert(events).values(datas.map((data) => ({ kind, data })))
-  const changed = [...new Set(datas.map((data) => payloadOf(kind, data)))]
+  await tx.insert(events).values(told)
+  const changed = [...new Set(told.map(({ kind, data }) => payloadOf(kind, data)))]
   await tx.execute(
     sql`select pg_notify(${EVENTS_CHANNEL}, payload) from unnest(${sql.param(changed)}::text[]) payload`,
   )

@@ -5,6 +5,11 @@ export function isUniqueViolation(err: unknown): boolean {
   return sqlState(err) === '23505'
 }
 
+/** Whether Postgres ended a transaction because two waited for each other (SQLSTATE 40P01). */
+export function isDeadlock(err: unknown): boolean {
+  return sqlState(err) === '40P01'
+}
+
 function sqlState(err: unknown): unknown {
   const cause = err instanceof DrizzleQueryError ? err.cause : err
   return cause instanceof Error && 'code' in cause ? cause.code : undefined

@@ -81,7 +81,7 @@ async function applyChange(
     .set({ name: newName, ...(description !== undefined && { description: description || null }) })
     .where(eq(images.name, name))
   const followers = newName === name ? [] : await reassign(tx, name, newName)
-  if (newName !== name) await recordEvent(tx, 'image', { ...before, deleted: true })
+  if (newName !== name) recordEvent(tx, 'image', { ...before, deleted: true })
   const image = await recordImage(tx, newName)
   for (const mac of followers) await recordMachine(tx, mac)
   return { kind: 'changed', image, followers }
@@ -114,7 +114,7 @@ export async function deleteImage(
     const unassigned = await reassign(tx, name, null)
     await tx.delete(images).where(eq(images.name, name))
     const gone = { ...image, usedBy: { machines: [], runs: [] }, deleted: true }
-    await recordEvent(tx, 'image', gone)
+    recordEvent(tx, 'image', gone)
     for (const mac of unassigned) await recordMachine(tx, mac)
     return { kind: 'deleted', unassigned }
   })
@@ -140,6 +140,6 @@ async function reassign(tx: Transaction, from: string, to: string | null): Promi
 
 async function recordImage(tx: Transaction, name: string): Promise<Image> {
   const image = await getImage(tx, name)
-  await recordEvent(tx, 'image', image)
+  recordEvent(tx, 'image', image)
   return image
 }

@@ -51,7 +51,7 @@ export async function saveImage(db: Database, image: NewImage, now: Date): Promi
       .values({ name, ...row })
       .onConflictDoUpdate({ target: images.name, set: row })
     const saved = await getImage(tx, name)
-    await recordEvent(tx, 'image', saved)
+    recordEvent(tx, 'image', saved)
     return saved
   })
 }

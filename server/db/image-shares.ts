@@ -56,7 +56,7 @@ async function saveShare(db: Database, share: ManifestShare, isFirst: boolean): 
       .orderBy(asc(images.name))
     for (const { name } of named) {
       const image = await findImage(tx, name)
-      if (image) await recordEvent(tx, 'image', image)
+      if (image) recordEvent(tx, 'image', image)
     }
   })
 }

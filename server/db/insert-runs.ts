@@ -26,7 +26,7 @@ export async function insertRuns(tx: Transaction, queued: readonly NewRun[]): Pr
     )
     .returning()
   const whole = await toMachines(tx, changed)
-  await recordEvents(tx, 'run', rows.map(toRun))
-  await recordEvents(tx, 'machine', whole)
+  recordEvents(tx, 'run', rows.map(toRun))
+  recordEvents(tx, 'machine', whole)
   return rows
 }

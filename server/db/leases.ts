@@ -52,7 +52,7 @@ async function save(tx: Transaction, lease: Lease, now: Date): Promise<boolean> 
     await tx.delete(leases).where(and(eq(leases.mac, lease.mac), ne(leases.state, 'declined')))
   const row = { ...lease, hostname: lease.hostname ?? null }
   await tx.insert(leases).values(row).onConflictDoUpdate({ target: leases.address, set: row })
-  await recordEvent(tx, 'lease', toResource(row))
+  recordEvent(tx, 'lease', toResource(row))
   return true
 }
 

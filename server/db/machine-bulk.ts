@@ -70,7 +70,7 @@ async function changeChunk(tx: Transaction, macs: readonly Mac[], change: BulkCh
       as changed(mac text, image text, locked boolean, tags jsonb, state text)
     where ${machines.mac} = changed.mac`)
   const whole = await toMachines(tx, changed)
-  await recordEvents(tx, 'machine', whole)
+  recordEvents(tx, 'machine', whole)
   return { items: whole.map(({ inventory: _inventory, ...machine }) => machine), refused }
 }
 
@@ -115,7 +115,7 @@ async function deleteChunk(tx: Transaction, macs: readonly Mac[]) {
   if (cards.length > 0) await tx.delete(bootTokens).where(inArray(bootTokens.mac, cards))
   const deleted = [...rows.keys()]
   await tx.delete(machines).where(isAmong(machines.mac, deleted))
-  await recordEvents(
+  recordEvents(
     tx,
     'machine',
     whole.map((machine) => ({ ...machine, deleted: true })),

@@ -131,7 +131,7 @@ export async function deleteMachine(
     const key = machine.mac as Mac
     await tx.delete(bootTokens).where(inArray(bootTokens.mac, machine.macs as Mac[]))
     await tx.delete(machines).where(eq(machines.mac, key))
-    await recordEvent(tx, 'machine', { ...machine, deleted: true })
+    recordEvent(tx, 'machine', { ...machine, deleted: true })
     return true
   })
 }
@@ -265,6 +265,6 @@ export async function recordMachine(tx: Transaction, key: Mac): Promise<Machine>
   if (derived.state !== row.state || derived.imageDigest !== row.imageDigest)
     await tx.update(machines).set(derived).where(eq(machines.mac, key))
   const [machine] = await toMachines(tx, [{ ...row, ...derived }])
-  await recordEvent(tx, 'machine', machine!)
+  recordEvent(tx, 'machine', machine!)
   return machine!
 }

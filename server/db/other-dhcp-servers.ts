@@ -38,7 +38,7 @@ export async function hearDhcpServer(
       .values({ address, firstHeardAt: now, lastHeardAt: now })
       .onConflictDoNothing()
       .returning()
-    if (added.length > 0) await recordEvent(tx, 'notice', notice)
+    if (added.length > 0) recordEvent(tx, 'notice', notice)
     return added.length > 0
   })
 }

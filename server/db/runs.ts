@@ -168,6 +168,6 @@ export async function changeRun<Decision extends { changes: Partial<RunRow> }>(
 
 /** Records the run, and the machine too if its state may have changed with it. */
 async function recordRun(tx: Transaction, run: RunRow, stateChanged = true): Promise<void> {
-  await recordEvent(tx, 'run', toRun(run))
+  recordEvent(tx, 'run', toRun(run))
   if (stateChanged) await recordMachine(tx, run.mac)
 }

@@ -102,7 +102,7 @@ export async function disableWebhook(db: Database, id: string, reason: string): 
       .set({ enabled: false, disabledReason: reason })
       .where(eq(webhooks.id, id))
     const message = `Webhook ${id} was disabled: ${reason}`
-    await recordEvent(tx, 'notice', { code: 'webhook-disabled', message, webhook: id })
+    recordEvent(tx, 'notice', { code: 'webhook-disabled', message, webhook: id })
   })
 }
 

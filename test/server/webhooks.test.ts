@@ -270,7 +270,7 @@ describeOnEveryDatabase('senders of webhooks', (open, kind) => {
   const now = () => new Date()
   const numbers = (count: number) => Array.from({ length: count }, (_, i) => i)
   const record = (db: Database, n: number) =>
-    db.transaction((tx) => recordEvent(tx, 'notice', { n }))
+    db.transaction(async (tx) => recordEvent(tx, 'notice', { n }))
   const numbersOf = ({ received }: HttpReceiver) =>
     received.map(({ body }) => (JSON.parse(body) as { data: { n: number } }).data.n)
 

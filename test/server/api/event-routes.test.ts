@@ -161,7 +161,7 @@ describeOnEveryDatabase('event routes', (_open, database) => {
     const { db } = app.database
     const newest = await lastEventId(db)
     const failed = db.transaction(async (tx) => {
-      await recordEvent(tx, 'notice', {})
+      recordEvent(tx, 'notice', {})
       throw new Error('on purpose')
     })
     await assert.rejects(failed, /on purpose/)
