@@ -1,14 +1,14 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Database } from '#server/db/database.ts'
 import { machines, runs } from '#server/db/schema.ts'
-import { DATABASE_KINDS, type DatabaseKind } from '#test/support/database.ts'
+import { closeTestPostgres, DATABASE_KINDS, type DatabaseKind } from '#test/support/database.ts'
 import { seed } from '#test/support/seed.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { secondsOfChildren } from './processor-time.ts'
 
 /** How long the server takes for what an operator's pages ask of it, on both databases. */
 
-const MACHINES = 2000
+export const MACHINES = 2000
 const RUNS = 20_000
 const REQUESTS = 100
 const WARM_UP_REQUESTS = 10
@@ -78,7 +78,7 @@ function processorSeconds(): number {
   return (user + system) / 1e6 + secondsOfChildren()
 }
 
-async function fill(db: Database): Promise<void> {
+export async function fill(db: Database): Promise<void> {
   await seed(db, { machines: MACHINES, now: new Date() })
   const fleet = await db.select({ mac: machines.mac }).from(machines)
   const past = await db.select().from(runs).where(eq(runs.state, 'succeeded')).limit(100)
@@ -94,4 +94,7 @@ async function fill(db: Database): Promise<void> {
   await db.execute(sql`analyze`)
 }
 
-if (import.meta.main) await benchApi()
+if (import.meta.main) {
+  await benchApi()
+  await closeTestPostgres()
+}

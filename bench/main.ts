@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { exec } from '#agent/exec.ts'
 import { bundleAgent } from '../agent/build.ts'
+import { closeTestPostgres } from '#test/support/database.ts'
 import { openServerProcess, type ServerProcess } from '#test/support/server-process.ts'
 import { benchApi } from './api.ts'
 import { createBenchDisk, createBlank, type BenchDisk } from './disk.ts'
@@ -244,4 +245,5 @@ if (values.only !== 'api') await main()
 if (values.only !== 'disk' && !values.json) {
   await benchApi()
   await benchReports()
+  await closeTestPostgres()
 }

@@ -23,7 +23,9 @@ function readStat(pid: number): { pid: number; parent: number; ticks: number }[]
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return [{ pid, parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) }]
+    // Its own, and its children's that ended: Postgres ends a process with each connection.
+    const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
+    return [{ pid, parent: Number(fields[1]), ticks }]
   } catch {
     return [] // it has ended
   }

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DATABASE_KINDS, type DatabaseKind } from '#test/support/database.ts'
+import { closeTestPostgres, DATABASE_KINDS, type DatabaseKind } from '#test/support/database.ts'
 import { queueRun, startAgent } from '#test/support/test-agent.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { secondsOfChildren } from './processor-time.ts'
@@ -56,4 +56,7 @@ async function bootAgents(app: TestApp): Promise<ReportersOrder['agents']> {
   return agents
 }
 
-if (import.meta.main) await benchReports()
+if (import.meta.main) {
+  await benchReports()
+  await closeTestPostgres()
+}

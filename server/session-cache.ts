@@ -4,8 +4,11 @@ import type { OpenedDatabase } from './db/database.ts'
 import { changedRunOf, EVENTS_CHANNEL } from './db/events.ts'
 import { findSession } from './db/tokens.ts'
 
-/** Should a notification be lost, a session outlives its run by no more than this. */
-const KEPT_MILLISECONDS = 5000
+/**
+ * Should a notification be lost, a session outlives its run by no more than this. Much shorter, and the looks of two
+ * hundred reporting agents cost an embedded database more than all that they report.
+ */
+const KEPT_MILLISECONDS = 30_000
 /** One for each agent at work; more than that is somebody guessing. */
 const MAX_SESSIONS = 1024
 

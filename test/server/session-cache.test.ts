@@ -5,7 +5,7 @@ import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { queueRun, startAgent, type TestAgent } from '#test/support/test-agent.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 
-/** Far beyond what a lost notification may cost. */
+/** Shorter than a session is kept: it is its run that ends it. */
 const DEADLINE_MILLISECONDS = 20_000
 
 describeOnEveryDatabase("an agent's session", (_open, database) => {

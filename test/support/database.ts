@@ -81,8 +81,15 @@ async function migrationsHash(): Promise<string> {
 }
 
 let postgres: Promise<TestPostgres> | undefined
-// Here, not where it starts: within a test it would end with that test.
-after(async () => (await postgres)?.[Symbol.asyncDispose]())
+/** For whoever uses it outside of tests; these stop it by themselves. */
+export async function closeTestPostgres(): Promise<void> {
+  const cluster = await postgres
+  postgres = undefined
+  await cluster?.[Symbol.asyncDispose]()
+}
+// Here, not where it starts: within a test it would end with that test. A program that only borrows from the tests
+// would become one by this, and every promise of it would be watched.
+if (/\.(test|e2e|full)\.ts$/.test(process.argv[1] ?? '')) after(closeTestPostgres)
 
 async function copyPostgres(): Promise<FreshDatabase> {
   postgres ??= openPostgresWithTemplate()
