@@ -1,5 +1,5 @@
 import { chooseDisk } from '#protocol/disk-choice.ts'
-import { expectTarget } from '#protocol/expected-target.ts'
+import { expectTarget, targetDifferences } from '#protocol/expected-target.ts'
 import type { Disk, Inventory } from '#protocol/inventory.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { ExpectedTarget, PlanItem, PlanRequest } from '#protocol/plan.ts'
@@ -115,10 +115,11 @@ export function planItem(
   const deployed = workflow === 'deploy' ? image : undefined
   const judged = judgeDisk(workflow, disk, deployed, inventory, options)
   problems.push(...judged.problems)
-  warnings.push(...judged.warnings)
+  const target = expectedTarget(request, machine, facts, disk)
+  warnings.push(...judged.warnings, ...twinWarnings(target, disk, inventory.disks))
   return {
     ...planned,
-    target: expectedTarget(request, machine, facts, disk),
+    target,
     present: describePresent(disk),
     losses: workflow === 'capture' ? [] : describeLosses(disk),
     fit: judged.fit,
@@ -180,6 +181,18 @@ function expectedTarget(
   const { fingerprint, ...identity } = expectTarget(disk)
   const isContentKnown = workflow !== 'capture' && !writers.has(mac)
   return { ...identity, ...(isContentKnown && fingerprint !== undefined && { fingerprint }) }
+}
+
+/** Two disks that nothing but their places tells apart: should those change, no check would notice. */
+function twinWarnings(target: ExpectedTarget, disk: Disk, disks: readonly Disk[]): Finding[] {
+  const twins = disks.filter(
+    (other) =>
+      other !== disk && targetDifferences(target, { ...other, path: target.path }).length === 0,
+  )
+  return twins.map(({ path }) => ({
+    code: 'disk-ambiguous',
+    message: `Disk ${path} is like ${disk.path} in all that the run is held to, so that only the path tells them apart; unplug one of them if you are not sure which is which`,
+  }))
 }
 
 function describeUntouched({

@@ -56,6 +56,23 @@ describe('the target of a plan', () => {
     assert.deepEqual(capture.losses, [])
   })
 
+  it('is in doubt where only the path tells it from another disk', () => {
+    const codes = (disks: Disk[], facts?: Partial<PlanFacts>) => {
+      const request = { ...DEPLOY, disk: { path: '/dev/vda' } }
+      return plan({ disks, request, ...(facts && { facts }) }).warnings.map(({ code }) => code)
+    }
+    const { serial: _serial, ...nameless } = createDisk()
+    const twins = [nameless, { ...nameless, path: '/dev/vdb' }]
+    assert.ok(codes(twins).includes('disk-ambiguous'))
+    const dummies = twins.map((disk) => ({ ...disk, serial: '0000' }))
+    assert.ok(codes(dummies).includes('disk-ambiguous'))
+    const others = [nameless, { ...nameless, path: '/dev/vdb', fingerprint: '1'.repeat(64) }]
+    assert.ok(!codes(others).includes('disk-ambiguous'))
+    // Nothing holds the run to a content that is not known.
+    assert.ok(codes(others, { writers: new Map([[MAC, 'run-7']]) }).includes('disk-ambiguous'))
+    assert.ok(!codes([createDisk(), SECOND]).includes('disk-ambiguous'))
+  })
+
   it('is not held to a content that a run of ours has changed since', () => {
     const item = plan({ facts: { writers: new Map([[MAC, 'run-7']]) } })
     assert.equal(item.target?.fingerprint, undefined)
