@@ -176,7 +176,7 @@ describe('checks of the system', () => {
       assert.equal(isOk, ok)
     })
 
-  it('know the agent's files that were put there', async () => {
+  it('know the files of an agent that were put there', async () => {
     await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-agent-'))
     await mkdir(join(folder.path, 'boot'), { recursive: true })
     for (const name of ['kernel', 'initrd']) await writeFile(join(folder.path, 'boot', name), 'x')
