@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { ADMIN_TOKEN } from '#test/support/test-app.ts'
 import { OPERATOR, openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
-import { assertAccessible, assertGoodLooks, openBrowser, type TestBrowser } from './browser.ts'
+import {
+  assertAccessible,
+  assertGoodLooks,
+  openBrowser,
+  signIn,
+  type TestBrowser,
+} from './browser.ts'
 
 describe('the first run', () => {
   let app: SeededApp
@@ -84,6 +90,26 @@ describe('signing in', () => {
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
     await page.goto(`${app.lanUrl}/machines`)
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+  })
+
+  it('in another tab is noticed in this one when it changes something', async () => {
+    const { page, context } = await browser.open()
+    await signIn(page, app.lanUrl)
+    await page.goto(`${app.lanUrl}/settings/tokens`)
+    await page.getByRole('button', { name: 'Create a token' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('What it is for').fill('nightly')
+    // The cookie is of another session from now on, and this page does not know.
+    const origin = app.lanUrl
+    const answer = await context.request.post(`${origin}/api/session`, {
+      headers: { origin },
+      data: OPERATOR,
+    })
+    assert.equal(answer.status(), 200)
+    await dialog.getByRole('button', { name: 'Create' }).click()
+    await dialog.getByRole('alert').waitFor()
+    await dialog.getByRole('button', { name: 'Create' }).click()
+    await page.getByText(/^stp_/).waitFor()
   })
 
   it('does not lead to another site', async () => {

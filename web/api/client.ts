@@ -19,6 +19,8 @@ const middleware: Middleware = {
     if (response.ok) return
     const error = await readRequestError(response)
     if (error.status === 401 && schemaPath !== '/api/session') forgetSession()
+    // Somebody signed in anew in another tab: the cookie is theirs, and this page's token is not.
+    if (error.status === 403 && error.code === 'csrf') await readSessionAnew()
     throw error
   },
   onError({ error }) {
@@ -31,6 +33,10 @@ const middleware: Middleware = {
 /** The session ended elsewhere: the guard of the routes shows the sign-in, and then comes back. */
 function forgetSession(): void {
   queryClient.setQueryData(keys.session, null)
+}
+
+async function readSessionAnew(): Promise<void> {
+  await queryClient.invalidateQueries({ queryKey: keys.session })
 }
 
 function fetchWithTimeout(request: Request): Promise<Response> {
