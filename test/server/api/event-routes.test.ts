@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
 import { lt } from 'drizzle-orm'
-import { lastEventId, recordEvent } from '#server/db/events.ts'
+import { lastEventId } from '#server/db/events.ts'
 import { events } from '#server/db/schema.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { openEventStream } from '#test/support/event-stream.ts'
@@ -161,7 +161,7 @@ describeOnEveryDatabase('event routes', (_open, database) => {
     const { db } = app.database
     const newest = await lastEventId(db)
     const failed = db.transaction(async (tx) => {
-      recordEvent(tx, 'notice', {})
+      await tx.insert(events).values({ kind: 'notice', data: {} })
       throw new Error('on purpose')
     })
     await assert.rejects(failed, /on purpose/)
