@@ -1,8 +1,8 @@
-import { and, eq, getTableColumns, inArray, sql, type SQL } from 'drizzle-orm'
+import { and, eq, inArray, sql, type SQL } from 'drizzle-orm'
 import type { Mac } from '#protocol/mac.ts'
 import type { Machine, MachineSortKey, MachineState } from '#protocol/machine.ts'
 import type { Database } from './database.ts'
-import { machineLineColumns, toMachines, type MachineLine } from './machine-resource.ts'
+import { MACHINE_LINE, toMachines, type MachineLine } from './machine-resource.ts'
 import { machineMacs, machines } from './schema.ts'
 
 export interface MachineFilter {
@@ -48,20 +48,36 @@ export async function listMachines(
 ): Promise<{ items: Machine[]; next: MachineCursor | null }> {
   const { filter = {}, order = BY_MAC, after, limit, inventory = true } = options
   const key = SORT_KEYS[order.key]
-  const columns = inventory ? getTableColumns(machines) : machineLineColumns
   const direction = order.descending ? sql`desc` : sql`asc`
-  const rows: (MachineLine & { sortValue: string })[] = await db
-    .select({ ...columns, sortValue: sql<string>`${key.value}` })
+  const names = inventory ? LINE_WITH_INVENTORY : MACHINE_LINE
+  const cells = sql.join([key.value, ...names.map((name) => sql`${machines[name]}`)], sql`, `)
+  const found = await db
+    .select({ cells: sql<string>`json_build_array(${cells})::text` })
     .from(machines)
     .where(and(matches(filter), after && isAfter(after, order)))
     .orderBy(sql`${key.value} ${direction}`, sql`${machines.mac} ${direction}`)
     .limit(limit + 1)
-  const page = rows.slice(0, limit)
-  const last = rows.length > limit ? page.at(-1)! : undefined
+  const page = found.slice(0, limit).map((row) => readCells(row.cells, names))
+  const last = found.length > limit ? page.at(-1) : undefined
+  const lines = page.map(({ line }) => line)
   return {
-    items: await toMachines(db, page),
-    next: last ? { value: last.sortValue, mac: last.mac } : null,
+    items: await toMachines(db, lines),
+    next: last ? { value: last.sortValue, mac: last.line.mac } : null,
   }
+}
+
+const LINE_WITH_INVENTORY = [...MACHINE_LINE, 'inventory'] as const
+
+/** A row as one JSON text: a database driver takes five times as long over two thousand times fifteen values. */
+function readCells(
+  text: string,
+  names: readonly string[],
+): { sortValue: string; line: MachineLine } {
+  const [sortValue, ...values] = JSON.parse(text) as [string, ...unknown[]]
+  const entries: Record<string, unknown> = {}
+  for (const [place, name] of names.entries()) entries[name] = values[place]
+  const line = entries as MachineLine & { lastSeenAt: string | null } // its columns, as JSON has them
+  return { sortValue, line: { ...line, lastSeenAt: line.lastSeenAt && new Date(line.lastSeenAt) } }
 }
 
 const BY_MAC: MachineOrder = { key: 'mac', descending: false }
