@@ -5,6 +5,7 @@ import type { Image, ImageInfo } from '#protocol/image-info.ts'
 import { decodeSegment } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
+import type { CheckImage } from '#server/db/image-changes.ts'
 import {
   allManifests,
   findExport,
@@ -55,6 +56,8 @@ export interface Upload {
   description?: string | undefined
   /** Gives the upload up, with its reason. */
   signal?: AbortSignal | undefined
+  /** Looks at the image that is about to be replaced, under a lock; throws to refuse. */
+  check?: CheckImage | undefined
 }
 
 /** What is known of an image beside its content. */
@@ -62,6 +65,7 @@ export interface ImageDetails {
   info?: ImageInfo
   fileName?: string | undefined
   description?: string | undefined
+  check?: CheckImage | undefined
 }
 
 /** More decoders than these would only slow each other down. */
@@ -138,7 +142,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     name: string,
     manifest: Uint8Array,
     holder: string,
-    { info = {}, ...details }: ImageDetails = {},
+    { info = {}, check, ...details }: ImageDetails = {},
   ): Promise<Image> {
     const parsed = parseManifest(manifest)
     checkLimit(parsed.sizeBytes)
@@ -147,7 +151,8 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       const checked = await checkImage(store, parsed)
       await store.flush()
       const digest = digestOf(manifest)
-      return saveImage(db, { name, digest, manifest, info, ...details, ...checked }, new Date())
+      const saved = { name, digest, manifest, info, ...details, ...checked }
+      return saveImage(db, saved, new Date(), check)
     })
     await database.flush()
     await close(holder)
@@ -179,7 +184,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   }
 
   async function receive({ name, body, sizeBytes, ...given }: Upload): Promise<Image> {
-    const { fileName, description } = given
+    const { fileName, description, check } = given
     const source = given.source ?? (fileName && `upload of ${fileName}`)
     const holder = SERVER_UPLOAD + randomUUID()
     await touch(holder)
@@ -191,7 +196,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       if (sizeBytes !== undefined) checkWhole(imported.manifest, sizeBytes)
       given.signal?.throwIfAborted()
       const info = { ...imported.info, ...(source !== undefined && { source }) }
-      return await commit(name, imported.manifest, holder, { info, fileName, description })
+      return await commit(name, imported.manifest, holder, { info, fileName, description, check })
     } catch (err) {
       await close(holder)
       sweepSoon()

@@ -48,7 +48,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
   }
 
   return async (app) => {
-    await app.register(uploadRoutes(library))
+    await app.register(uploadRoutes(options))
     await app.register(manifestRoutes(library))
 
     app.get(
@@ -219,13 +219,13 @@ function missing(name: string): never {
 }
 
 /** Their bodies are streams of whatever type. */
-function uploadRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
+function uploadRoutes({ database, library }: ImageRoutesOptions): FastifyPluginAsyncTypebox {
   return async (app) => {
     takeUploads(app)
     app.route({
       method: ['POST', 'PUT'],
       url: '/images/:name',
-      config: { access: 'operator', scope: 'images', audit: 'image.upload' },
+      config: { access: 'operator', scope: 'images', audit: 'image.upload', tagged: true },
       schema: {
         tags,
         summary: 'Upload an image: raw, gzip, xz, zstd, bzip2 or qcow2, as the body or in a form',
@@ -234,11 +234,20 @@ function uploadRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
         querystring: Type.Object({
           sectorSize: Type.Optional(Type.Union([Type.Literal(512), Type.Literal(4096)])),
         }),
-        response: { 201: ImageSchema, 413: ErrorSchema, 422: ErrorSchema, 507: ErrorSchema },
+        response: {
+          201: ImageSchema,
+          412: ErrorSchema,
+          413: ErrorSchema,
+          422: ErrorSchema,
+          507: ErrorSchema,
+        },
       },
       handler: async (request, reply) => {
         const { name } = request.params
+        const check = ifMatch(request, tagOf)
         try {
+          // Before hours of upload, and again when it is to become the image.
+          check?.(await findImage(database.db, name))
           const { content, fileName } = await receiveUpload(request.raw)
           const image = await library.upload({
             name,
@@ -246,6 +255,7 @@ function uploadRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
             sectorBytes: request.query.sectorSize,
             fileName,
             fileBytes: contentLength(request),
+            check,
           })
           return await reply.code(201).header('location', `/api/images/${name}`).send(image)
         } catch (err) {
@@ -270,7 +280,12 @@ function manifestRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
     app.put(
       '/images/:name/manifest',
       {
-        config: { access: 'operator-or-agent', scope: 'images', audit: 'image.commit' },
+        config: {
+          access: 'operator-or-agent',
+          scope: 'images',
+          audit: 'image.commit',
+          tagged: true,
+        },
         schema: {
           tags,
           summary: 'Make an image of chunks that are in the store; 409 lists those that are not',
@@ -279,6 +294,7 @@ function manifestRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
           response: {
             201: ImageSchema,
             409: Type.Object({ ...ErrorSchema.properties, missing: Type.Array(Sha256Text) }),
+            412: ErrorSchema,
             422: ErrorSchema,
           },
         },
@@ -288,7 +304,8 @@ function manifestRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
         checkMayWriteImage(request, name)
         const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
         try {
-          const image = await library.commit(name, bytes, uploadHolder(request))
+          const check = ifMatch(request, tagOf)
+          const image = await library.commit(name, bytes, uploadHolder(request), { check })
           return await reply.code(201).header('location', `/api/images/${name}`).send(image)
         } catch (err) {
           if (!(err instanceof ChunksMissingError)) return rethrowImageError(err)

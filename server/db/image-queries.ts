@@ -39,9 +39,26 @@ const columns = {
   info: images.info,
 }
 
+/** Taken together with the hash of an image's name. */
+const IMAGE_NAMES_LOCK = 7_823_473
+
 /** Makes the image visible, in place of an older one of that name. */
-export async function saveImage(db: Database, image: NewImage, now: Date): Promise<Image> {
+export async function saveImage(
+  db: Database,
+  image: NewImage,
+  now: Date,
+  /** Looks at what the name stands for until now, while nobody else can change that; throws to refuse. */
+  check?: (current: Image | undefined) => void,
+): Promise<Image> {
   return db.transaction(async (tx) => {
+    // A row that is not there yet cannot be locked, and of two who create it one must see the other.
+    await tx.execute(
+      sql`select pg_advisory_xact_lock(${IMAGE_NAMES_LOCK}, hashtext(${image.name}))`,
+    )
+    if (check) {
+      await tx.select().from(images).where(eq(images.name, image.name)).for('update')
+      check(await findImage(tx, image.name))
+    }
     await saveManifest(tx, image)
     const { name, digest, fileName, description } = image
     const info = { ...image.info, ...(fileName !== undefined && { fileName }) }

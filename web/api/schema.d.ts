@@ -4786,7 +4786,10 @@ export interface operations {
             query?: {
                 sectorSize?: 512 | 4096;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example debian-13 */
                 name: string;
@@ -4857,6 +4860,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Unprocessable"];
             507: components["responses"]["InsufficientStorage"];
@@ -4868,7 +4872,10 @@ export interface operations {
             query?: {
                 sectorSize?: 512 | 4096;
             };
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example debian-13 */
                 name: string;
@@ -4939,6 +4946,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Unprocessable"];
             507: components["responses"]["InsufficientStorage"];
@@ -5072,7 +5080,10 @@ export interface operations {
     putImageManifest: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
             path: {
                 /** @example debian-13 */
                 name: string;
@@ -5170,6 +5181,7 @@ export interface operations {
                     };
                 };
             };
+            412: components["responses"]["PreconditionFailed"];
             422: components["responses"]["Unprocessable"];
             default: components["responses"]["Failure"];
         };

@@ -180,6 +180,37 @@ describeOnEveryDatabase('changing images', (_open, database) => {
     assert.equal((await get('tagged')).description, 'first')
   })
 
+  it('an upload and a manifest replace only what their sender knows, or nothing', async () => {
+    const tag = async () => (await app.call('GET', '/api/images/known')).headers.get('etag')!
+    const upload = async (headers: Record<string, string>, body = DISK) =>
+      (await app.call('PUT', '/api/images/known', body, { headers })).status
+    assert.equal(await upload({ 'if-match': '*' }), 412)
+    assert.equal(await upload({ 'if-none-match': '*' }), 201)
+    const first = await tag()
+    assert.equal(await upload({ 'if-none-match': '*' }), 412)
+    assert.equal(await upload({ 'if-match': '"other"' }), 412)
+    assert.equal(await tag(), first)
+    assert.equal(await upload({ 'if-match': first }, DISK.subarray(0, MIB)), 201)
+    assert.equal(await upload({ 'if-match': first }), 412)
+    const { digest } = await get('known')
+    const manifest = (await app.call<object>('GET', `/images/by-digest/${digest}`)).body
+    const commit = async (headers: Record<string, string>) =>
+      (await app.call('PUT', '/api/images/known/manifest', JSON.stringify(manifest), { headers }))
+        .status
+    assert.equal(await commit({ 'if-match': first }), 412)
+    assert.equal(await commit({ 'if-match': await tag() }), 201)
+
+    const both = [diskContent({ chunks: 2 }), diskContent({ chunks: 4 })]
+    const headers = { 'if-none-match': '*' }
+    const answers = await Promise.all(
+      both.map((body) => app.call('PUT', '/api/images/raced', body, { headers })),
+    )
+    assert.deepEqual(
+      answers.map(({ status }) => status).toSorted((a, b) => a - b),
+      [201, 412],
+    )
+  })
+
   it('a download goes on to its end though the image is deleted and swept meanwhile', async () => {
     // More than what lies in sockets and buffers when the reader does not read.
     const large = diskContent({ chunks: 40 })
