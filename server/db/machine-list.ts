@@ -1,4 +1,4 @@
-import { and, eq, inArray, sql, type SQL } from 'drizzle-orm'
+import { and, eq, getTableColumns, inArray, sql, type SQL } from 'drizzle-orm'
 import type { Mac } from '#protocol/mac.ts'
 import type { Machine, MachineSortKey, MachineState } from '#protocol/machine.ts'
 import type { Database } from './database.ts'
@@ -50,13 +50,19 @@ export async function listMachines(
   const key = SORT_KEYS[order.key]
   const direction = order.descending ? sql`desc` : sql`asc`
   const names = inventory ? LINE_WITH_INVENTORY : MACHINE_LINE
-  const cells = sql.join([key.value, ...names.map((name) => sql`${machines[name]}`)], sql`, `)
-  const found = await db
-    .select({ cells: sql<string>`json_build_array(${cells})::text` })
+  // Sorted within, so that only what is on the page is written as JSON.
+  const sorted = db
+    .select({ ...getTableColumns(machines), sortValue: key.value.as('sort_value') })
     .from(machines)
     .where(and(matches(filter), after && isAfter(after, order)))
     .orderBy(sql`${key.value} ${direction}`, sql`${machines.mac} ${direction}`)
     .limit(limit + 1)
+    .as('sorted')
+  const cells = [sorted.sortValue, ...names.map((name) => sorted[name])]
+  const found = await db
+    .select({ cells: sql<string>`json_build_array(${sql.join(cells, sql`, `)})::text` })
+    .from(sorted)
+    .orderBy(sql`${sorted.sortValue} ${direction}`, sql`${sorted.mac} ${direction}`)
   const page = found.slice(0, limit).map((row) => readCells(row.cells, names))
   const last = found.length > limit ? page.at(-1) : undefined
   const lines = page.map(({ line }) => line)

@@ -6,7 +6,7 @@ import type { Mac } from '#protocol/mac.ts'
 import type { ActiveRun, Machine, MachineState } from '#protocol/machine.ts'
 import { ACTIVE_RUN_STATES, type Step } from '#protocol/run.ts'
 import type { Database, Transaction } from './database.ts'
-import { machineMacs, machines, runs } from './schema.ts'
+import { machineMacs, runs, type machines } from './schema.ts'
 
 export type MachineRow = typeof machines.$inferSelect
 type RunRow = typeof runs.$inferSelect
