@@ -12,8 +12,8 @@ const argon2Async = promisify(argon2)
 const COST = { memory: 64 * 1024, passes: 3, parallelism: 4 }
 const SALT_BYTES = 16
 const TAG_BYTES = 32
-/** So that whoever tries passwords takes 128 MiB at most, and as many seconds as are queued. */
-const MAX_AT_ONCE = 2
+/** So that whoever tries passwords takes one core and 64 MiB at most; the rest serves machines. */
+const MAX_AT_ONCE = 1
 const MAX_WAITING = 32
 
 const FORM = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,3}),p=(\d{1,2})\$([\w+/]+)\$([\w+/]+)$/

@@ -3,6 +3,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { SESSION_MAX_SECONDS } from '#server/db/web-sessions.ts'
 
 export const SESSION_COOKIE = 'stampede_session'
+/**
+ * Over TLS. A name of its own, because a browser keeps plain HTTP from replacing a Secure cookie, and
+ * signing in there would seem to fail; the prefix keeps other hosts of the domain from setting it
+ * (RFC 6265bis, 4.1.3.2).
+ */
+export const SECURE_SESSION_COOKIE = '__Host-stampede_session'
 
 /** Only on demand: most routes take no cookie. */
 export function installCookies(app: FastifyInstance): void {
@@ -11,9 +17,9 @@ export function installCookies(app: FastifyInstance): void {
 
 /** What the browser sent; nobody has looked yet whether it is worth anything. */
 export function readSessionCookie({ headers, server }: FastifyRequest): string | undefined {
-  return headers.cookie === undefined
-    ? undefined
-    : server.parseCookie(headers.cookie)[SESSION_COOKIE]
+  if (headers.cookie === undefined) return undefined
+  const cookies = server.parseCookie(headers.cookie)
+  return cookies[SECURE_SESSION_COOKIE] ?? cookies[SESSION_COOKIE]
 }
 
 /** The server decides when it is over; this only keeps it from lying around for ever. */
@@ -33,5 +39,5 @@ function serialize(
 ): string {
   const secure = protocol === 'https' || headers['x-forwarded-proto'] === 'https'
   const options = { path: '/', httpOnly: true, sameSite: 'strict', secure, maxAge } as const
-  return server.serializeCookie(SESSION_COOKIE, value, options)
+  return server.serializeCookie(secure ? SECURE_SESSION_COOKIE : SESSION_COOKIE, value, options)
 }
