@@ -106,7 +106,7 @@ describe('the page of a machine', () => {
     const { name, network } = await readMachine(READY)
     assert.deepEqual({ name, network }, { name: 'database-1', network: { address: '10.0.5.1/16' } })
     await second.getByRole('button', { name: 'Lock' }).click()
-    await first.getByText('locked: no run may work on it').waitFor()
+    await first.getByText('locked: no run may work on it', { exact: true }).waitFor()
     await first.getByRole('button', { name: 'Unlock' }).click()
     await second.getByText('not locked').waitFor()
     assertQuiet()
