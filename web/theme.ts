@@ -32,7 +32,11 @@ const lightVariantTexts = {
 
 /** Dimmed text that can still be read: 4.5:1 at least on every background of ours. */
 export const cssVariables: CSSVariablesResolver = ({ colors }) => ({
-  variables: {},
+  variables: {
+    // Its shade 8 is at the very edge of 4.5:1 with white text.
+    '--mantine-color-red-filled': colors.red[9],
+    '--mantine-color-red-filled-hover': '#b02525',
+  },
   light: {
     ...lightVariantTexts,
     '--mantine-color-dimmed': colors.gray[7],

@@ -73,6 +73,15 @@ export async function signIn(page: Page, url: string, user = OPERATOR): Promise<
 
 /** Throws what axe finds, in words. */
 export async function assertAccessible(page: Page): Promise<void> {
+  // What fades in has other colours on its way; what goes round for ever is not waited for.
+  await page.waitForFunction(() =>
+    document
+      .getAnimations()
+      .every(
+        ({ playState, effect }) =>
+          playState !== 'running' || effect?.getComputedTiming().endTime === Infinity,
+      ),
+  )
   await page.evaluate(AXE)
   const found = await page.evaluate(async () => {
     const { axe } = window as unknown as {
