@@ -19,6 +19,8 @@ const LOG_TAIL_LINES = 30
 export type LabServer = AsyncDisposable & {
   /** Reaches it from this host; machines use its address on the bridge. */
   api: ApiClient
+  /** Where machines, and people on the same network, reach it. */
+  url: string
   /** The file that holds all it printed. */
   logFile: string
   logTail: () => Promise<string>
@@ -86,6 +88,7 @@ export async function openLabServer(options: LabServerOptions): Promise<LabServe
   await start()
   return {
     api,
+    url: serverUrl(network),
     logFile,
     logTail,
     start,
@@ -94,13 +97,17 @@ export async function openLabServer(options: LabServerOptions): Promise<LabServe
   }
 }
 
+function serverUrl({ address }: LabNetwork): string {
+  return `http://${address}:${HTTP_PORT}`
+}
+
 function environment(options: LabServerOptions, token: string): Record<string, string> {
   const { network, folder, dhcp = 'server' } = options
   const prefix = network.address.replace(/\d+$/, '')
   return {
     STAMPEDE_DATA: path.join(folder, 'data'),
     STAMPEDE_HTTP: `0.0.0.0:${HTTP_PORT}`,
-    STAMPEDE_URL: `http://${network.address}:${HTTP_PORT}`,
+    STAMPEDE_URL: serverUrl(network),
     STAMPEDE_INTERFACE: network.bridge,
     STAMPEDE_DHCP: dhcp,
     STAMPEDE_ADMIN_TOKEN: token,
