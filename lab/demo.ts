@@ -31,7 +31,8 @@ const USAGE = `Usage: npm run demo -- [--keep]
 
 Captures a virtual machine that runs Debian and deploys the image to a blank one.
 
-  --keep   leave the server and the deployed machine running, with its console here`
+  --keep   leave the server with its web interface and the deployed machine running, with the
+           machine's console here`
 
 const HOW_TO_GO_ON = `
 How to go on:
@@ -141,10 +142,14 @@ function seconds(run: Run): number {
 
 async function keepRunning(lab: Lab, clone: Machine): Promise<void> {
   const { api, logFile } = lab.server
+  const { port } = new URL(api.url)
   const leave = process.stdin.isTTY ? 'Ctrl-]' : 'Ctrl-C'
   console.log(`
 Everything goes on until ${leave}:
-  server     ${api.url}/api/docs  (admin token ${api.token})
+  web        ${api.url}  (asks for the admin token ${api.token}
+             and then for a name and password of yours)
+             from another computer: ssh -L ${port}:127.0.0.1:${port} <this host>
+  API        ${api.url}/api/docs
   log        ${logFile}
   console    ${clone.console.file}
   network    ip netns exec ${lab.network.namespace} bash
