@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { Page } from 'playwright-core'
+import { createDisk, createInventory } from '#test/support/inventory.ts'
+import { diskContent } from '#test/support/disk-content.ts'
+import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
+import { ADMIN_TOKEN } from '#test/support/test-app.ts'
+import { bootToken, hello, startAgent } from '#test/support/test-agent.ts'
+import { assertGoodLooks, openBrowser, signIn, type TestBrowser, type TestPage } from './browser.ts'
+
+const IMAGE = 'small'
+const CONTENT = createDisk({
+  model: 'QEMU HARDDISK',
+  partitionTable: { type: 'gpt' },
+  partitions: [
+    {
+      number: 1,
+      path: '/dev/vda1',
+      startBytes: 1_048_576,
+      sizeBytes: 10_737_418_240,
+      fileSystem: { type: 'ext4', label: 'homework' },
+    },
+  ],
+})
+
+describe('a plan and its run', () => {
+  let app: SeededApp
+  let browser: TestBrowser
+  let opened: TestPage
+  let page: Page
+  before(async () => {
+    app = await openSeededApp({ machines: 6, env: { STAMPEDE_TRUST_RELAYED: '1' } })
+    const answer = await fetch(`${app.url}/api/images/${IMAGE}`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+      body: new Uint8Array(diskContent()),
+    })
+    assert.equal(answer.status, 201)
+    browser = await openBrowser()
+    opened = await browser.open()
+    page = opened.page
+    await signIn(page, app.lanUrl)
+  })
+  after(async () => {
+    await browser[Symbol.asyncDispose]()
+    await app[Symbol.asyncDispose]()
+  })
+
+  /** A machine whose agent told what is on its only disk. */
+  async function addMachine(mac: string, name: string): Promise<void> {
+    await hello(app, mac, await bootToken(app, mac), createInventory({ disks: [CONTENT] }))
+    await app.call('PUT', `/api/machines/${mac}`, { name })
+  }
+
+  /** From the plan page to the run's. */
+  async function deploy(mac: string, name: string): Promise<void> {
+    await page.goto(`${app.lanUrl}/plan?workflow=deploy&image=${IMAGE}&macs=${mac}`)
+    await page.getByRole('button', { name: 'Show the plan' }).click()
+    await page.getByText('ext4 "homework", 10.7 GB').waitFor()
+    await page.getByText(/serial disk-1/).waitFor()
+    await page.getByRole('button', { name: 'Deploy …' }).click()
+    const dialog = page.getByRole('dialog')
+    const start = dialog.getByRole('button', { name: 'Deploy', exact: true })
+    await dialog.getByRole('textbox').fill('another-name')
+    assert.ok(await start.isDisabled())
+    await dialog.getByRole('textbox').fill(name)
+    await start.click()
+    await page.waitForURL(/\/runs\/[0-9a-f-]{36}$/)
+  }
+
+  it('say on screen what differs from the plan, and nothing is written', async () => {
+    const mac = '52:54:00:00:cc:01'
+    await addMachine(mac, 'guarded')
+    await deploy(mac, 'guarded')
+    const disks = [{ ...CONTENT, serial: 'another' }]
+    const answer = await hello(app, mac, await bootToken(app, mac), createInventory({ disks }))
+    assert.equal(answer.status, 409)
+    await page
+      .getByText(/serial is "another" but the plan said "disk-1"/)
+      .first()
+      .waitFor()
+    await page.getByText('Failed', { exact: true }).first().waitFor()
+    await assertGoodLooks(page)
+    opened.assertQuiet()
+  })
+
+  it('are followed as they go, in two tabs, to a receipt that can be printed', async () => {
+    const mac = '52:54:00:00:cc:02'
+    await addMachine(mac, 'followed')
+    await deploy(mac, 'followed')
+    const second = await opened.context.newPage()
+    await second.goto(page.url())
+    await second.getByText('Queued', { exact: true }).first().waitFor()
+
+    const agent = await startAgent(app, mac, createInventory({ disks: [CONTENT] }))
+    await agent.log(0, ['Reads the partition table'])
+    const writing = { step: 'write-image', state: 'running', bytesTotal: 1_000_000_000 } as const
+    await agent.report({ ...writing, bytesDone: 400_000_000, bytesPerSecond: 100_000_000 })
+    for (const tab of [page, second]) {
+      await tab.getByText('Running', { exact: true }).first().waitFor()
+      await tab.getByText(/400 MB of 1\.00 GB/).waitFor()
+    }
+    await page.getByText('Reads the partition table').waitFor()
+    await assertGoodLooks(page)
+
+    const at = new Date().toISOString()
+    const receipt = { imageName: IMAGE, imageVerified: true, bytesWritten: 1_000_000_000 }
+    await agent.result({
+      state: 'succeeded',
+      receipt: { ...receipt, warnings: [], startedAt: at, finishedAt: at },
+    })
+    for (const tab of [page, second])
+      await tab.getByText('Succeeded', { exact: true }).first().waitFor()
+    await page.getByRole('link', { name: 'Receipt' }).click()
+    await page
+      .getByRole('heading', { name: /Receipt for/ })
+      .first()
+      .waitFor()
+    await assertGoodLooks(page)
+    await second.close()
+    opened.assertQuiet()
+  })
+})
