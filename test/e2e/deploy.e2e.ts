@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { before, describe, it } from 'node:test'
 import type { Run } from '#protocol/run.ts'
 import { run as runCommand } from '#lab/command.ts'
 import { goldenImage } from '#lab/golden-images.ts'
@@ -24,70 +24,62 @@ const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'network namespaces need r
 const UPLOAD_TIMEOUT_MS = 5 * 60_000
 
 describe('deployments in virtual machines', { concurrency: 2, skip: NEEDS_ROOT }, () => {
-  let folder: string
-  let lab: Lab
-
   before(async () => {
     for (const name of ['a', 'c'] as const)
       await goldenImage(name, (message) => process.stderr.write(`${message}\n`))
-    folder = await mkdtemp(path.join(tmpdir(), 'stampede-e2e-'))
-    lab = await openLab(folder)
-  })
-  after(async () => {
-    await lab?.[Symbol.asyncDispose]()
-    await rm(folder, { recursive: true, force: true })
   })
 
-  it('a captured machine becomes two that share nothing but the image', async () => {
-    await captureOriginal(lab)
-    const first = await deployAndAsk(lab, {
-      name: 'sata-bios',
-      mac: '52:54:00:5a:01:01',
-      image: 'captured',
-      firmware: 'bios',
-      bus: 'sata',
-    })
-    const second = await deployBesideOlderClone(lab)
+  it('a captured machine becomes two that share nothing but the image', () =>
+    inLab(async (lab) => {
+      await captureOriginal(lab)
+      const first = await deployAndAsk(lab, {
+        name: 'sata-bios',
+        mac: '52:54:00:5a:01:01',
+        image: 'captured',
+        firmware: 'bios',
+        bus: 'sata',
+      })
+      const second = await deployBesideOlderClone(lab)
 
-    assert.notEqual(first.machineId, second.machineId)
-    assert.notEqual(first.hostKey, second.hostKey)
-    assert.notEqual(first.address, second.address)
-  })
+      assert.notEqual(first.machineId, second.machineId)
+      assert.notEqual(first.hostKey, second.hostKey)
+      assert.notEqual(first.address, second.address)
+    }))
 
-  it('an uploaded image with GPT and XFS is deployed under UEFI though the server is killed meanwhile', async () => {
-    await inTurn(() => upload(lab, 'c'))
-    let restarted: Promise<void> | undefined
-    await deployAndAsk(lab, {
-      name: 'virtio-uefi',
-      mac: '52:54:00:5a:01:03',
-      image: 'c',
-      firmware: 'uefi',
-      bus: 'virtio',
-      onProgress({ steps }) {
-        const write = steps.find(({ name }) => name === 'write-image')
-        if (write && write.bytesDone > 0) restarted ??= inTurn(() => restart(lab))
-      },
-    })
-    assert.ok(restarted, 'The server was not killed while the image was written')
-    await restarted
-  })
+  it('an uploaded image with GPT and XFS is deployed under UEFI though the server is killed meanwhile', () =>
+    inLab(async (lab) => {
+      await upload(lab, 'c')
+      let restarted: Promise<void> | undefined
+      await deployAndAsk(lab, {
+        name: 'virtio-uefi',
+        mac: '52:54:00:5a:01:03',
+        image: 'c',
+        firmware: 'uefi',
+        bus: 'virtio',
+        onProgress({ steps }) {
+          const write = steps.find(({ name }) => name === 'write-image')
+          if (write && write.bytesDone > 0) restarted ??= restart(lab)
+        },
+      })
+      assert.ok(restarted, 'The server was not killed while the image was written')
+      await restarted
+    }))
 })
 
-let lastInTurn: Promise<unknown> = Promise.resolve()
-
 /**
- * One after the other, across the tests that run at once: what an operator asks for must not meet
- * the server just as another test kills it. Runs that go on meanwhile have to bear that.
+ * Each test has a server of its own, for one of them kills it: firmware that asks for its boot script
+ * at that moment gives up, as it does on real machines.
  */
-function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-  const turn = lastInTurn.then(work)
-  lastInTurn = turn.catch(() => {})
-  return turn
+async function inLab(work: (lab: Lab) => Promise<void>): Promise<void> {
+  await using opened = new AsyncDisposableStack()
+  const folder = await mkdtemp(path.join(tmpdir(), 'stampede-e2e-'))
+  opened.defer(() => rm(folder, { recursive: true, force: true }))
+  await work(opened.use(await openLab(folder)))
 }
 
 async function captureOriginal(lab: Lab): Promise<void> {
   const order = { mac: GOLDEN_MAC, workflow: 'capture', image: 'captured' } as const
-  const { id } = await inTurn(() => orderRun(lab, 'original', order))
+  const { id } = await orderRun(lab, 'original', order)
   const disk = await createLabDisk(lab, { machine: 'original', bus: 'virtio', content: 'a' })
   await using machine = await openLabMachine(lab, {
     name: 'original',
@@ -116,7 +108,7 @@ async function restart({ server }: Lab): Promise<void> {
 async function deployAndAsk(lab: Lab, target: Target): Promise<SystemFacts> {
   const { name, mac, image, firmware, bus, onProgress } = target
   const order = { mac, workflow: 'deploy', image } as const
-  const { id } = await inTurn(() => orderRun(lab, name, order))
+  const { id } = await orderRun(lab, name, order)
   const content = { blankBytes: TARGET_BYTES }
   const disk = await createLabDisk(lab, { machine: name, bus, content })
   await using machine = await openLabMachine(lab, { name, mac, firmware, disks: [disk] })
@@ -148,7 +140,7 @@ async function deployBesideOlderClone(lab: Lab): Promise<SystemFacts> {
     disk: { serial: target.serial },
     after: 'poweroff',
   } as const
-  const { id } = await inTurn(() => orderRun(lab, name, order))
+  const { id } = await orderRun(lab, name, order)
   {
     const disks = [target, clone]
     await using machine = await openLabMachine(lab, { name, mac, firmware: 'uefi', disks })
