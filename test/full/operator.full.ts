@@ -265,7 +265,7 @@ async function watchRun(
 async function readReceipt(page: Page): Promise<void> {
   await page.getByRole('link', { name: 'Receipt' }).click()
   await page.getByText('Image verified').waitFor()
-  await page.getByText('LAB-CLONE-DISK').waitFor()
+  await page.getByText('LAB-CLONE-DISK', { exact: true }).waitFor()
   await page.getByRole('button', { name: 'Print' }).waitFor()
   await assertAccessibleInBoth(page)
 }
