@@ -45,15 +45,8 @@ const HOSTILE: Record<string, () => Buffer> = {
   'a backing file': () => create('backing.qcow2', '-b', SECRET, '-F', 'raw', '1M'),
   'an external data file': () =>
     create('external.qcow2', '-o', `data_file=${join(folder, 'data.raw')}`, '1M'),
-  encryption: () =>
-    create(
-      'luks.qcow2',
-      '--object',
-      'secret,id=s,data=abc',
-      '-o',
-      'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10',
-      '1M',
-    ),
+  // Its header is all that is looked at; making a real one measures the processor, and may fail.
+  'LUKS encryption': () => patched(35, [2]),
   'AES encryption': () => patched(35, [1]),
   'an unknown incompatible feature': () => patched(79, [0x80]),
   'the mark of corruption': () => patched(79, [0x02]),
