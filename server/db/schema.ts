@@ -18,6 +18,8 @@ import type { AuditEntry, Role } from '#protocol/account.ts'
 import type { BootProgress } from '#protocol/boot-progress.ts'
 import type { DiskHints } from '#protocol/disk-hints.ts'
 import type { ImageInfo } from '#protocol/image-info.ts'
+import type { PullState } from '#protocol/image-pull.ts'
+import type { RetentionRule } from '#protocol/image-version.ts'
 import type { Inventory } from '#protocol/inventory.ts'
 import type { Ipv4 } from '#protocol/ipv4.ts'
 import type { Lease } from '#protocol/lease.ts'
@@ -121,10 +123,71 @@ export const images = pgTable('images', {
     .$type<Sha256>()
     .notNull()
     .references(() => manifests.digest),
+  /** Of the promoted version, like the digest and the time: what the name alone stands for. */
   info: jsonb().$type<StoredImageInfo>().notNull(),
   description: text(),
   createdAt: moment().notNull().defaultNow(),
+  /** The promoted one. */
+  version: integer().notNull().default(1),
+  /** The highest number that was ever given: none is given twice. */
+  lastVersion: integer().notNull().default(1),
+  /** null: as the server's settings say. */
+  retention: jsonb().$type<RetentionRule>(),
 })
+
+/** Every content that a name stood for, until retention or somebody removes it. */
+export const imageVersions = pgTable(
+  'image_versions',
+  {
+    image: text()
+      .notNull()
+      .references(() => images.name, { onDelete: 'cascade', onUpdate: 'cascade' }),
+    version: integer().notNull(),
+    digest: text()
+      .$type<Sha256>()
+      .notNull()
+      .references(() => manifests.digest),
+    info: jsonb().$type<StoredImageInfo>().notNull(),
+    createdAt: moment().notNull(),
+    /** A user, or the machine that was captured; null: not known. */
+    createdBy: text(),
+    /** The run that captured it. No reference: runs are forgotten earlier than images. */
+    runId: uuid(),
+    /** When the name came to stand for it the last time, and by whom; null: never. */
+    promotedAt: moment(),
+    promotedBy: text(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.image, table.version] }),
+    index('image_versions_by_digest').on(table.digest),
+  ],
+)
+
+/** Images that the server fetches from elsewhere, and of late fetched. */
+export const imagePulls = pgTable(
+  'image_pulls',
+  {
+    id: uuid().primaryKey(),
+    image: text().notNull(),
+    /** Without what is secret in it; headers are kept nowhere. */
+    url: text().notNull(),
+    state: text().$type<PullState>().notNull(),
+    bytesDone: bytes().notNull().default(0),
+    /** null: the other server does not say. */
+    bytesTotal: bytes(),
+    /** What became of it. */
+    version: integer(),
+    digest: text().$type<Sha256>(),
+    error: jsonb().$type<{ code: string; message: string }>(),
+    cancelRequested: boolean().notNull().default(false),
+    createdBy: text().notNull(),
+    createdAt: moment().notNull(),
+    /** The server that does it says so again and again: one that fell silent was restarted. */
+    touchedAt: moment().notNull(),
+    finishedAt: moment(),
+  },
+  (table) => [index('image_pulls_by_state').on(table.state, table.createdAt)],
+)
 
 /** Open while an upload or a capture goes on: garbage collection spares what came since. */
 export const uploads = pgTable('uploads', {

@@ -1,0 +1,30 @@
+import { Type } from 'typebox'
+import { IMAGE_REFERENCE_PATTERN } from './names.ts'
+
+/** What names an image: `debian-12`, `debian-12@3`, `debian-12@latest`. */
+export const ImageReference = Type.String({
+  pattern: IMAGE_REFERENCE_PATTERN,
+  examples: ['debian-13', 'debian-13@3', 'debian-13@latest'],
+})
+
+export interface ParsedReference {
+  name: string
+  /** Undefined: the promoted one. */
+  version: number | 'latest' | undefined
+}
+
+/** Throws TypeError. */
+export function parseImageReference(text: string): ParsedReference {
+  if (!new RegExp(IMAGE_REFERENCE_PATTERN).test(text))
+    throw new TypeError(`Not an image, or a version of one: "${text}"`)
+  const [name, version] = text.split('@')
+  return {
+    name: name!,
+    version: version === undefined || version === 'latest' ? version : Number(version),
+  }
+}
+
+/** `debian-12` of `debian-12@3`. */
+export function imageNameOf(reference: string): string {
+  return reference.split('@', 1)[0]!
+}
