@@ -1,18 +1,11 @@
 import { totalmem } from 'node:os'
-import {
-  CHUNK_BYTES,
-  HASH_BYTES,
-  SEGMENT_CHUNKS,
-  chunkCount,
-  chunkLength,
-  encodeManifest,
-} from '#protocol/image.ts'
+import { CHUNK_BYTES, chunkCount, chunkLength, encodeManifest } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
 import { hashChunk } from '../chunk-pool.ts'
-import { sha256 } from '../http-chunk-client.ts'
+import { createSegmentSender, type ChunkSpan, type SegmentSender } from './segment-sender.ts'
 import { createChunkSender, type ChunkSender } from './send-chunks.ts'
 import { isZero } from './verify-pieces.ts'
 import { forEachConcurrently } from './workers.ts'
@@ -42,27 +35,22 @@ export interface DiskImage {
 export async function readDisk(options: ReadDiskOptions): Promise<DiskImage> {
   const { device, chunks, signal } = options
   const { sizeBytes } = device
-  // 32 bytes for each MiB, zero from the start as zero chunks are: 32 MiB for a disk of 1 TiB.
-  const hashes = new Uint8Array(chunkCount(sizeBytes) * HASH_BYTES)
   const sender = createChunkSender(chunks)
+  const segments = createSegmentSender(sizeBytes, sender)
   let bytesDone = 0
   const batching = { concurrency: BATCHES_AT_ONCE, signal }
   await forEachConcurrently(batches(sizeBytes), batching, async (batch, batchSignal) => {
-    await readBatch(batch, { device, hashes, sender, signal: batchSignal })
+    await readBatch(batch, { device, segments, sender, signal: batchSignal })
+    await segments.finish(batch, batchSignal)
     bytesDone += Math.min(batch.end * CHUNK_BYTES, sizeBytes) - batch.start * CHUNK_BYTES
     options.onProgress(bytesDone, sizeBytes)
   })
-  const segments = await sendSegments(hashes, sender, signal)
-  const manifest = encodeManifest({ sizeBytes, sectorBytes: options.sectorBytes, segments })
+  const { sectorBytes } = options
+  const manifest = encodeManifest({ sizeBytes, sectorBytes, segments: segments.segments() })
   return { manifest, bytesSent: sender.bytesSent() }
 }
 
-interface Batch {
-  start: number
-  end: number
-}
-
-async function* batches(sizeBytes: number): AsyncGenerator<Batch> {
+async function* batches(sizeBytes: number): AsyncGenerator<ChunkSpan> {
   const count = chunkCount(sizeBytes)
   for (let start = 0; start < count; start += BATCH_CHUNKS)
     yield { start, end: Math.min(start + BATCH_CHUNKS, count) }
@@ -70,12 +58,12 @@ async function* batches(sizeBytes: number): AsyncGenerator<Batch> {
 
 interface BatchContext {
   device: Device
-  hashes: Uint8Array
+  segments: SegmentSender
   sender: ChunkSender
   signal: AbortSignal
 }
 
-async function readBatch(batch: Batch, context: BatchContext): Promise<void> {
+async function readBatch(batch: ChunkSpan, context: BatchContext): Promise<void> {
   const found = new Map<Sha256, Buffer>()
   await withBuffers(batch.end - batch.start, async (buffers) => {
     const reads = buffers.map((buffer, offset) => readChunk(batch.start + offset, buffer, context))
@@ -89,12 +77,12 @@ async function readBatch(batch: Batch, context: BatchContext): Promise<void> {
 }
 
 /** The chunk with its hash, noted at its place; undefined for zeros. */
-async function readChunk(index: number, buffer: Buffer, { device, hashes }: BatchContext) {
+async function readChunk(index: number, buffer: Buffer, { device, segments }: BatchContext) {
   const bytes = buffer.subarray(0, chunkLength(device.sizeBytes, index))
   await device.read(bytes, index * CHUNK_BYTES)
   if (isZero(bytes)) return undefined
   const hash = await hashChunk(bytes)
-  hashes.set(Buffer.from(hash, 'hex'), index * HASH_BYTES)
+  segments.set(index, hash)
   return { hash, bytes }
 }
 
@@ -107,20 +95,4 @@ async function withBuffers<Result>(
       ? use(buffers)
       : withChunkBuffer((buffer) => take([...buffers, buffer]))
   return await take([])
-}
-
-/** Segments are chunks themselves; one that lists only zeros is `null`. */
-async function sendSegments(hashes: Uint8Array, sender: ChunkSender, signal: AbortSignal) {
-  const segments: (Sha256 | null)[] = []
-  for (let at = 0; at < hashes.length; at += SEGMENT_CHUNKS * HASH_BYTES) {
-    const segment = Buffer.from(hashes.subarray(at, at + SEGMENT_CHUNKS * HASH_BYTES))
-    if (isZero(segment)) {
-      segments.push(null)
-      continue
-    }
-    const hash = sha256(segment)
-    await sender.send(new Map([[hash, segment]]), signal)
-    segments.push(hash)
-  }
-  return segments
 }
