@@ -7,12 +7,32 @@ export type StoredChunk = { codec: Codec; bytes: Uint8Array }
 /** What the store knows of a chunk without inflating it. */
 export type StoredSize = { codec: Codec; storedBytes: number; contentBytes: number }
 
+/** One of the ways in which the content of a chunk is, or was, stored. */
+export type ChunkForm = { codec: Codec; storedBytes: number }
+
+export type ReadOptions = {
+  /** This form, even if it was replaced since; if there is none such, what is there now. */
+  form?: ChunkForm
+  /** Past every cache between us and the medium, as far as that can be had. */
+  fromMedium?: boolean
+}
+
+export type ListedChunk = ChunkForm & {
+  hash: Sha256
+  /** When it was put or last touched. */
+  touchedAt: Date
+  /** Of forms that it had before and that can still be read. */
+  replacedBytes: number
+}
+
 export type Sweep = {
   /** Two hexadecimal digits: only chunks whose hash begins so. */
   prefix: string
   isLive: (hash: Sha256) => boolean
   /** Chunks put or touched at this moment or later stay. */
   cutoff: Date
+  /** Forms that were replaced before this moment go; absent: all of them stay. */
+  replacedCutoff?: Date | undefined
 }
 
 /** Where chunks live: one gzip member or zstd frame each, under the hash of its content. */
@@ -26,12 +46,33 @@ export interface ChunkStore {
    * The stored bytes, in `buffer` if one is given that is longer than any chunk. Throws
    * ChunkMissingError, ChunkCorruptError or StoreUnreachableError.
    */
-  read(hash: Sha256, buffer?: Uint8Array): Promise<StoredChunk>
+  read(hash: Sha256, buffer?: Uint8Array, options?: ReadOptions): Promise<StoredChunk>
   /**
    * Stores all of `bytes` or nothing; a chunk that is already here is left as it is, and touched.
    * Throws StoreFullError or StoreUnreachableError.
    */
   putIfAbsent(hash: Sha256, bytes: Uint8Array): Promise<void>
+  /**
+   * Stores other bytes of the same content in place of those that are there; false if none are. At
+   * every moment one of the two is there, whole, whatever fails. The old form stays readable by
+   * `ReadOptions.form` until a sweep takes it.
+   */
+  replace(hash: Sha256, bytes: Uint8Array): Promise<boolean>
+  /**
+   * From here on the chunk counts as absent. Its bytes are kept aside for whoever looks into it, and
+   * never swept. No error if there is none.
+   */
+  quarantine(hash: Sha256): Promise<void>
+  /**
+   * Chunks whose hash begins with the prefix (none or an even number of digits), in the order of
+   * their hashes. One that is put or removed meanwhile may be listed or not.
+   */
+  list(prefix: string): AsyncIterable<ListedChunk>
+  /**
+   * An address that answers the stored bytes of the chunk to whoever has it, for so long; undefined
+   * if it is not here. Only stores that others can reach have this.
+   */
+  presign?(hash: Sha256, seconds: number): Promise<(ChunkForm & { url: string }) | undefined>
   /** Removes what is neither live nor touched since the cutoff; how many chunks that were. */
   sweep(sweep: Sweep): Promise<number>
   /** Resolves when all that was put before the call survives a power failure. */
@@ -66,3 +107,8 @@ export class StoreUnreachableError extends Error {
 export class StoreFullError extends Error {
   override name = 'StoreFullError'
 }
+
+/** All that a hash can begin with, two digits each: what sweeps and lists go through one by one. */
+export const PREFIXES: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, '0'),
+)

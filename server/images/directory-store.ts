@@ -1,35 +1,33 @@
 import { randomUUID } from 'node:crypto'
-import {
-  type FileHandle,
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  unlink,
-  utimes,
-} from 'node:fs/promises'
+import { link, mkdir, open, readdir, rename, rm, stat, unlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
-import { CHUNK_BYTES } from '#protocol/image.ts'
-import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
 import { codecOf } from './chunk-codec.ts'
 import {
+  chunkFiles,
+  CODECS,
+  fileName,
+  isChunk,
+  type NamedFile,
+  readWhole,
+  replacedName,
+  sizeOf,
+} from './chunk-file.ts'
+import {
   ChunkCorruptError,
+  type ChunkForm,
   ChunkMissingError,
   type ChunkStore,
   type Codec,
+  type ListedChunk,
+  PREFIXES,
   type StoredChunk,
   type StoredSize,
   StoreFullError,
   StoreUnreachableError,
   type Sweep,
 } from './chunk-store.ts'
-import { statedLength } from './gzip-member.ts'
-import { decodeFrameHeader, FRAME_HEADER_BYTES, FrameDecodeError } from './zstd-frame.ts'
 
 export type DirectoryStoreOptions = {
   folder: string
@@ -37,38 +35,40 @@ export type DirectoryStoreOptions = {
   flush: () => Promise<void>
 }
 
-const EXTENSIONS: Record<Codec, string> = { gzip: '.gz', zstd: '.zst' }
-const CODECS = ['gzip', 'zstd'] as const
 const TEMPORARY_FOLDER = 'tmp'
-const FILE_NAME_LENGTH = 62
-/** Magic, header, an empty block, trailer: nothing shorter is a whole chunk. */
-const SHORTEST_BYTES: Record<Codec, number> = { gzip: 20, zstd: 9 }
-/** 1 MiB that does not compress becomes barely longer. */
-const LONGEST_BYTES = CHUNK_BYTES + 65_536
+export const QUARANTINE_FOLDER = 'quarantine'
 /** libuv has four threads; a few more calls keep them busy. */
 const CONCURRENT_CALLS = 16
+/** Files whose sizes are asked for at once, by lists. */
+const LISTED_AT_ONCE = 64
 
 /**
  * Chunks as files `ab/cdef….gz` or `.zst`. One is written under a temporary name and linked to its
  * own, which fails if another was first. The modification time says when a chunk was last touched.
- * Call `prepareDirectoryStore` once per process start before.
+ * A form that was replaced is kept beside it, as `ab/cdef….zst~` and its length, and its time says
+ * when that was. Call `prepareDirectoryStore` once per process start before.
  */
 export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): ChunkStore {
   const limit = pLimit(CONCURRENT_CALLS)
   const changing = new Map<Sha256, Promise<unknown>>()
   const pathOf = (hash: Sha256, codec: Codec) =>
-    join(folder, hash.slice(0, 2), hash.slice(2) + EXTENSIONS[codec])
+    join(folder, hash.slice(0, 2), fileName(hash, codec))
+  const replacedPath = (hash: Sha256, form: ChunkForm) =>
+    join(folder, hash.slice(0, 2), replacedName(hash, form))
+  const temporaryPath = () => join(folder, TEMPORARY_FOLDER, randomUUID())
 
   /**
-   * Puts and removals of one chunk, one after the other. With two names for it, `link` alone could
-   * not make the first writer win.
+   * Changes of one chunk, one after the other. With two names for it, `link` alone could not make the
+   * first writer win.
    */
   async function alone<Result>(hash: Sha256, work: () => Promise<Result>): Promise<Result> {
-    const done = (changing.get(hash) ?? Promise.resolve()).then(work)
+    const done = (changing.get(hash) ?? Promise.resolve()).then(() => limit(work))
     const settled = done.catch(() => {})
     changing.set(hash, settled)
     try {
       return await done
+    } catch (cause) {
+      throw unreachable(cause)
     } finally {
       if (changing.get(hash) === settled) changing.delete(hash)
     }
@@ -104,14 +104,11 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
 
   async function putIfAbsent(hash: Sha256, bytes: Uint8Array): Promise<void> {
     if (await touchOne(hash)) return
-    const codec = codecOf(bytes)
-    if (!codec) throw new TypeError(`Chunk "${hash}" is neither a gzip member nor a zstd frame`)
-    const temporary = join(folder, TEMPORARY_FOLDER, randomUUID())
+    const codec = getCodec(hash, bytes)
+    const temporary = temporaryPath()
     try {
       await write(temporary, bytes)
       await linkUnlessWhole(temporary, hash, codec)
-    } catch (cause) {
-      throw unreachable(cause)
     } finally {
       await unlink(temporary).catch(() => {})
     }
@@ -127,23 +124,102 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
       if (!(await touchFile(path, codec))) await rename(temporary, path)
     }
     // A stump of the other codec would be found first, or kept for ever.
-    for (const other of CODECS)
-      if (other !== codec) await unlink(pathOf(hash, other)).catch(ignore('ENOENT'))
+    await removeForms(hash, codec)
+  }
+
+  async function removeForms(hash: Sha256, but: Codec): Promise<void> {
+    for (const codec of CODECS)
+      if (codec !== but) await unlink(pathOf(hash, codec)).catch(ignore('ENOENT'))
+  }
+
+  async function replace(hash: Sha256, bytes: Uint8Array): Promise<boolean> {
+    const codec = getCodec(hash, bytes)
+    const old = await touchOne(hash)
+    if (!old) return false
+    const temporary = temporaryPath()
+    try {
+      await write(temporary, bytes)
+      // What it takes the place of survives a power failure, so this must before it does.
+      await using file = await open(temporary, 'r+')
+      await file.datasync()
+      if (!(await keepAside(hash, old))) return false
+      await rename(temporary, pathOf(hash, codec))
+      await removeForms(hash, codec)
+      return true
+    } finally {
+      await unlink(temporary).catch(() => {})
+    }
+  }
+
+  /** False if it is gone. Another name for the same file: its time, from here on, is that of the replacement. */
+  async function keepAside(hash: Sha256, form: ChunkForm): Promise<boolean> {
+    try {
+      await link(pathOf(hash, form.codec), replacedPath(hash, form)).catch(ignore('EEXIST'))
+      await utimes(replacedPath(hash, form), new Date(), new Date())
+      return true
+    } catch (cause) {
+      if (codeOf(cause) === 'ENOENT') return false
+      throw cause
+    }
   }
 
   /**
    * Moved away first and looked at again: a touch either came before, and is seen now, or finds no
    * file and its caller stores the chunk anew. So no lock is needed against touches.
    */
-  async function removeUntouched({ hash, codec }: Named, cutoff: Date): Promise<boolean> {
-    const path = pathOf(hash, codec)
-    if ((await stat(path)).mtimeMs >= cutoff.getTime()) return false
-    const aside = join(folder, TEMPORARY_FOLDER, randomUUID())
+  async function removeUntouched(path: string, cutoff: Date): Promise<boolean> {
+    const found = await stat(path).catch(ignore('ENOENT'))
+    if (!found || found.mtimeMs >= cutoff.getTime()) return false
+    const aside = temporaryPath()
     await rename(path, aside)
     const wasTouched = (await stat(aside)).mtimeMs >= cutoff.getTime()
     if (wasTouched) await link(aside, path).catch(ignore('EEXIST'))
     await unlink(aside)
     return !wasTouched
+  }
+
+  async function readFirst(
+    hash: Sha256,
+    paths: { path: string; codec: Codec; storedBytes?: number }[],
+    buffer: Uint8Array | undefined,
+    fromMedium: boolean | undefined,
+  ): Promise<StoredChunk | undefined> {
+    for (const { path, codec, storedBytes } of paths) {
+      const bytes = await readWhole(path, buffer, fromMedium).catch((cause: unknown) => {
+        if (codeOf(cause) === 'EIO')
+          throw new ChunkCorruptError(hash, 'the medium cannot read it', { cause })
+        if (codeOf(cause) !== 'ENOENT') throw unreachable(cause)
+      })
+      if (!bytes || (storedBytes !== undefined && bytes.length !== storedBytes)) continue
+      if (!isChunk(bytes, codec))
+        throw new ChunkCorruptError(hash, `its ${bytes.length} bytes are no ${codec} chunk`)
+      return { codec, bytes }
+    }
+    return undefined
+  }
+
+  async function* list(prefix: string): AsyncGenerator<ListedChunk> {
+    const names = await namesIn(prefix)
+    const files = chunkFiles(prefix, names)
+    const replaced = new Map<Sha256, number>()
+    for (const { hash, replacedBytes = 0 } of files)
+      if (replacedBytes > 0) replaced.set(hash, (replaced.get(hash) ?? 0) + replacedBytes)
+    const current: NamedFile[] = []
+    for (const file of files)
+      // Of two files of one chunk, `read` finds the first.
+      if (file.replacedBytes === undefined && current.at(-1)?.hash !== file.hash) current.push(file)
+    for (let start = 0; start < current.length; start += LISTED_AT_ONCE) {
+      const part = current.slice(start, start + LISTED_AT_ONCE).map(async ({ hash, codec }) => {
+        const found = await limit(() => stat(pathOf(hash, codec)).catch(ignore('ENOENT')))
+        const size = found && { storedBytes: found.size, touchedAt: found.mtime }
+        return size && { hash, codec, ...size, replacedBytes: replaced.get(hash) ?? 0 }
+      })
+      for (const chunk of await Promise.all(part)) if (chunk) yield chunk
+    }
+  }
+
+  async function namesIn(prefix: string): Promise<string[]> {
+    return (await readdir(join(folder, prefix)).catch(ignore('ENOENT'))) ?? []
   }
 
   return {
@@ -160,29 +236,59 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
       return sizes
     },
 
-    async read(hash, buffer): Promise<StoredChunk> {
-      for (const codec of CODECS) {
-        const bytes = await readWhole(pathOf(hash, codec), buffer).catch((cause: unknown) => {
-          if (codeOf(cause) !== 'ENOENT') throw unreachable(cause)
-        })
-        if (!bytes) continue
-        if (codecOf(bytes) !== codec || bytes.length < SHORTEST_BYTES[codec])
-          throw new ChunkCorruptError(hash, `its ${bytes.length} bytes are no ${codec} chunk`)
-        return { codec, bytes }
-      }
-      throw new ChunkMissingError(hash)
+    async read(hash, buffer, { form, fromMedium } = {}): Promise<StoredChunk> {
+      const current = CODECS.map((codec) => ({ path: pathOf(hash, codec), codec }))
+      // A form is kept aside before another takes its name, so in this order it is found.
+      const asked = form && [
+        { path: pathOf(hash, form.codec), ...form },
+        { path: replacedPath(hash, form), ...form },
+      ]
+      const found =
+        (asked && (await readFirst(hash, asked, buffer, fromMedium))) ??
+        (await readFirst(hash, current, buffer, fromMedium)) ??
+        // Its codec changed in between.
+        (await readFirst(hash, current, buffer, fromMedium))
+      if (!found) throw new ChunkMissingError(hash)
+      return found
     },
 
-    putIfAbsent: (hash, bytes) => alone(hash, () => limit(() => putIfAbsent(hash, bytes))),
+    putIfAbsent: (hash, bytes) => alone(hash, () => putIfAbsent(hash, bytes)),
 
-    async sweep({ prefix, isLive, cutoff }: Sweep): Promise<number> {
+    replace: (hash, bytes) => alone(hash, () => replace(hash, bytes)),
+
+    quarantine: (hash) =>
+      alone(hash, async () => {
+        for (const codec of CODECS) {
+          const kept = join(folder, QUARANTINE_FOLDER, `${randomUUID()}-${hash}.${codec}`)
+          await rename(pathOf(hash, codec), kept).catch(ignore('ENOENT'))
+        }
+      }),
+
+    async *list(prefix) {
+      const folders = prefix === '' ? PREFIXES : [prefix.slice(0, 2)]
       try {
-        const names = await readdir(join(folder, prefix)).catch(ignore('ENOENT'))
-        const garbage = chunksOf(prefix, names ?? []).filter(({ hash }) => !isLive(hash))
-        const removals = garbage.map((chunk) =>
-          alone(chunk.hash, () => limit(() => removeUntouched(chunk, cutoff))),
+        for (const each of folders)
+          for await (const chunk of list(each)) if (chunk.hash.startsWith(prefix)) yield chunk
+      } catch (cause) {
+        throw unreachable(cause)
+      }
+    },
+
+    async sweep({ prefix, isLive, cutoff, replacedCutoff }: Sweep): Promise<number> {
+      try {
+        const files = chunkFiles(prefix, await namesIn(prefix))
+        const isReplaced = ({ replacedBytes }: NamedFile) => replacedBytes !== undefined
+        const garbage = files.filter((file) => !isReplaced(file) && !isLive(file.hash))
+        const removals = garbage.map(({ hash, codec }) =>
+          alone(hash, () => removeUntouched(pathOf(hash, codec), cutoff)),
         )
-        return (await Promise.all(removals)).filter(Boolean).length
+        const removed = (await Promise.all(removals)).filter(Boolean).length
+        if (replacedCutoff)
+          for (const { hash, codec, replacedBytes: storedBytes = 0 } of files.filter(isReplaced))
+            await alone(hash, () =>
+              removeUntouched(replacedPath(hash, { codec, storedBytes }), replacedCutoff),
+            )
+        return removed
       } catch (cause) {
         throw unreachable(cause)
       }
@@ -192,6 +298,12 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
   }
 }
 
+function getCodec(hash: Sha256, bytes: Uint8Array): Codec {
+  const codec = codecOf(bytes)
+  if (!codec) throw new TypeError(`Chunk "${hash}" is neither a gzip member nor a zstd frame`)
+  return codec
+}
+
 /**
  * Makes the folders of a store and sweeps what a crash left half-written. Only before the first use
  * in a process, and by one process: temporary files of others would go too.
@@ -199,63 +311,9 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
 export async function prepareDirectoryStore(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o750 })
   await rm(join(folder, TEMPORARY_FOLDER), { recursive: true, force: true })
-  await mkdir(join(folder, TEMPORARY_FOLDER), { mode: 0o750 })
+  for (const name of [TEMPORARY_FOLDER, QUARANTINE_FOLDER])
+    await mkdir(join(folder, name), { recursive: true, mode: 0o750 })
   for (const prefix of PREFIXES) await mkdir(join(folder, prefix)).catch(ignore('EEXIST'))
-}
-
-/** All that a hash can begin with: what sweeps go through one by one. */
-export const PREFIXES: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
-  byte.toString(16).padStart(2, '0'),
-)
-
-/** Throws as `open` and `read` do. */
-async function readWhole(path: string, buffer: Uint8Array | undefined): Promise<Uint8Array> {
-  if (!buffer) return await readFile(path)
-  await using file = await open(path, 'r')
-  for (let length = 0; ;) {
-    const { bytesRead } = await file.read(buffer, length, buffer.length - length, length)
-    length += bytesRead
-    // A whole chunk is shorter than the buffer: what fills it is found to be none.
-    if (bytesRead === 0 || length === buffer.length) return buffer.subarray(0, length)
-  }
-}
-
-type Named = { hash: Sha256; codec: Codec }
-
-function chunksOf(prefix: string, names: string[]): Named[] {
-  return names.flatMap((name) => {
-    const text = prefix + name.slice(0, FILE_NAME_LENGTH)
-    const codec = CODECS.find((each) => name.slice(FILE_NAME_LENGTH) === EXTENSIONS[each])
-    if (!codec || !new RegExp(SHA256_PATTERN).test(text)) return []
-    return [{ hash: parseSha256(text), codec }]
-  })
-}
-
-/** Undefined if the file cannot be a whole chunk. */
-async function sizeOf(file: FileHandle, codec: Codec): Promise<StoredSize | undefined> {
-  const { size: storedBytes } = await file.stat()
-  if (storedBytes < SHORTEST_BYTES[codec] || storedBytes > LONGEST_BYTES) return undefined
-  const head = Buffer.alloc(FRAME_HEADER_BYTES)
-  await file.read(head, 0, head.length, 0)
-  if (codecOf(head) !== codec) return undefined
-  const contentBytes = codec === 'gzip' ? await trailerOf(file, storedBytes) : frameContent(head)
-  if (contentBytes === undefined || contentBytes > CHUNK_BYTES) return undefined
-  return { codec, storedBytes, contentBytes }
-}
-
-async function trailerOf(file: FileHandle, storedBytes: number): Promise<number> {
-  const trailer = Buffer.alloc(4)
-  await file.read(trailer, 0, 4, storedBytes - 4)
-  return statedLength(trailer)
-}
-
-function frameContent(head: Uint8Array): number | undefined {
-  try {
-    return decodeFrameHeader(head).contentBytes
-  } catch (err) {
-    if (err instanceof FrameDecodeError) return undefined
-    throw err
-  }
 }
 
 function codeOf(err: unknown): string | undefined {
@@ -269,10 +327,13 @@ function ignore(code: string): (err: unknown) => undefined {
   }
 }
 
-function unreachable(cause: unknown): Error {
-  if (cause instanceof StoreFullError || cause instanceof StoreUnreachableError) return cause
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  if (codeOf(cause) === 'ENOSPC' || codeOf(cause) === 'EDQUOT')
+/** What a caller of the store is told; a bug of ours stays what it is. */
+function unreachable(cause: unknown): unknown {
+  const code = codeOf(cause)
+  if (code === undefined || cause instanceof TypeError) return cause
+  if (code === 'ENOSPC' || code === 'EDQUOT')
     return new StoreFullError('The chunk store is full; make room or delete images', { cause })
-  return new StoreUnreachableError(`The chunk store does not answer: ${reason}`, { cause })
+  return new StoreUnreachableError(`The chunk store does not answer: ${(cause as Error).message}`, {
+    cause,
+  })
 }

@@ -2,8 +2,7 @@ import { type ChunkReference, decodeSegment } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { parseManifest } from './check-image.ts'
 import { readContent } from './chunk-codec.ts'
-import type { ChunkStore } from './chunk-store.ts'
-import { PREFIXES } from './directory-store.ts'
+import { type ChunkStore, PREFIXES } from './chunk-store.ts'
 import { HashSet } from './hash-set.ts'
 
 export type SweepOptions = {
