@@ -28,6 +28,7 @@ import type { MachineState, NetworkSettings } from '#protocol/machine.ts'
 import type { ExpectedTarget, Plan } from '#protocol/plan.ts'
 import type { Receipt, Run, RunOptions, RunState, Step, Workflow } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
+import type { StoreJobName } from '#protocol/store.ts'
 
 const bytea = customType<{ data: Uint8Array; driverData: Uint8Array }>({
   dataType: () => 'bytea',
@@ -94,8 +95,12 @@ export const manifests = pgTable('manifests', {
   contentBytes: bytes().notNull(),
   /** Length of the whole `.img.gz` export. */
   exportBytes: bytes().notNull(),
+  /** The same of `.img.zst`; null until somebody asked, for images older than it. */
+  zstdExportBytes: bytes(),
   /** SHA-256 of the layout; with the digest it makes the ETag. */
   layoutHash: text().$type<Sha256>().notNull(),
+  /** How often its chunks took other forms since it was made; exports go on with what they began with. */
+  generation: integer().notNull().default(0),
   /** Stored bytes that no other manifest shares; null until they were counted. */
   uniqueBytes: bytes(),
 })
@@ -109,13 +114,60 @@ export const manifestSegments = pgTable(
       .notNull()
       .references(() => manifests.digest, { onDelete: 'cascade' }),
     segment: integer().notNull(),
+    /** Of the manifest, from which on this holds, until a later one of the segment. */
+    generation: integer().notNull().default(0),
     /** Of the segment in the `.img.gz`. */
     exportBytes: bytes().notNull(),
+    zstdExportBytes: bytes(),
     /** Stored length of each of its chunks. */
     layout: bytea().notNull(),
+    /** When a later one took its place; kept for exports that began before. */
+    supersededAt: moment(),
   },
-  (table) => [primaryKey({ columns: [table.digest, table.segment] })],
+  (table) => [primaryKey({ columns: [table.digest, table.segment, table.generation] })],
 )
+
+/** Chunks of images that were found to be rotten, until somebody brings them again. */
+export const damagedChunks = pgTable(
+  'damaged_chunks',
+  {
+    digest: text()
+      .$type<Sha256>()
+      .notNull()
+      .references(() => manifests.digest, { onDelete: 'cascade' }),
+    hash: text().$type<Sha256>().notNull(),
+    /** What was found, for people. */
+    reason: text().notNull(),
+    foundAt: moment().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.digest, table.hash] }),
+    index('damaged_chunks_by_hash').on(table.hash),
+  ],
+)
+
+/** What is done to the store in the background, by one server at a time. */
+export const storeJobs = pgTable('store_jobs', {
+  name: text().$type<StoreJobName>().primaryKey(),
+  /** null: as configured. */
+  enabled: boolean(),
+  /** Where it is and what it found; each job has its own. */
+  state: jsonb().$type<Record<string, unknown>>().notNull().default({}),
+  /** Somebody wants it now. */
+  requestedAt: moment(),
+  /** Until then it is the server's that claimed it. */
+  claimedBy: uuid(),
+  claimedUntil: moment(),
+})
+
+/** Chunks that recompression is done with, whether they shrank or not, by the first digits of their hashes. */
+export const recompressedChunks = pgTable('recompressed_chunks', {
+  prefix: text().primaryKey(),
+  /** Of the codecs; with another one all are tried again. */
+  level: text().notNull(),
+  /** Six bytes each. */
+  hashes: bytea().notNull(),
+})
 
 export const images = pgTable('images', {
   name: text().primaryKey(),
