@@ -22,8 +22,8 @@ CREATE TABLE "store_jobs" (
 );
 --> statement-breakpoint
 ALTER TABLE "manifest_segments" DROP CONSTRAINT "manifest_segments_digest_segment_pk";--> statement-breakpoint
-ALTER TABLE "manifest_segments" ADD CONSTRAINT "manifest_segments_digest_segment_generation_pk" PRIMARY KEY("digest","segment","generation");--> statement-breakpoint
 ALTER TABLE "manifest_segments" ADD COLUMN "generation" integer DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "manifest_segments" ADD CONSTRAINT "manifest_segments_digest_segment_generation_pk" PRIMARY KEY("digest","segment","generation");--> statement-breakpoint
 ALTER TABLE "manifest_segments" ADD COLUMN "zstd_export_bytes" bigint;--> statement-breakpoint
 ALTER TABLE "manifest_segments" ADD COLUMN "superseded_at" timestamp with time zone;--> statement-breakpoint
 ALTER TABLE "manifests" ADD COLUMN "zstd_export_bytes" bigint;--> statement-breakpoint
