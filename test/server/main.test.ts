@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { openFreshDatabase } from '#test/support/database.ts'
+import { putEmbeddedDatabase } from '#test/support/database.ts'
 
 const MAIN = new URL('../../server/main.ts', import.meta.url).pathname
 const DEADLINE_MILLISECONDS = 60_000
@@ -66,9 +66,7 @@ describe('the program', () => {
 
   async function dataFolder(name: string): Promise<string> {
     const path = join(folder, name)
-    await using fresh = await openFreshDatabase('embedded')
-    assert.equal(fresh.config.kind, 'embedded')
-    await cp(fresh.config.folder, join(path, 'database'), { recursive: true })
+    await putEmbeddedDatabase(path)
     return path
   }
 

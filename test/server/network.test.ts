@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { cp, mkdtempDisposable, readdir } from 'node:fs/promises'
+import { mkdtempDisposable, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -8,7 +8,7 @@ import { openLabNetwork, type LabHost, type LabNetwork } from '#lab/network.ts'
 import { openLabServer, type LabServer } from '#lab/server.ts'
 import type { Lease } from '#protocol/lease.ts'
 import type { Machine } from '#protocol/machine.ts'
-import { openFreshDatabase } from '#test/support/database.ts'
+import { putEmbeddedDatabase } from '#test/support/database.ts'
 
 const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'network namespaces need root'
 
@@ -109,10 +109,8 @@ describe('the server on a network', { skip: NEEDS_ROOT }, () => {
 
   /** With a database, which would take most of the time. */
   async function openDataFolder(): Promise<AsyncDisposable & { path: string }> {
-    await using fresh = await openFreshDatabase('embedded')
-    assert.equal(fresh.config.kind, 'embedded')
     const folder = await mkdtempDisposable(join(tmpdir(), 'stampede-data-'))
-    await cp(fresh.config.folder, join(folder.path, 'database'), { recursive: true })
+    await putEmbeddedDatabase(folder.path)
     return { path: folder.path, [Symbol.asyncDispose]: () => folder.remove() }
   }
 

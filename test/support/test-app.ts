@@ -1,10 +1,10 @@
-import { mkdtemp, rm, cp } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { openApp, type App } from '#server/app.ts'
 import { readConfig } from '#server/config.ts'
-import { openFreshDatabase, type DatabaseKind } from './database.ts'
+import { openFreshDatabase, putEmbeddedDatabase, type DatabaseKind } from './database.ts'
 
 export const ADMIN_TOKEN = 'admin-token-of-the-tests'
 
@@ -52,16 +52,16 @@ export async function openTestApp(options: TestAppOptions = {}): Promise<TestApp
   await using opened = new AsyncDisposableStack()
   const dataFolder = await mkdtemp(join(tmpdir(), 'stampede-app-'))
   opened.defer(() => rm(dataFolder, { recursive: true, force: true }))
-  const fresh = opened.use(await openFreshDatabase(options.database ?? 'embedded'))
-  if (fresh.config.kind === 'embedded')
-    await cp(fresh.config.folder, join(dataFolder, 'database'), { recursive: true })
+  const postgres =
+    options.database === 'postgres' && opened.use(await openFreshDatabase('postgres'))
+  if (!postgres) await putEmbeddedDatabase(dataFolder)
   const clock = createClock()
   const config = readConfig({
     STAMPEDE_DATA: dataFolder,
     STAMPEDE_HTTP: '127.0.0.1:0',
     STAMPEDE_DHCP: 'off',
     STAMPEDE_ADMIN_TOKEN: ADMIN_TOKEN,
-    ...(fresh.config.kind === 'postgres' && { DATABASE_URL: fresh.config.url }),
+    ...(postgres && postgres.config.kind === 'postgres' && { DATABASE_URL: postgres.config.url }),
     ...options.env,
   })
   const log = pino(

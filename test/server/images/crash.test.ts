@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Image } from '#protocol/image-info.ts'
-import { openFreshDatabase } from '#test/support/database.ts'
+import { putEmbeddedDatabase } from '#test/support/database.ts'
 import { diskContent, MIB } from '#test/support/disk-content.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 
@@ -74,9 +74,7 @@ describe('a server killed in the middle of an upload', () => {
     const dataFolder = await mkdtemp(join(tmpdir(), 'stampede-crash-'))
     const store = join(dataFolder, 'store')
     try {
-      await using fresh = await openFreshDatabase('embedded')
-      assert.equal(fresh.config.kind, 'embedded')
-      await cp(fresh.config.folder, join(dataFolder, 'database'), { recursive: true })
+      await putEmbeddedDatabase(dataFolder)
       let olderFiles: string[]
       {
         await using server = await startServer(dataFolder)
