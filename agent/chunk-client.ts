@@ -23,6 +23,8 @@ export interface ChunkClient {
   /** The image appears with this call. Throws ImageIncompleteError naming missing chunks. */
   commit(name: string, manifest: Uint8Array, signal: AbortSignal): Promise<void>
   saveInfo(name: string, info: ImageInfo, signal: AbortSignal): Promise<void>
+  /** Of chunks and manifests that were read so far, as they came over the network. */
+  bytesFetched(): number
 }
 
 export class ChunkMissingError extends Error {

@@ -19,8 +19,17 @@ const CORRUPT_TRIES = 3
 const CORRUPT_WAIT_MILLISECONDS = 200
 
 /** The image routes over HTTP. */
-export function createChunkClient(http: HttpClient): ChunkClient {
+export function createChunkClient(connection: HttpClient): ChunkClient {
+  let bytesFetched = 0
+  const http: HttpClient = {
+    async send(request) {
+      const answer = await connection.send(request)
+      if (request.method === 'GET') bytesFetched += answer.body.length
+      return answer
+    },
+  }
   return {
+    bytesFetched: () => bytesFetched,
     manifest: (digest, signal) => readManifest(http, digest, signal),
     read: (hash, signal) =>
       withChunkBuffer(async (chunk) =>

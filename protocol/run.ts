@@ -83,6 +83,16 @@ export const StepSchema = Type.Object({
 })
 export type Step = Static<typeof StepSchema>
 
+/** By the key of the server, over the canonical JSON (RFC 8785) of all else in the document. */
+export const SignatureSchema = Type.Object({
+  /** The key's thumbprint (RFC 7638). */
+  keyId: Type.String(),
+  algorithm: Type.Literal('ed25519'),
+  /** Base64url. */
+  value: Type.String(),
+})
+export type Signature = Static<typeof SignatureSchema>
+
 /** What a finished run proves. */
 export const ReceiptSchema = Type.Object({
   imageName: Type.Optional(Type.String()),
@@ -102,14 +112,32 @@ export const ReceiptSchema = Type.Object({
   imageVerified: Type.Boolean(),
   bytesRead: Type.Optional(ByteCount),
   bytesSent: Type.Optional(ByteCount),
+  /** Zeros included. */
   bytesWritten: Type.Optional(ByteCount),
+  /** Those of the bytes written that are zeros. */
+  bytesZeroed: Type.Optional(ByteCount),
+  /** Read from the disk and found to be what the image has there, so left alone. */
+  bytesSkipped: Type.Optional(ByteCount),
+  /** Of chunks, segments and the manifest, as they came over the network. */
+  bytesFetched: Type.Optional(ByteCount),
+  /** Read from the device and compared: after their write, or in its stead. */
   bytesVerified: Type.Optional(ByteCount),
   /** Free space of a known file system, neither written nor read back. */
   bytesUnused: Type.Optional(ByteCount),
   /** What did not stop the run but the operator should know. */
   warnings: Type.Array(Type.String()),
+  agentVersion: Type.Optional(Type.String()),
+  /** Seconds of each phase of the writing; reading back goes on beside the writing, too. */
+  durations: Type.Optional(
+    Type.Object({
+      compareSeconds: Type.Optional(Type.Number({ minimum: 0 })),
+      writeSeconds: Type.Optional(Type.Number({ minimum: 0 })),
+      readBackSeconds: Type.Optional(Type.Number({ minimum: 0 })),
+    }),
+  ),
   startedAt: Timestamp,
   finishedAt: Timestamp,
+  signature: Type.Optional(SignatureSchema),
 })
 export type Receipt = Static<typeof ReceiptSchema>
 

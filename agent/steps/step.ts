@@ -29,7 +29,9 @@ export interface StepContext {
   receipt(facts: ReceiptFacts): void
 }
 
-export type ReceiptFacts = Partial<Omit<Receipt, 'warnings' | 'startedAt' | 'finishedAt'>>
+export type ReceiptFacts = Partial<
+  Omit<Receipt, 'warnings' | 'startedAt' | 'finishedAt' | 'signature'>
+>
 
 export type StepOutcome =
   | { state: 'succeeded'; message?: string }
