@@ -4,6 +4,7 @@ import { createHttpClient } from './http.ts'
 import { createChunkClient } from './http-chunk-client.ts'
 import { openLogStream } from './log-stream.ts'
 import { createProgressLine } from './progress-line.ts'
+import { createReachLog } from './reach-log.ts'
 import { SupersededError, openReporter, type StepReporter } from './reporter.ts'
 import { runSteps } from './run-steps.ts'
 import { createRunClient, sayHello } from './server-client.ts'
@@ -34,7 +35,7 @@ export async function bootSession(options: BootSessionOptions): Promise<After> {
   const { run, sessionToken } = await sayHello(
     serverUrl,
     { bootToken, mac, inventory },
-    { signal, onRetry: (message) => print(`${message}; trying again`) },
+    { signal, say: print },
   )
   if (!run) {
     print('The inventory was sent; there is nothing else to do')
@@ -55,8 +56,10 @@ async function performRun(
   const http = createHttpClient({
     serverUrl: settings.serverUrl,
     token: sessionToken,
-    onRetry: (message) => print(`${message}; trying again`),
+    // On screen at once; in the run as soon as the server can be told.
+    reach: createReachLog((line) => log(line)),
   })
+  let log = print
   const server = createRunClient(http, run.id)
   const stop = new AbortController()
   const stopSignal = AbortSignal.any([signal, stop.signal])
@@ -67,7 +70,7 @@ async function performRun(
       send: (report) => server.report(report),
       onStop: (reason) => stop.abort(reason),
     })
-    const log = (text: string) => {
+    log = (text: string) => {
       print(text)
       logStream.write(text)
     }

@@ -20,11 +20,15 @@ export interface ChunkClient {
   missing(hashes: readonly Sha256[], signal: AbortSignal): Promise<Set<Sha256>>
   /** Sends `bytes`, one gzip member or zstd frame. */
   put(hash: Sha256, bytes: Uint8Array, signal: AbortSignal): Promise<void>
-  /** The image appears with this call. Throws ImageIncompleteError naming missing chunks. */
-  commit(name: string, manifest: Uint8Array, signal: AbortSignal): Promise<void>
-  saveInfo(name: string, info: ImageInfo, signal: AbortSignal): Promise<void>
+  /** The image appears with this call, whole. Throws ImageIncompleteError naming missing chunks. */
+  commit(name: string, image: NewImage, signal: AbortSignal): Promise<void>
   /** Of chunks and manifests that were read so far, as they came over the network. */
   bytesFetched(): number
+}
+
+export interface NewImage {
+  manifest: Uint8Array
+  info: ImageInfo
 }
 
 export class ChunkMissingError extends Error {

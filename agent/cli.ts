@@ -12,6 +12,7 @@ import { createChunkClient } from './http-chunk-client.ts'
 import { diskName } from './inventory/disks.ts'
 import { takeInventory } from './inventory/inventory.ts'
 import { createProgressLine } from './progress-line.ts'
+import { createReachLog } from './reach-log.ts'
 import { runSteps, type Steps } from './run-steps.ts'
 import { checkMachine } from './steps/check-machine.ts'
 import { readImageWith } from './steps/read-image.ts'
@@ -119,7 +120,7 @@ function openHttp({ server, token }: CommonOptions): HttpClient {
     serverUrl: server,
     token: token ?? process.env.STAMPEDE_TOKEN,
     maxOutageSeconds: MAX_OUTAGE_SECONDS,
-    onRetry: (message) => console.error(`${message}; trying again`),
+    reach: createReachLog((line) => console.error(line)),
   })
 }
 

@@ -1,19 +1,22 @@
 import { hash as digestOf } from 'node:crypto'
 import pRetry, { AbortError } from 'p-retry'
 import { Value } from 'typebox/value'
-import { ManifestSchema, type Manifest } from '#protocol/image.ts'
+import { MANIFEST_MEDIA_TYPE, ManifestSchema, type Manifest } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import {
   ChunkCorruptError,
   ChunkMissingError,
   ImageIncompleteError,
   type ChunkClient,
+  type NewImage,
 } from './chunk-client.ts'
-import { decodeChunk } from './chunk-pool.ts'
+import { compressChunk, decodeChunk } from './chunk-pool.ts'
 import { withChunkBuffer } from './disk/buffer-pool.ts'
 import { HttpStatusError, type HttpClient } from './http.ts'
 
 const MISSING_BATCH = 4096
+/** The server looks at every chunk of the image before it answers: ten million take minutes. */
+const COMMIT_SECONDS = 30 * 60
 /** A bit may flip on the way; one that flipped in the store stays so. */
 const CORRUPT_TRIES = 3
 const CORRUPT_WAIT_MILLISECONDS = 200
@@ -38,12 +41,9 @@ export function createChunkClient(connection: HttpClient): ChunkClient {
     readInto: (hash, chunk, signal) => readChunk(http, hash, chunk, signal),
     missing: (hashes, signal) => askMissing(http, hashes, signal),
     async put(hash, body, signal) {
-      await http.send({ method: 'PUT', path: `/chunks/${hash}`, body, signal })
+      await putChunk(http, hash, body, signal)
     },
-    commit: (name, manifest, signal) => commit(http, name, manifest, signal),
-    async saveInfo(name, info, signal) {
-      await http.send({ method: 'PUT', path: `/api/images/${name}/info`, json: info, signal })
-    },
+    commit: (name, image, signal) => commit(http, name, image, signal),
   }
 }
 
@@ -137,13 +137,32 @@ function parseMissing(body: Buffer): Sha256[] {
   return missing.map((hash) => parseSha256(String(hash)))
 }
 
-async function commit(http: HttpClient, name: string, manifest: Uint8Array, signal: AbortSignal) {
+async function putChunk(http: HttpClient, hash: Sha256, body: Uint8Array, signal: AbortSignal) {
+  const path = `/chunks/${hash}`
+  await http.send({ method: 'PUT', path, body, arrivedAt: path, signal })
+}
+
+/**
+ * What is known of the image goes ahead, as a chunk that the commit names: sent after it, it would be
+ * lost with an agent that is cut off between the two.
+ */
+async function commit(
+  http: HttpClient,
+  name: string,
+  { manifest, info }: NewImage,
+  signal: AbortSignal,
+) {
+  const infoBytes = Buffer.from(JSON.stringify(info))
+  const infoHash = sha256(infoBytes)
+  if ((await askMissing(http, [infoHash], signal)).size > 0)
+    await putChunk(http, infoHash, await compressChunk(infoBytes), signal)
   try {
     await http.send({
       method: 'PUT',
-      path: `/api/images/${name}/manifest`,
+      path: `/api/images/${name}/manifest?info=${infoHash}`,
       body: manifest,
-      contentType: 'application/vnd.stampede.image.v1+json',
+      contentType: MANIFEST_MEDIA_TYPE,
+      idleSeconds: COMMIT_SECONDS,
       signal,
     })
   } catch (err) {

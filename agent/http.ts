@@ -4,24 +4,37 @@ import pRetry, { AbortError } from 'p-retry'
 
 /** A server that says nothing for this long is taken for gone. */
 const IDLE_SECONDS = 30
-/** How long a server may be away; it gives up on our run after 10 minutes of silence itself. */
-const MAX_OUTAGE_SECONDS = 15 * 60
+/**
+ * How long a server may be away: time to move it to other hardware. If it was only we who did not reach
+ * it, it gave up on our run after 10 minutes, and says so when it is back.
+ */
+const MAX_OUTAGE_SECONDS = 60 * 60
 const FIRST_WAIT_MILLISECONDS = 250
+/** Of a request that waits longest; others, and those of other machines, come back before it. */
 const MAX_WAIT_MILLISECONDS = 10_000
 /** No answer to the agent is longer: a chunk is 1 MiB, a manifest at most as much. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024
 const MAX_CONNECTIONS = 32
+/** A server that is starting, stopping, or behind a proxy that does not reach it. */
+const AWAY_STATUSES = new Set([502, 503, 504])
 /** A server that is there but answers 500 has a fault that waiting seldom mends. */
 const MAX_FAULTS = 3
 
 export interface HttpRequest {
-  method: 'GET' | 'POST' | 'PUT'
+  method: 'GET' | 'HEAD' | 'POST' | 'PUT'
   path: string
   /** Sent as JSON. */
   json?: unknown
   /** Sent as it is. */
   body?: Uint8Array
   contentType?: string
+  /** For an answer that takes the server more work than others. */
+  idleSeconds?: number
+  /**
+   * Asked with HEAD before `body` is sent once more: 200 says that it arrived although the answer to it
+   * did not, and then stands for that answer.
+   */
+  arrivedAt?: string
   signal?: AbortSignal
 }
 
@@ -63,31 +76,57 @@ function parseError(body: Buffer): { code?: string; message: string } {
   return { message: `"${body.toString('latin1', 0, 200)}"` }
 }
 
+/** Told how the server is reached. */
+export interface Reach {
+  /** A request failed and is tried again. */
+  failed(message: string): void
+  /** The server answered. */
+  answered(): void
+}
+
 export interface HttpClientOptions {
   serverUrl: string
   token: string | undefined
-  /** Told of each failure that is tried again. */
-  onRetry?: (message: string) => void
+  reach?: Reach
   maxOutageSeconds?: number
 }
 
 export function createHttpClient(options: HttpClientOptions): HttpClient {
-  const base = new URL(options.serverUrl)
-  const transport = base.protocol === 'https:' ? https : http
-  const agent = new transport.Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS })
+  const { reach } = options
+  const exchange = createExchange(options)
+  const ask: Exchange = async (request) => {
+    const answer = await exchange(request)
+    if (!AWAY_STATUSES.has(answer.status)) reach?.answered()
+    return answer
+  }
+
+  async function attempt(request: HttpRequest, attemptNumber: number): Promise<HttpAnswer> {
+    if (attemptNumber > 1 && request.arrivedAt !== undefined) {
+      const { arrivedAt: path, signal } = request
+      const { status, body } = await ask({ method: 'HEAD', path, ...(signal && { signal }) })
+      if (status === 200) return { status, body }
+      if (status !== 404) throw new HttpStatusError({ method: 'HEAD', path }, status, body)
+    }
+    const answer = await ask(request)
+    if (answer.status < 300) return answer
+    const error = new HttpStatusError(request, answer.status, answer.body)
+    throw isFinal(answer.status) ? new AbortError(error) : error
+  }
+
   return {
     async send(request) {
       const { signal } = request
       let faults = 0
-      return await pRetry(() => attempt(transport, agent, base, options.token, request), {
+      return await pRetry((attemptNumber) => attempt(request, attemptNumber), {
         retries: Number.POSITIVE_INFINITY,
         minTimeout: FIRST_WAIT_MILLISECONDS,
-        maxTimeout: MAX_WAIT_MILLISECONDS,
+        // Its own for each request: at one that all share, they would come all at once.
+        maxTimeout: MAX_WAIT_MILLISECONDS * (0.5 + Math.random() / 2),
         maxRetryTime: (options.maxOutageSeconds ?? MAX_OUTAGE_SECONDS) * 1000,
         randomize: true,
         ...(signal && { signal }),
         shouldRetry: ({ error }) => !isFault(error) || ++faults < MAX_FAULTS,
-        onFailedAttempt: ({ error }) => options.onRetry?.(error.message),
+        onFailedAttempt: ({ error }) => reach?.failed(error.message),
       })
     },
   }
@@ -98,60 +137,51 @@ function isFinal(status: number): boolean {
   return status >= 400 && status < 500 && status !== 408 && status !== 429
 }
 
-/** 502, 503 and 504 are a server that is starting, stopping or behind a proxy. */
 function isFault(error: Error): boolean {
-  return error instanceof HttpStatusError && ![502, 503, 504, 408, 429].includes(error.status)
+  if (!(error instanceof HttpStatusError)) return false
+  return !AWAY_STATUSES.has(error.status) && error.status !== 408 && error.status !== 429
 }
 
-async function attempt(
-  transport: typeof http | typeof https,
-  agent: http.Agent,
-  base: URL,
-  token: string | undefined,
-  request: HttpRequest,
-): Promise<HttpAnswer> {
-  const answer = await exchange(transport, agent, base, token, request)
-  if (isFinal(answer.status))
-    throw new AbortError(new HttpStatusError(request, answer.status, answer.body))
-  if (answer.status >= 300) throw new HttpStatusError(request, answer.status, answer.body)
-  return answer
-}
+type Exchange = (request: HttpRequest) => Promise<HttpAnswer>
 
-function exchange(
-  transport: typeof http | typeof https,
-  agent: http.Agent,
-  base: URL,
-  token: string | undefined,
-  request: HttpRequest,
-): Promise<HttpAnswer> {
-  const body = request.json === undefined ? request.body : Buffer.from(JSON.stringify(request.json))
-  const contentType =
-    request.contentType ??
-    (request.json === undefined ? 'application/octet-stream' : 'application/json')
-  const where = `${request.method} ${new URL(request.path, base).href}`
-  return new Promise((resolve, reject) => {
-    const outgoing = transport.request(
-      new URL(request.path, base),
-      {
-        method: request.method,
-        agent: agent as https.Agent,
-        ...(request.signal && { signal: request.signal }),
-        headers: {
-          ...(token !== undefined && { authorization: `Bearer ${token}` }),
-          ...(body && { 'content-type': contentType, 'content-length': body.length }),
+/** One request and its answer, whatever that is, over connections that are kept. */
+function createExchange({ serverUrl, token }: HttpClientOptions): Exchange {
+  const base = new URL(serverUrl)
+  const transport = base.protocol === 'https:' ? https : http
+  const agent = new transport.Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS })
+  return (request) => {
+    const { method, signal, idleSeconds = IDLE_SECONDS } = request
+    const url = new URL(request.path, base)
+    const where = `${method} ${url.href}`
+    const { body, headers } = content(request)
+    return new Promise((resolve, reject) => {
+      const outgoing = transport.request(
+        url,
+        {
+          method,
+          agent: agent as https.Agent,
+          ...(signal && { signal }),
+          headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
         },
-      },
-      (incoming) => collect(incoming).then(resolve, reject),
-    )
-    outgoing.setTimeout(IDLE_SECONDS * 1000, () => {
-      outgoing.destroy(new Error(`${where} got no answer for ${IDLE_SECONDS} s`))
+        (incoming) => collect(incoming).then(resolve, reject),
+      )
+      outgoing.setTimeout(idleSeconds * 1000, () => {
+        outgoing.destroy(new Error(`${where} got no answer for ${idleSeconds} s`))
+      })
+      outgoing.on('error', (err) => {
+        if (signal?.aborted) return reject(new AbortError(abortReason(signal)))
+        reject(new Error(`${where} failed: ${err.message}`, { cause: err }))
+      })
+      outgoing.end(body)
     })
-    outgoing.on('error', (err) => {
-      if (request.signal?.aborted) return reject(new AbortError(abortReason(request.signal)))
-      reject(new Error(`${where} failed: ${err.message}`, { cause: err }))
-    })
-    outgoing.end(body)
-  })
+  }
+}
+
+function content({ json, body, contentType }: HttpRequest) {
+  const bytes = json === undefined ? body : Buffer.from(JSON.stringify(json))
+  if (!bytes) return { body: undefined, headers: {} }
+  const type = contentType ?? (json === undefined ? 'application/octet-stream' : 'application/json')
+  return { body: bytes, headers: { 'content-type': type, 'content-length': bytes.length } }
 }
 
 async function collect(incoming: http.IncomingMessage): Promise<HttpAnswer> {

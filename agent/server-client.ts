@@ -12,6 +12,7 @@ import {
   type Result,
 } from '#protocol/agent.ts'
 import { HttpStatusError, createHttpClient, type HttpClient } from './http.ts'
+import { createReachLog } from './reach-log.ts'
 
 /** An attempt that went silent keeps its run for a minute: asked again until that is over. */
 const TAKEN_WAIT_SECONDS = 10
@@ -28,10 +29,10 @@ export interface RunClient {
 export async function sayHello(
   serverUrl: string,
   hello: Hello,
-  options: { signal: AbortSignal; onRetry: (message: string) => void },
+  options: { signal: AbortSignal; say: (line: string) => void },
 ): Promise<HelloAnswer> {
-  const { signal, onRetry } = options
-  const http = createHttpClient({ serverUrl, token: undefined, onRetry })
+  const { signal, say } = options
+  const http = createHttpClient({ serverUrl, token: undefined, reach: createReachLog(say) })
   for (let tries = 1; ; tries++) {
     try {
       const { body } = await http.send({
@@ -44,7 +45,7 @@ export async function sayHello(
     } catch (err) {
       const isTaken = err instanceof HttpStatusError && err.code === 'agent-active'
       if (!isTaken || tries >= TAKEN_TRIES) throw err
-      onRetry(err.message)
+      say(`${err.message}; trying again`)
       await sleep(TAKEN_WAIT_SECONDS * 1000, undefined, { signal })
     }
   }

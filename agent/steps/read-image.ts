@@ -46,8 +46,7 @@ export async function readImageWith(
       signal,
       onProgress: (done, total) => context.progress(done, total),
     })
-    await chunks.commit(run.image.name, manifest, signal)
-    await chunks.saveInfo(run.image.name, info, signal)
+    await chunks.commit(run.image.name, { manifest, info }, signal)
     context.log(`Image "${run.image.name}" is complete: ${formatBytes(bytesSent)} were sent`)
     context.receipt({
       imageName: run.image.name,

@@ -8,19 +8,30 @@ import {
   ImageSchema,
 } from '#protocol/image-info.ts'
 import { MANIFEST_MEDIA_TYPE, MAX_MANIFEST_BYTES } from '#protocol/image.ts'
-import { ErrorSchema, IMAGE_NAME_PATTERN, ImageName, listOf, Sha256Text } from '#protocol/shapes.ts'
+import { parseSha256 } from '#protocol/sha256.ts'
+import {
+  ErrorSchema,
+  IMAGE_NAME_PATTERN,
+  ImageName,
+  ImageReference,
+  listOf,
+  Sha256Text,
+} from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { changeImage, deleteImage, saveImageInfo } from '#server/db/image-changes.ts'
 import { findImage, listImages } from '#server/db/image-queries.ts'
 import { ChunksMissingError } from '#server/images/check-image.ts'
+import { ChunkMissingError } from '#server/images/chunk-store.ts'
+import { readStoredInfo } from '#server/images/stored-info.ts'
 import { noteAudit } from './audit.ts'
 import { ConflictError, NotFoundError } from './errors.ts'
-import { entityTag, ifMatch, sendTagged } from './etag.ts'
+import { ifMatch, sendTagged } from './etag.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
+import { imageTag } from './image-tag.ts'
 import type { OpenUploads } from './open-uploads.ts'
 import { pageOf, pageQuery } from './paging.ts'
-import { checkMayWriteImage, uploadHolder } from './principal-images.ts'
+import { checkMayWriteImage, originOf, uploadHolder } from './principal-images.ts'
 import { discardRest, receiveUpload, takeUploads } from './upload-body.ts'
 
 export interface ImageRoutesOptions {
@@ -30,6 +41,11 @@ export interface ImageRoutesOptions {
 }
 
 const Params = Type.Object({ name: ImageName })
+const ReferenceParams = Type.Object({ name: ImageReference })
+/** Of what makes a version of an image. */
+const Promote = Type.Optional(
+  Type.Boolean({ description: 'false: the name goes on standing for what it stands for' }),
+)
 const tags = ['images']
 
 export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncTypebox {
@@ -70,15 +86,15 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
         config: { tagged: true },
         schema: {
           tags,
-          summary: 'Read an image',
-          params: Params,
+          summary: 'Read an image, or a version of it: debian-13@3, debian-13@latest',
+          params: ReferenceParams,
           response: { 200: ImageSchema, 404: ErrorSchema },
         },
       },
       async (request, reply) => {
         const { name } = request.params
         const image = (await findImage(db, name)) ?? missing(name)
-        return sendTagged(request, reply, tagOf(image), image)
+        return sendTagged(request, reply, imageTag(image), image)
       },
     )
 
@@ -102,7 +118,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
       async (request, reply) => {
         const { params, body } = request
         if (body.name !== undefined && body.name !== params.name) checkNameIsFree(body.name)
-        const changed = await changeImage(db, params.name, body, ifMatch(request, tagOf))
+        const changed = await changeImage(db, params.name, body, ifMatch(request, imageTag))
         switch (changed.kind) {
           case 'missing':
             return missing(params.name)
@@ -119,7 +135,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
             )
           case 'changed':
             auditImage(request, changed.followers, changed.image.name)
-            return sendTagged(request, reply, tagOf(changed.image), changed.image)
+            return sendTagged(request, reply, imageTag(changed.image), changed.image)
         }
       },
     )
@@ -142,7 +158,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
       async (request, reply) => {
         const { name } = request.params
         const { unassign = false } = request.query
-        const check = ifMatch(request, tagOf)
+        const check = ifMatch(request, imageTag)
         const deletion = await deleteImage(db, name, { unassign, check })
         switch (deletion.kind) {
           case 'missing':
@@ -168,8 +184,8 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
         config: { access: 'operator-or-agent', scope: 'images', audit: 'image.info', tagged: true },
         schema: {
           tags,
-          summary: 'Replace what is known of an image beside its content',
-          params: Params,
+          summary: 'Replace what is known of an image, or of a version, beside its content',
+          params: ReferenceParams,
           body: ImageInfoSchema,
           response: { 200: ImageSchema, 404: ErrorSchema },
         },
@@ -177,16 +193,12 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
       async (request) => {
         const { name } = request.params
         checkMayWriteImage(request, name)
-        const check = ifMatch(request, tagOf)
-        return (await saveImageInfo(db, name, request.body, check)) ?? missing(name)
+        const check = ifMatch(request, imageTag)
+        const { runId } = originOf(request)
+        return (await saveImageInfo(db, name, request.body, { check, runId })) ?? missing(name)
       },
     )
   }
-}
-
-/** What an operator edits of an image, or replaces with it. */
-function tagOf({ name, digest, description, info }: Image): string {
-  return entityTag({ name, digest, description, info })
 }
 
 /** Their assignment changed with the image: whoever asks about such a machine finds that too. */
@@ -233,6 +245,7 @@ function uploadRoutes({ database, library }: ImageRoutesOptions): FastifyPluginA
         params: Params,
         querystring: Type.Object({
           sectorSize: Type.Optional(Type.Union([Type.Literal(512), Type.Literal(4096)])),
+          promote: Promote,
         }),
         response: {
           201: ImageSchema,
@@ -244,7 +257,7 @@ function uploadRoutes({ database, library }: ImageRoutesOptions): FastifyPluginA
       },
       handler: async (request, reply) => {
         const { name } = request.params
-        const check = ifMatch(request, tagOf)
+        const check = ifMatch(request, imageTag)
         try {
           // Before hours of upload, and again when it is to become the image.
           check?.(await findImage(database.db, name))
@@ -255,6 +268,8 @@ function uploadRoutes({ database, library }: ImageRoutesOptions): FastifyPluginA
             sectorBytes: request.query.sectorSize,
             fileName,
             fileBytes: contentLength(request),
+            promote: request.query.promote,
+            ...originOf(request),
             check,
           })
           return await reply.code(201).header('location', `/api/images/${name}`).send(image)
@@ -266,6 +281,14 @@ function uploadRoutes({ database, library }: ImageRoutesOptions): FastifyPluginA
       },
     })
   }
+}
+
+async function storedInfo({ store }: ImageLibrary, text: string | undefined) {
+  if (text === undefined) return undefined
+  const hash = parseSha256(text)
+  return await readStoredInfo(store, hash).catch((err: unknown) => {
+    throw err instanceof ChunkMissingError ? new ChunksMissingError([hash]) : err
+  })
 }
 
 /** Their bodies are hashed as they are, so nobody may parse them first. */
@@ -291,6 +314,11 @@ function manifestRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
           summary: 'Make an image of chunks that are in the store; 409 lists those that are not',
           consumes: [MANIFEST_MEDIA_TYPE],
           params: Params,
+          querystring: Type.Object({
+            /** A chunk that holds what is known of the image, as `PUT /images/{name}/info` takes it. */
+            info: Type.Optional(Sha256Text),
+            promote: Promote,
+          }),
           response: {
             201: ImageSchema,
             409: Type.Object({ ...ErrorSchema.properties, missing: Type.Array(Sha256Text) }),
@@ -304,8 +332,14 @@ function manifestRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
         checkMayWriteImage(request, name)
         const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
         try {
-          const check = ifMatch(request, tagOf)
-          const image = await library.commit(name, bytes, uploadHolder(request), { check })
+          const check = ifMatch(request, imageTag)
+          const info = await storedInfo(library, request.query.info)
+          const image = await library.commit(name, bytes, uploadHolder(request), {
+            ...(info && { info }),
+            check,
+            promote: request.query.promote,
+            ...originOf(request),
+          })
           return await reply.code(201).header('location', `/api/images/${name}`).send(image)
         } catch (err) {
           if (!(err instanceof ChunksMissingError)) return rethrowImageError(err)

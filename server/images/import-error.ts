@@ -16,3 +16,4 @@ export type ImageRefusal =
   | 'unsupported-format'
   | 'refused-qcow2'
   | 'not-the-whole-disk'
+  | 'refused-info'

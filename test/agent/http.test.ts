@@ -41,14 +41,16 @@ describe('HTTP client of the agent', () => {
       else response.end('there')
     })
     const failures: string[] = []
+    let answers = 0
     const http = createHttpClient({
       serverUrl: server.url,
       token: undefined,
-      onRetry: (message) => failures.push(message),
+      reach: { failed: (message) => failures.push(message), answered: () => answers++ },
     })
     const { body } = await http.send({ method: 'GET', path: '/' })
     assert.equal(body.toString(), 'there')
     assert.equal(failures.length, 3)
+    assert.equal(answers, 1)
   })
 
   it('takes a refusal for final, in the words of the server', async () => {

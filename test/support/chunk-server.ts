@@ -104,7 +104,8 @@ function store(state: State, bytes: Uint8Array): Sha256 {
 }
 
 async function answer(state: State, request: IncomingMessage, response: ServerResponse) {
-  const [, ...path] = (request.url ?? '').split('/')
+  const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost')
+  const [, ...path] = pathname.split('/')
   const route = `${request.method} ${path.slice(0, -1).join('/')}`
   const name = path.at(-1)!
   const body = await bodyOf(request)
@@ -125,19 +126,17 @@ async function answer(state: State, request: IncomingMessage, response: ServerRe
     state.chunks.set(name, body)
     return json(201, {})
   }
-  if (name === 'manifest') return commit(state, path.at(-2)!, body, json)
-  if (name === 'info') {
-    const image = state.images.get(path.at(-2)!)
-    if (!image) return notFound()
-    image.info = JSON.parse(body.toString())
-    return json(200, {})
+  if (route === 'HEAD chunks') return response.writeHead(state.chunks.has(name) ? 200 : 404).end()
+  if (name === 'manifest') {
+    const info = state.chunks.get(searchParams.get('info') ?? '')
+    return commit(state, { name: path.at(-2)!, info }, body, json)
   }
   return notFound()
 }
 
 function commit(
   state: State,
-  image: string,
+  { name, info }: { name: string; info: Buffer | undefined },
   manifest: Buffer,
   json: (status: number, value: unknown) => void,
 ): void {
@@ -152,8 +151,8 @@ function commit(
   if (missing.length > 0) return json(409, { missing })
   const digest = sha256(manifest)
   state.manifests.set(digest, manifest)
-  state.images.set(image, { digest })
-  return json(201, { name: image, digest })
+  state.images.set(name, { digest, ...(info && { info: JSON.parse(inflate(info).toString()) }) })
+  return json(201, { name, digest })
 }
 
 function missingOf(state: State, segment: Buffer): string[] {

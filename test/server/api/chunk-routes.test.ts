@@ -137,6 +137,34 @@ describe('chunks', () => {
     assert.deepEqual(served.body, JSON.parse(manifest.toString()))
   })
 
+  it('commits an image together with what is known of it, or not at all', async () => {
+    const segment = encodeSegment([HASH])
+    const manifest = Buffer.from(
+      encodeManifest({ sizeBytes: MIB, sectorBytes: 512, segments: [sha256(segment)] }),
+    )
+    for (const content of [CHUNK, segment]) await put(sha256(content), gzipSync(content))
+    const commit = (info: unknown) =>
+      app.call<Image & Refusal>(
+        'PUT',
+        `/api/images/known/manifest?info=${sha256(Buffer.from(JSON.stringify(info)))}`,
+        manifest,
+      )
+    const info = { partitionTable: 'gpt', bootModes: ['uefi'], source: 'capture of rack3' }
+    const early = await commit(info)
+    assert.equal(early.status, 409)
+    assert.equal(early.body.missing.length, 1)
+    for (const one of [info, { bootModes: 'all' }]) {
+      const bytes = Buffer.from(JSON.stringify(one))
+      assert.equal((await put(sha256(bytes), gzipSync(bytes))).status, 201)
+    }
+    const refused = await commit({ bootModes: 'all' })
+    assert.deepEqual([refused.status, refused.body.error.code], [422, 'refused-info'])
+    assert.equal((await app.call('GET', '/api/images/known')).status, 404)
+    const { status, body } = await commit(info)
+    assert.equal(status, 201)
+    assert.deepEqual(body.info, info)
+  })
+
   it('refuses manifests that cannot be', async () => {
     await put(sha256(CHUNK), gzipSync(CHUNK))
     const stored = async (...references: Parameters<typeof encodeSegment>[0]) => {
