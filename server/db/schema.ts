@@ -146,6 +146,19 @@ export const damagedChunks = pgTable(
   ],
 )
 
+/** When chunks were touched, for a store that cannot keep time stamps; of one prefix in each row. */
+export const chunkTouches = pgTable(
+  'chunk_touches',
+  {
+    /** The first two digits of the hashes. */
+    prefix: text().notNull(),
+    touchedAt: moment().notNull(),
+    /** Eight bytes of each, after the first. */
+    hashes: bytea().notNull(),
+  },
+  (table) => [index('chunk_touches_by_prefix').on(table.prefix, table.touchedAt)],
+)
+
 /** What is done to the store in the background, by one server at a time. */
 export const storeJobs = pgTable('store_jobs', {
   name: text().$type<StoreJobName>().primaryKey(),
