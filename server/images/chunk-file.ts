@@ -58,6 +58,16 @@ export function isChunk(bytes: Uint8Array, codec: Codec): boolean {
   return codecOf(bytes) === codec && bytes.length >= SHORTEST_BYTES[codec]
 }
 
+/** Whether a whole chunk of this codec can have so many bytes. */
+export function isChunkLength(storedBytes: number, codec: Codec): boolean {
+  return storedBytes >= SHORTEST_BYTES[codec] && storedBytes <= LONGEST_BYTES
+}
+
+/** What a whole chunk says of its content's length; undefined if it does not say. */
+export function contentBytesOf(chunk: Uint8Array, codec: Codec): number | undefined {
+  return codec === 'gzip' ? statedLength(chunk.subarray(-4)) : frameContent(chunk)
+}
+
 /** Throws as `open` and `read` do. */
 export async function readWhole(
   path: string,
@@ -102,7 +112,7 @@ async function readDirect(path: string, buffer: Uint8Array = alignedBuffer()): P
 /** Undefined if the file cannot be a whole chunk. */
 export async function sizeOf(file: FileHandle, codec: Codec): Promise<StoredSize | undefined> {
   const { size: storedBytes } = await file.stat()
-  if (storedBytes < SHORTEST_BYTES[codec] || storedBytes > LONGEST_BYTES) return undefined
+  if (!isChunkLength(storedBytes, codec)) return undefined
   const head = Buffer.alloc(FRAME_HEADER_BYTES)
   await file.read(head, 0, head.length, 0)
   if (codecOf(head) !== codec) return undefined

@@ -69,10 +69,10 @@ export interface ChunkStore {
    */
   list(prefix: string): AsyncIterable<ListedChunk>
   /**
-   * An address that answers the stored bytes of the chunk to whoever has it, for so long; undefined
-   * if it is not here. Only stores that others can reach have this.
+   * A URL that answers the stored bytes of the chunk to whoever has it, for so long; whether it is
+   * here, only the answer tells. Absent if nobody but us can reach the store.
    */
-  presign?(hash: Sha256, seconds: number): Promise<(ChunkForm & { url: string }) | undefined>
+  presign?(hash: Sha256, seconds: number): Promise<string>
   /** Removes what is neither live nor touched since the cutoff; how many chunks that were. */
   sweep(sweep: Sweep): Promise<number>
   /** Resolves when all that was put before the call survives a power failure. */
