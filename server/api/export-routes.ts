@@ -14,7 +14,7 @@ export interface ExportRoutesOptions {
 
 const Params = Type.Object({ file: Type.String() })
 
-/** Whole images for `curl | gunzip | dd` and whatever else reads gzip. */
+/** Whole images for `curl | gunzip | dd`, `zstd -dc`, and whatever else reads either. */
 export function exportRoutes({
   database,
   library,
@@ -23,18 +23,19 @@ export function exportRoutes({
     app.route({
       method: ['GET', 'HEAD'],
       // Without the ending it is a page of the web interface.
-      url: '/images/:file(^.+\\.img\\.gz$)',
+      url: '/images/:file(^.+\\.img\\.(?:gz|zst)$)',
       // A link that one clicks.
       config: { cookie: true },
       schema: {
         tags: ['images'],
-        summary: 'The whole image as {name}.img.gz; Range, ETag and If-Range are honoured',
+        summary:
+          'The whole image as {name}.img.gz or {name}.img.zst; Range, ETag and If-Range are honoured',
         params: Params,
       },
       handler: async (request, reply) => {
-        const name = exportedName(request.params.file)
+        const { name, format } = exportedName(request.params.file)
         const image = await findImage(database.db, name)
-        const opened = image && (await library.findExport(parseSha256(image.digest)))
+        const opened = image && (await library.findExport(parseSha256(image.digest), format))
         if (!opened) throw new NotFoundError(`There is no image "${name}"`)
         return sendExport(request, reply, opened, { fileName: request.params.file })
       },

@@ -8,25 +8,28 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import type { CheckImage } from '#server/db/image-changes.ts'
 import {
   allManifests,
-  findExport,
   findImage,
   findManifest,
-  getLayout,
   pruneManifests,
   saveImage,
 } from '#server/db/image-queries.ts'
 import { pruneLinks } from '#server/db/links.ts'
-import { closeUpload, oldestUploadStart, SERVER_UPLOAD, touchUpload } from '#server/db/uploads.ts'
+import {
+  closeUpload,
+  listLongExports,
+  oldestUploadStart,
+  SERVER_UPLOAD,
+  touchUpload,
+} from '#server/db/uploads.ts'
 import { checkImage, parseManifest } from '#server/images/check-image.ts'
 import { readContent } from '#server/images/chunk-codec.ts'
 import type { ChunkStore } from '#server/images/chunk-store.ts'
 import type { CommitLock } from '#server/images/commit-lock.ts'
-import { exportImage } from '#server/images/export-image.ts'
 import { HashSet } from '#server/images/hash-set.ts'
 import { ImageRefusedError } from '#server/images/import-error.ts'
 import { checkRoom, digestOf, importImage, type SectorBytes } from '#server/images/import-image.ts'
-import { segmentExportBytes } from '#server/images/layout.ts'
 import { sweepChunks } from '#server/images/sweep.ts'
+import { createImageExports, type ImageExports } from './image-exports.ts'
 import { createImageStatistics, type StoreStatistics } from './image-statistics.ts'
 
 export interface ImageLibraryOptions {
@@ -73,13 +76,6 @@ export class TooManyUploadsError extends Error {
   override name = 'TooManyUploadsError'
 }
 
-export interface OpenedExport {
-  totalBytes: number
-  /** Changes with the bytes, not with the content alone. */
-  etag: string
-  read: (range: { start: number; end: number }) => AsyncGenerator<Uint8Array>
-}
-
 export interface ImageLibrary extends AsyncDisposable {
   readonly store: ChunkStore
   /** Reads an upload to its end and makes an image of it. */
@@ -90,7 +86,8 @@ export interface ImageLibrary extends AsyncDisposable {
   commit(name: string, manifest: Uint8Array, holder: string, details?: ImageDetails): Promise<Image>
   /** Keeps what the holder stores from being swept. Cheap when called for every chunk. */
   touch(holder: string): Promise<void>
-  findExport(digest: Sha256): Promise<OpenedExport | undefined>
+  /** As `.img.gz`, unless another format is asked for. */
+  findExport: ImageExports['find']
   /** Whether the chunk, or segment, is one of the image with this digest. */
   isChunkOf(hash: Sha256, digest: Sha256): Promise<boolean>
   /** Removes the chunks that nothing needs, in the background. */
@@ -117,7 +114,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   const { database, store, lock, log, now } = options
   const { db } = database
   const touchedAt = new Map<string, number>()
-  const exporting = new Map<Sha256, number>()
+  const exports = createImageExports({ db, store, log })
   const chunkSets = new Map<Sha256, Promise<HashSet>>()
   const counting = createImageStatistics(db, store)
   let uploading = 0
@@ -213,7 +210,9 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       const oldest = await oldestUploadStart(db, started)
       const cutoff = oldest && oldest < started ? oldest : started
       await pruneLinks(db, now())
-      await pruneManifests(db, [...exporting.keys()], now())
+      const longExports = await listLongExports(db)
+      const held = [...exports.digests(), ...longExports.map(({ digest }) => digest)]
+      await pruneManifests(db, [...new Set(held)], now())
       await count()
       const manifests = allManifests(db)
       const exclusively: CommitLock['exclusive'] = (work) => lock.exclusive(work)
@@ -255,20 +254,6 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     return set
   }
 
-  async function* held(
-    digest: Sha256,
-    content: AsyncIterable<Uint8Array>,
-  ): AsyncGenerator<Uint8Array> {
-    exporting.set(digest, (exporting.get(digest) ?? 0) + 1)
-    try {
-      yield* content
-    } finally {
-      const others = exporting.get(digest)! - 1
-      if (others > 0) exporting.set(digest, others)
-      else exporting.delete(digest)
-    }
-  }
-
   const sweepTimer = setInterval(sweepSoon, SWEEP_MILLISECONDS)
 
   return {
@@ -286,22 +271,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       checkRoom(neededBytes, await options.freeBytes?.())
     },
 
-    async findExport(digest) {
-      const found = await findExport(db, digest)
-      if (!found) return undefined
-      const { sizeBytes, segmentBytes } = found
-      const segments = parseManifest(found.manifest).segments.map((hash, index) => ({
-        hash: hash === null ? null : parseSha256(hash),
-        exportBytes: segmentBytes.get(index) ?? segmentExportBytes(sizeBytes, index, undefined),
-      }))
-      const loadLayout = (index: number) => getLayout(db, digest, index)
-      return {
-        totalBytes: found.exportBytes,
-        etag: `"${digest}-${found.layoutHash.slice(0, 16)}"`,
-        read: (range) =>
-          held(digest, exportImage(store, { digest, sizeBytes, segments, loadLayout }, range)),
-      }
-    },
+    findExport: exports.find,
 
     async isChunkOf(hash, digest) {
       let set = chunkSets.get(digest)

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { type Image, ImageLinkSchema, ImageSchema } from '#protocol/image-info.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
-import { ErrorSchema, IMAGE_NAME_PATTERN, ImageName } from '#protocol/shapes.ts'
+import { ErrorSchema, IMAGE_NAME_PATTERN, ImageReference } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findImage } from '#server/db/image-queries.ts'
 import { findLink, type Link, saveLink } from '#server/db/links.ts'
@@ -68,7 +68,7 @@ function createRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
         schema: {
           tags: ['images'],
           summary: 'Make an expiring address of the image that needs no header',
-          params: Type.Object({ name: ImageName }),
+          params: Type.Object({ name: ImageReference }),
           // Fastify's word for no body is null.
           body: Type.Optional(Type.Union([LinkRequest, Type.Null()])),
           response: { 201: ImageLinkSchema, 404: ErrorSchema },
@@ -119,8 +119,9 @@ function downloadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
       schema: { tags: ['images'], summary: 'An image by its link', params: LinkParams },
       handler: async (request, reply) => {
         const { token, file } = request.params
-        const link = await getLink(options, 'download', token, exportedName(file))
-        const opened = link.digest && (await options.library.findExport(link.digest))
+        const { name, format } = exportedName(file)
+        const link = await getLink(options, 'download', token, name)
+        const opened = link.digest && (await options.library.findExport(link.digest, format))
         if (!opened) throw new NotFoundError('The image of this link was deleted')
         const { runId } = link
         return sendExport(request, reply, opened, {
@@ -132,6 +133,10 @@ function downloadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
       },
     })
   }
+}
+
+async function uploaderOf({ database }: LinkRoutesOptions, runId: string | null) {
+  return runId === null ? undefined : (await findRun(database.db, runId))?.mac
 }
 
 /** Whoever has the link of a run acts for its machine. */
@@ -180,6 +185,8 @@ function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
             name,
             body: content,
             sectorBytes: undefined,
+            ...(runId !== null && { runId }),
+            createdBy: await uploaderOf(options, runId),
             ...(sizeBytes && { sizeBytes }),
             source: fileName === undefined ? undefined : `upload of ${fileName}`,
           })

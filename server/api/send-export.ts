@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { EXPORT_FORMATS, type ExportFormat } from '#server/images/export-format.ts'
 import { parseRange } from './byte-range.ts'
 import { NotFoundError, RequestError } from './errors.ts'
-import type { OpenedExport } from './image-library.ts'
+import type { OpenedExport } from './image-exports.ts'
 
 export interface SendExportOptions {
   /** For a file manager that saves what it got. */
@@ -19,9 +20,9 @@ export function sendExport(
   { fileName, onDelivered }: SendExportOptions,
 ): FastifyReply {
   const { totalBytes, etag } = opened
-  // Never Content-Encoding: the image is the gzip file, and clients unpack it themselves.
+  // Never Content-Encoding: the image is the compressed file, and clients unpack it themselves.
   void reply
-    .type('application/gzip')
+    .type(opened.format.mediaType)
     .header('etag', etag)
     .header('accept-ranges', 'bytes')
     .header('cache-control', 'private, no-cache')
@@ -69,9 +70,12 @@ function isListed(header: string | undefined, etag: string): boolean {
 
 export const EXPORT_SUFFIX = '.img.gz'
 
-/** Image name of `debian-13.img.gz`. Throws NotFoundError. */
-export function exportedName(fileName: string): string {
-  if (!fileName.endsWith(EXPORT_SUFFIX))
-    throw new NotFoundError(`There is no "${fileName}"; images end in ${EXPORT_SUFFIX}`)
-  return fileName.slice(0, -EXPORT_SUFFIX.length)
+/** What is asked for as `debian-13.img.gz`. Throws NotFoundError. */
+export function exportedName(fileName: string): { name: string; format: ExportFormat } {
+  const format = EXPORT_FORMATS.find(({ suffix }) => fileName.endsWith(suffix))
+  if (!format) {
+    const suffixes = EXPORT_FORMATS.map(({ suffix }) => suffix).join(' or ')
+    throw new NotFoundError(`There is no "${fileName}"; images end in ${suffixes}`)
+  }
+  return { name: fileName.slice(0, -format.suffix.length), format }
 }

@@ -4,10 +4,11 @@ import { ACTIVE_RUN_STATES } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
+import { type NewManifest, saveManifest } from './image-layouts.ts'
 import { findUsage } from './image-usage.ts'
-import { images, links, manifests, manifestSegments, runs } from './schema.ts'
+import { images, links, manifests, runs } from './schema.ts'
 
-export interface NewImage {
+export interface NewImage extends NewManifest {
   name: string
   digest: Sha256
   manifest: Uint8Array
@@ -16,14 +17,6 @@ export interface NewImage {
   fileName?: string | undefined
   /** Undefined: that of an older image of the name stays. */
   description?: string | undefined
-  sizeBytes: number
-  sectorBytes: number
-  storedBytes: number
-  contentBytes: number
-  exportBytes: number
-  layoutHash: Sha256
-  /** Undefined for a segment of zeros. */
-  segments: readonly ({ exportBytes: number; layout: Uint8Array } | undefined)[]
 }
 
 const columns = {
@@ -59,7 +52,7 @@ export async function saveImage(
       await tx.select().from(images).where(eq(images.name, image.name)).for('update')
       check(await findImage(tx, image.name))
     }
-    await saveManifest(tx, image)
+    await saveManifest(tx, image, now)
     const { name, digest, fileName, description } = image
     const info = { ...image.info, ...(fileName !== undefined && { fileName }) }
     const row = { digest, info, createdAt: now, ...(description && { description }) }
@@ -71,20 +64,6 @@ export async function saveImage(
     recordEvent(tx, 'image', saved)
     return saved
   })
-}
-
-/** The same content may be stored in other lengths by now, so the layout is always the latest. */
-async function saveManifest(tx: Transaction, image: NewImage): Promise<void> {
-  const { digest, manifest, segments, sizeBytes, sectorBytes } = image
-  const { storedBytes, contentBytes, exportBytes, layoutHash } = image
-  const figures = { sizeBytes, sectorBytes, storedBytes, contentBytes, exportBytes, layoutHash }
-  await tx
-    .insert(manifests)
-    .values({ digest, bytes: manifest, ...figures })
-    .onConflictDoUpdate({ target: manifests.digest, set: figures })
-  await tx.delete(manifestSegments).where(eq(manifestSegments.digest, digest))
-  for (const [segment, row] of segments.entries())
-    if (row) await tx.insert(manifestSegments).values({ digest, segment, ...row })
 }
 
 /** Throws if there is none, which the caller made sure of. */
@@ -140,56 +119,6 @@ export async function findManifest(db: Database, digest: Sha256): Promise<Uint8A
     .from(manifests)
     .where(eq(manifests.digest, digest))
   return row?.bytes
-}
-
-export interface ManifestExport {
-  digest: Sha256
-  manifest: Uint8Array
-  sizeBytes: number
-  exportBytes: number
-  layoutHash: Sha256
-  /** Length in the export by segment; those of zeros are not listed. */
-  segmentBytes: Map<number, number>
-}
-
-export async function findExport(
-  db: Database,
-  digest: Sha256,
-): Promise<ManifestExport | undefined> {
-  // One snapshot: a layout may be replaced between two queries.
-  return db.transaction(
-    async (tx) => {
-      const [row] = await tx.select().from(manifests).where(eq(manifests.digest, digest))
-      if (!row) return undefined
-      const { segment, exportBytes } = manifestSegments
-      const rows = await tx
-        .select({ segment, exportBytes })
-        .from(manifestSegments)
-        .where(eq(manifestSegments.digest, digest))
-      return {
-        digest,
-        manifest: row.bytes,
-        sizeBytes: row.sizeBytes,
-        exportBytes: row.exportBytes,
-        layoutHash: row.layoutHash,
-        segmentBytes: new Map(rows.map((each) => [each.segment, each.exportBytes])),
-      }
-    },
-    { isolationLevel: 'repeatable read' },
-  )
-}
-
-export async function getLayout(
-  db: Database,
-  digest: Sha256,
-  segment: number,
-): Promise<Uint8Array> {
-  const [row] = await db
-    .select({ layout: manifestSegments.layout })
-    .from(manifestSegments)
-    .where(and(eq(manifestSegments.digest, digest), eq(manifestSegments.segment, segment)))
-  if (!row) throw new Error(`Segment ${segment} of image ${digest} has no layout`)
-  return row.layout
 }
 
 /** Forgets manifests that no image, active run or link needs, but for `held` ones. */

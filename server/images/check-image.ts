@@ -13,8 +13,8 @@ import {
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { readContent } from './chunk-codec.ts'
 import { ChunkMissingError, type ChunkStore, type StoredSize } from './chunk-store.ts'
+import { GZIP_EXPORT, ZSTD_EXPORT } from './export-format.ts'
 import { encodeLayout, hashLayouts, type SegmentLayout, segmentExportBytes } from './layout.ts'
-import { STAMP_HEAD_BYTES } from './export-stamp.ts'
 import { hashOfZeros } from './zero-content.ts'
 
 /** A manifest that no image can have, whatever the store holds. */
@@ -39,15 +39,22 @@ export type CheckedImage = {
   storedBytes: number
   contentBytes: number
   exportBytes: number
+  zstdExportBytes: number
   layoutHash: Sha256
   /** One for each segment; undefined where the manifest says null. */
-  segments: ({ exportBytes: number; layout: SegmentLayout } | undefined)[]
+  segments: (CheckedSegment | undefined)[]
+}
+
+export type CheckedSegment = {
+  /** In the `.img.gz`. */
+  exportBytes: number
+  /** In the `.img.zst`. */
+  zstdExportBytes: number
+  layout: SegmentLayout
 }
 
 /** As many as one `POST /chunks/missing` may ask for. */
 const MAX_MISSING = 4096
-/** An empty member after its header: two bytes of deflate and the trailer. */
-const STAMP_MEMBER_BYTES = STAMP_HEAD_BYTES + 2 + 8
 
 /** Throws ManifestRefusedError. */
 export function parseManifest(bytes: Uint8Array): Manifest {
@@ -112,7 +119,7 @@ export async function checkImage(store: ChunkStore, manifest: Manifest): Promise
     // A chunk in several segments counts for each, until the store is counted as a whole.
     for (const size of sizes.values()) storedBytes += size.storedBytes
     const layout = encodeLayout(segment, sizes)
-    checked.push({ exportBytes: segmentExportBytes(sizeBytes, index, layout), layout })
+    checked.push(measureSegment(sizeBytes, index, layout))
   }
   if (missing.size > 0) throw new ChunksMissingError([...missing].slice(0, MAX_MISSING))
   return {
@@ -120,14 +127,38 @@ export async function checkImage(store: ChunkStore, manifest: Manifest): Promise
     sectorBytes,
     storedBytes,
     contentBytes,
-    exportBytes: checked.reduce(
-      (sum, segment, index) =>
-        sum + (segment?.exportBytes ?? segmentExportBytes(sizeBytes, index, undefined)),
-      STAMP_MEMBER_BYTES,
-    ),
+    ...measureExports(sizeBytes, checked),
     layoutHash: hashLayouts(checked.map((segment) => segment?.layout)),
     segments: checked,
   }
+}
+
+export function measureSegment(
+  sizeBytes: number,
+  index: number,
+  layout: SegmentLayout,
+): CheckedSegment {
+  return {
+    exportBytes: segmentExportBytes(sizeBytes, index, layout, GZIP_EXPORT.length),
+    zstdExportBytes: segmentExportBytes(sizeBytes, index, layout, ZSTD_EXPORT.length),
+    layout,
+  }
+}
+
+/** Lengths of the whole exports; undefined: a segment of zeros. */
+export function measureExports(
+  sizeBytes: number,
+  segments: readonly (Omit<CheckedSegment, 'layout'> | undefined)[],
+): { exportBytes: number; zstdExportBytes: number } {
+  const lengths = { exportBytes: GZIP_EXPORT.stampBytes, zstdExportBytes: ZSTD_EXPORT.stampBytes }
+  for (const [index, segment] of segments.entries()) {
+    lengths.exportBytes +=
+      segment?.exportBytes ?? segmentExportBytes(sizeBytes, index, undefined, GZIP_EXPORT.length)
+    lengths.zstdExportBytes +=
+      segment?.zstdExportBytes ??
+      segmentExportBytes(sizeBytes, index, undefined, ZSTD_EXPORT.length)
+  }
+  return lengths
 }
 
 /** Undefined if it vanished. Throws ManifestRefusedError if it is not the segment it should be. */

@@ -2,7 +2,9 @@ import { ByteInput } from './byte-input.ts'
 import type { Piece } from './chunk-cutter.ts'
 import { decompressWithProgram } from './decompress-program.ts'
 import { gunzip, unzstd } from './decompress.ts'
+import { readExportFrames } from './export-frames.ts'
 import { type ExportStamp, findStamp, STAMP_HEAD_BYTES } from './export-stamp.ts'
+import { findFrameStamp } from './frame-stamp.ts'
 import { ImageRefusedError } from './import-error.ts'
 import { type Qcow2Options, readQcow2 } from './qcow2.ts'
 import {
@@ -26,7 +28,7 @@ export async function decodeUpload(
 ): Promise<DecodedUpload> {
   const head = await input.peek(FORMAT_BYTES)
   const format = uploadFormat(head)
-  const stamp = format === 'gzip' ? findStamp(head.subarray(0, STAMP_HEAD_BYTES)) : undefined
+  const stamp = stampOf(head, format)
   switch (format) {
     case 'raw':
     case 'qcow2':
@@ -34,11 +36,20 @@ export async function decodeUpload(
     case 'gzip':
       return { format, stamp, pieces: unwrapped(gunzip(input), options) }
     case 'zstd':
-      return { format, stamp, pieces: unwrapped(unzstd(input), options) }
+      return {
+        format,
+        stamp,
+        pieces: stamp ? readExportFrames(input) : unwrapped(unzstd(input), options),
+      }
     case 'xz':
     case 'bzip2':
       return { format, stamp, pieces: unwrapped(decompressWithProgram(input, format), options) }
   }
+}
+
+function stampOf(head: Uint8Array, format: UploadFormat): ExportStamp | undefined {
+  if (format === 'gzip') return findStamp(head.subarray(0, STAMP_HEAD_BYTES))
+  return format === 'zstd' ? findFrameStamp(head) : undefined
 }
 
 /** A compressed qcow2 is common, one compression in another an accident. */

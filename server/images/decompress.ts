@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib'
 import type { ByteInput } from './byte-input.ts'
 import { ImageRefusedError } from './import-error.ts'
+import { SKIPPABLE_HEADER_BYTES, skippableLength } from './plain-frame.ts'
 import { isZero } from './zero-content.ts'
 
 type Decoder = Gunzip | ZstdDecompress
@@ -27,8 +28,22 @@ export async function* gunzip(input: ByteInput): AsyncGenerator<Uint8Array> {
 /** Content of a zstd file of one or many frames. */
 export async function* unzstd(input: ByteInput): AsyncGenerator<Uint8Array> {
   // Node's decoder stops in silence after a frame, so the next one gets its own.
-  while ((await input.peek(1)).length > 0)
-    yield* decodeOnce(input, createZstdDecompress({ chunkSize: OUTPUT_BYTES }), 'zstd')
+  for (;;) {
+    const head = await input.peek(SKIPPABLE_HEADER_BYTES)
+    if (head.length === 0) return
+    const skipped = skippableLength(head)
+    if (skipped !== undefined) await skip(input, SKIPPABLE_HEADER_BYTES + skipped)
+    else yield* decodeOnce(input, createZstdDecompress({ chunkSize: OUTPUT_BYTES }), 'zstd')
+  }
+}
+
+async function skip(input: ByteInput, count: number): Promise<void> {
+  for (let rest = count; rest > 0;) {
+    const bytes = await input.next()
+    if (!bytes) throw corrupt('zstd', 'it ends within a skippable frame')
+    input.unshift(bytes.subarray(rest))
+    rest -= Math.min(rest, bytes.length)
+  }
 }
 
 /** Runs until the decoder or the input ends; what the decoder left is put back. */

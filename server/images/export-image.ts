@@ -9,13 +9,14 @@ import {
 import type { Sha256 } from '#protocol/sha256.ts'
 import { readContent, verifiedContent } from './chunk-codec.ts'
 import { ChunkCorruptError, type ChunkStore } from './chunk-store.ts'
-import { encodeStamp } from './export-stamp.ts'
-import { statedLength, storedMember } from './gzip-member.ts'
-import { type LayoutEntry, layoutEntry, memberLength, type SegmentLayout } from './layout.ts'
-import { zeroMember } from './zero-member.ts'
+import type { ExportFormat } from './export-format.ts'
+import { statedLength } from './gzip-member.ts'
+import { type LayoutEntry, layoutEntry, type SegmentLayout } from './layout.ts'
+import { decodeFrameHeader } from './zstd-frame.ts'
 
-/** What an export needs to know; all of it is fixed when the image commits. */
+/** What an export needs to know; all of it stays as it was when the export began. */
 export type ExportSource = {
+  format: ExportFormat
   digest: Sha256
   sizeBytes: number
   segments: readonly {
@@ -36,7 +37,7 @@ const READ_AHEAD = 4
 const ZERO_RUN_CHUNKS = 256
 
 /**
- * Bytes `[start, end)` of the `.img.gz` of an image, as they lie in the store. Throws an error of
+ * Bytes `[start, end)` of an export of an image, as they lie in the store. Throws an error of
  * the store when a chunk is missing or is not what the layout says; then what went out must not
  * look complete.
  */
@@ -67,7 +68,7 @@ async function* partsOf(
   source: ExportSource,
   start: number,
 ): AsyncGenerator<Part> {
-  const stamp = encodeStamp(source)
+  const stamp = source.format.stamp(source)
   yield { length: stamp.length, load: async () => stamp }
   let segmentStart = stamp.length
   for (const [index, { hash, exportBytes }] of source.segments.entries()) {
@@ -76,15 +77,15 @@ async function* partsOf(
         length: exportBytes,
         load: () => Promise.reject(new Error('Skipped parts are not read')),
       }
-    else if (hash === null) yield* zeroParts(source.sizeBytes, index)
+    else if (hash === null) yield* zeroParts(source, index)
     else yield* storedParts(store, source, index, hash)
     segmentStart += exportBytes
   }
 }
 
-function* zeroParts(sizeBytes: number, segmentIndex: number): Generator<Part> {
-  const count = segmentLength(sizeBytes, segmentIndex)
-  yield* zeroRun(sizeBytes, segmentIndex * SEGMENT_CHUNKS, count)
+function* zeroParts(source: ExportSource, segmentIndex: number): Generator<Part> {
+  const count = segmentLength(source.sizeBytes, segmentIndex)
+  yield* zeroRun(source, segmentIndex * SEGMENT_CHUNKS, count)
 }
 
 async function* storedParts(
@@ -99,27 +100,31 @@ async function* storedParts(
   for (let at = 0; at < segment.length;) {
     let run = 0
     while (at + run < segment.length && layoutEntry(layout, at + run).kind === 'zero') run++
-    yield* zeroRun(source.sizeBytes, first + at, run)
+    yield* zeroRun(source, first + at, run)
     at += run
     if (at === segment.length) break
     const entry = layoutEntry(layout, at)
     const contentBytes = chunkLength(source.sizeBytes, first + at)
     const reference = segment[at]!
     yield {
-      length: memberLength(entry, contentBytes),
-      load: () => loadMember(store, reference, entry, contentBytes),
+      length: source.format.length(entry, contentBytes),
+      load: () => loadChunk(store, source.format, reference, entry, contentBytes),
     }
     at++
   }
 }
 
-function* zeroRun(sizeBytes: number, firstIndex: number, count: number): Generator<Part> {
+function* zeroRun(
+  { sizeBytes, format }: ExportSource,
+  firstIndex: number,
+  count: number,
+): Generator<Part> {
   for (let index = firstIndex; index < firstIndex + count;) {
     const contentBytes = chunkLength(sizeBytes, index)
     const run = contentBytes < CHUNK_BYTES ? 1 : Math.min(ZERO_RUN_CHUNKS, wholeChunks(index))
     yield {
-      length: run * zeroMember(contentBytes).length,
-      load: async () => repeated(zeroMember(contentBytes), run),
+      length: run * format.zeros(contentBytes).length,
+      load: async () => repeated(format.zeros(contentBytes), run),
     }
     index += run
   }
@@ -131,32 +136,42 @@ function* zeroRun(sizeBytes: number, firstIndex: number, count: number): Generat
   }
 }
 
-let longRun: Uint8Array | undefined
+/** Of whole chunks, one for each format. */
+const longRuns = new Map<Uint8Array, Uint8Array>()
 
-function repeated(member: Uint8Array, count: number): Uint8Array {
-  if (count === 1) return member
-  longRun ??= Buffer.concat(Array<Uint8Array>(ZERO_RUN_CHUNKS).fill(member))
-  return longRun.subarray(0, count * member.length)
+function repeated(zeros: Uint8Array, count: number): Uint8Array {
+  if (count === 1) return zeros
+  let longRun = longRuns.get(zeros)
+  if (!longRun) {
+    longRun = Buffer.concat(Array<Uint8Array>(ZERO_RUN_CHUNKS).fill(zeros))
+    longRuns.set(zeros, longRun)
+  }
+  return longRun.subarray(0, count * zeros.length)
 }
 
-async function loadMember(
+async function loadChunk(
   store: ChunkStore,
+  format: ExportFormat,
   reference: ChunkReference,
   entry: LayoutEntry,
   contentBytes: number,
 ): Promise<Uint8Array> {
   if (reference === 'zero' || reference === 'unused')
     throw new Error('The layout of an image does not belong to its segment')
-  const stored = await store.read(reference)
+  if (entry.kind === 'zero') throw new Error('A zero chunk is not read from the store')
+  const stored = await store.read(reference, undefined, {
+    form: { codec: entry.kind, storedBytes: entry.storedBytes },
+  })
   const { bytes, codec } = stored
   if (entry.kind !== codec || entry.storedBytes !== bytes.length)
     throw new ChunkCorruptError(
       reference,
       `it is ${bytes.length} bytes of ${codec}, not ${JSON.stringify(entry)} as when the image was made`,
     )
-  // The member's checksum is made here: it must not vouch for what the store has lost.
-  if (codec === 'zstd') return storedMember(await verifiedContent(reference, stored))
-  if (statedLength(bytes) !== contentBytes)
-    throw new ChunkCorruptError(reference, `its trailer does not state ${contentBytes} bytes`)
+  // What wraps it has a checksum made here, or none: it must not vouch for what the store has lost.
+  if (codec !== format.codec) return format.wrap(await verifiedContent(reference, stored))
+  const stated = codec === 'gzip' ? statedLength(bytes) : decodeFrameHeader(bytes).contentBytes
+  if (stated !== contentBytes)
+    throw new ChunkCorruptError(reference, `it states ${stated} bytes, not ${contentBytes}`)
   return bytes
 }

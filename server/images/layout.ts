@@ -63,12 +63,13 @@ export function segmentExportBytes(
   sizeBytes: number,
   segmentIndex: number,
   layout: SegmentLayout | undefined,
+  length: (entry: LayoutEntry, contentBytes: number) => number = memberLength,
 ): number {
   let exportBytes = 0
   for (let at = 0; at < segmentLength(sizeBytes, segmentIndex); at++) {
     const contentBytes = chunkLength(sizeBytes, segmentIndex * SEGMENT_CHUNKS + at)
     const entry: LayoutEntry = layout ? layoutEntry(layout, at) : { kind: 'zero' }
-    exportBytes += memberLength(entry, contentBytes)
+    exportBytes += length(entry, contentBytes)
   }
   return exportBytes
 }

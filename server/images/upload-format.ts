@@ -1,3 +1,5 @@
+import { skippableLength } from './plain-frame.ts'
+
 /** What an upload is, by its first bytes; never by its name or Content-Type. */
 export type UploadFormat = 'raw' | 'gzip' | 'xz' | 'zstd' | 'bzip2' | 'qcow2'
 
@@ -8,6 +10,8 @@ const MAGIC: { at?: number; magic: string; format: UploadFormat }[] = [
   { magic: '\x1f\x8b', format: 'gzip' },
   { magic: '\xfd7zXZ\x00', format: 'xz' },
   { magic: '\x28\xb5\x2f\xfd', format: 'zstd' },
+  // A skippable frame, RFC 8878 section 3.1.2: our exports begin with one, and those of pzstd.
+  { at: 1, magic: '\x2a\x4d\x18', format: 'zstd' },
   { magic: 'BZh', format: 'bzip2' },
   { magic: 'QFI\xfb', format: 'qcow2' },
 ]
@@ -24,7 +28,12 @@ const UNSUPPORTED: { at?: number; magic: string; name: string }[] = [
 ]
 
 export function uploadFormat(head: Uint8Array): UploadFormat {
-  return MAGIC.find((entry) => matches(head, entry))?.format ?? 'raw'
+  const format = MAGIC.find((entry) => matches(head, entry))?.format ?? 'raw'
+  return format === 'zstd' && !isZstdFile(head) ? 'raw' : format
+}
+
+function isZstdFile(head: Uint8Array): boolean {
+  return head[0] === 0x28 || skippableLength(head) !== undefined
 }
 
 /** Name of a container that we cannot read, such as `a VMDK`. */

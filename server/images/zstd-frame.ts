@@ -6,6 +6,12 @@ import { CHUNK_BYTES } from '#protocol/image.ts'
 
 export class FrameDecodeError extends Error {
   override name = 'FrameDecodeError'
+  /** It may be whole with what follows. */
+  readonly isCutShort: boolean
+  constructor(message: string, options?: ErrorOptions & { isCutShort?: boolean }) {
+    super(message, options)
+    this.isCutShort = options?.isCutShort ?? false
+  }
 }
 
 const MAGIC = 0xfd2fb528
@@ -40,7 +46,9 @@ export function isZstd(bytes: Uint8Array): boolean {
 /** Throws FrameDecodeError for a frame that does not state how much content it has. */
 export function decodeFrameHeader(frame: Uint8Array): FrameHeader {
   if (!isZstd(frame) || frame.length <= MAGIC_BYTES)
-    throw new FrameDecodeError('It does not begin with a zstd frame')
+    throw new FrameDecodeError('It does not begin with a zstd frame', {
+      isCutShort: frame.length <= MAGIC_BYTES,
+    })
   const descriptor = frame[MAGIC_BYTES]!
   if (descriptor & FLAG.reserved)
     throw new FrameDecodeError('Its frame header has an unknown flag set')
@@ -52,7 +60,8 @@ export function decodeFrameHeader(frame: Uint8Array): FrameHeader {
   if (sizeBytes === 0) throw new FrameDecodeError('It does not state the length of its content')
   const sizeStart = MAGIC_BYTES + 1 + (isSingle ? 0 : 1)
   const bytes = sizeStart + sizeBytes
-  if (frame.length < bytes) throw new FrameDecodeError('Its frame header is cut short')
+  if (frame.length < bytes)
+    throw new FrameDecodeError('Its frame header is cut short', { isCutShort: true })
   return {
     bytes,
     contentBytes: readSize(viewOf(frame), sizeStart, sizeBytes),
@@ -82,7 +91,7 @@ export async function inflateFrame(frame: Uint8Array): Promise<Buffer> {
   const header = decodeFrameHeader(frame)
   if (header.contentBytes > CHUNK_BYTES)
     throw new FrameDecodeError(`It inflates to more than ${CHUNK_BYTES} bytes`)
-  const end = frameEnd(frame, header)
+  const end = frameEnd(frame)
   if (end > frame.length) throw new FrameDecodeError('Its zstd frame is cut short')
   if (end < frame.length)
     throw new FrameDecodeError(`${frame.length - end} bytes follow its end; send one frame only`)
@@ -92,8 +101,13 @@ export async function inflateFrame(frame: Uint8Array): Promise<Buffer> {
   return content
 }
 
-/** Section 3.1.1.2: each block says how long it is, and the last one that it is the last. */
-function frameEnd(frame: Uint8Array, { bytes, hasChecksum }: FrameHeader): number {
+/**
+ * Where the first frame in these bytes ends, which may be a checksum further than they go. Section
+ * 3.1.1.2: each block says how long it is, and the last one that it is the last. Throws
+ * FrameDecodeError.
+ */
+export function frameEnd(frame: Uint8Array): number {
+  const { bytes, hasChecksum } = decodeFrameHeader(frame)
   const view = viewOf(frame)
   for (let offset = bytes; offset + BLOCK_HEADER_BYTES <= frame.length;) {
     const block = view.getUint16(offset, true) | (view.getUint8(offset + 2) << 16)
@@ -102,7 +116,7 @@ function frameEnd(frame: Uint8Array, { bytes, hasChecksum }: FrameHeader): numbe
     offset += BLOCK_HEADER_BYTES + (kind === BLOCK.rle ? 1 : block >> 3)
     if (block & 1) return offset + (hasChecksum ? CHECKSUM_BYTES : 0)
   }
-  throw new FrameDecodeError('Its zstd frame is cut short')
+  throw new FrameDecodeError('Its zstd frame is cut short', { isCutShort: true })
 }
 
 async function inflateBounded(frame: Uint8Array, contentBytes: number): Promise<Buffer> {

@@ -1,0 +1,122 @@
+import { randomUUID } from 'node:crypto'
+import type { FastifyBaseLogger } from 'fastify'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import type { Database } from '#server/db/database.ts'
+import {
+  currentRows,
+  findExport,
+  getLayout,
+  type ManifestExport,
+  saveZstdLengths,
+} from '#server/db/image-layouts.ts'
+import { closeUpload, exportHolder, touchUpload } from '#server/db/uploads.ts'
+import { measureExports, measureSegment, parseManifest } from '#server/images/check-image.ts'
+import type { ChunkStore } from '#server/images/chunk-store.ts'
+import { type ExportFormat, GZIP_EXPORT } from '#server/images/export-format.ts'
+import { exportImage } from '#server/images/export-image.ts'
+import { segmentExportBytes } from '#server/images/layout.ts'
+
+export interface OpenedExport {
+  format: ExportFormat
+  totalBytes: number
+  /** Changes with the bytes, not with the content alone. */
+  etag: string
+  read: (range: { start: number; end: number }) => AsyncGenerator<Uint8Array>
+}
+
+export interface ImageExports {
+  find(digest: Sha256, format?: ExportFormat): Promise<OpenedExport | undefined>
+  /** What goes out at the moment: its chunks must stay. */
+  digests(): Sha256[]
+  /** When the oldest that still goes out began; what was replaced since must stay. */
+  oldestStart(): Date | undefined
+}
+
+export interface ImageExportsOptions {
+  db: Database
+  store: ChunkStore
+  log: FastifyBaseLogger
+}
+
+/** Other servers on the database are told of exports that take longer than this, again and again. */
+const TELL_MILLISECONDS = 60_000
+
+/** Exports keep the lengths that they began with, whatever becomes of the forms of their chunks. */
+export function createImageExports({ db, store, log }: ImageExportsOptions): ImageExports {
+  const open = new Set<{ digest: Sha256; startedAt: Date }>()
+
+  async function* held(
+    digest: Sha256,
+    content: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array> {
+    const startedAt = new Date()
+    const entry = { digest, startedAt }
+    const holder = exportHolder(digest, randomUUID())
+    let isTold = false
+    const telling = setInterval(() => {
+      isTold = true
+      touchUpload(db, holder, new Date(), startedAt).catch((err: unknown) =>
+        log.warn({ err, digest }, 'Export could not be told to other servers'),
+      )
+    }, TELL_MILLISECONDS)
+    open.add(entry)
+    try {
+      yield* content
+    } finally {
+      open.delete(entry)
+      clearInterval(telling)
+      if (isTold) await closeUpload(db, holder)
+    }
+  }
+
+  async function find(digest: Sha256): Promise<ManifestExport | undefined> {
+    const found = await findExport(db, digest)
+    if (!found || found.zstdExportBytes !== null) return found
+    await measureOld(found)
+    return await findExport(db, digest)
+  }
+
+  /** An image from before there was this format. */
+  async function measureOld({ digest, sizeBytes, manifest, generation }: ManifestExport) {
+    const rows = await currentRows(db, digest)
+    const measured = parseManifest(manifest).segments.map((_, index) => {
+      const row = rows.get(index)
+      return row && measureSegment(sizeBytes, index, row.layout)
+    })
+    const total = measureExports(sizeBytes, measured).zstdExportBytes
+    const segments = new Map(
+      measured.flatMap((row, index) => (row ? [[index, row.zstdExportBytes]] : [])),
+    )
+    await saveZstdLengths(db, digest, generation, { total, segments })
+  }
+
+  return {
+    async find(digest, format = GZIP_EXPORT) {
+      const found = await find(digest)
+      if (!found) return undefined
+      const { sizeBytes, generation, layoutHash } = found
+      const isGzip = format === GZIP_EXPORT
+      const segments = parseManifest(found.manifest).segments.map((hash, index) => {
+        const row = found.segments.get(index)
+        const stated = isGzip ? row?.exportBytes : row?.zstdExportBytes
+        return {
+          hash: hash === null ? null : parseSha256(hash),
+          exportBytes: stated ?? segmentExportBytes(sizeBytes, index, undefined, format.length),
+        }
+      })
+      const loadLayout = (index: number) => getLayout(db, digest, index, generation)
+      const source = { format, digest, sizeBytes, segments, loadLayout }
+      const tag = `${digest}-${layoutHash.slice(0, 16)}${generation > 0 ? `-${generation}` : ''}`
+      return {
+        format,
+        totalBytes: isGzip ? found.exportBytes : found.zstdExportBytes!,
+        etag: `"${tag}${isGzip ? '' : '-zst'}"`,
+        read: (range) => held(digest, exportImage(store, source, range)),
+      }
+    },
+
+    digests: () => [...open].map(({ digest }) => digest),
+
+    oldestStart: () => [...open].map(({ startedAt }) => startedAt).sort((a, b) => +a - +b)[0],
+  }
+}
