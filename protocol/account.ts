@@ -31,8 +31,18 @@ export const UserSchema = Type.Object({
 })
 export type User = Static<typeof UserSchema>
 
-/** What a token may change, besides what its role may not: reading is free to all. */
-export const TOKEN_SCOPES = ['machines', 'runs', 'images', 'network', 'settings'] as const
+/**
+ * What a token may change, besides what its role may not: reading is free to all. `accounts` of an
+ * admin amounts to everything, for it can make another admin.
+ */
+export const TOKEN_SCOPES = [
+  'machines',
+  'runs',
+  'images',
+  'network',
+  'settings',
+  'accounts',
+] as const
 export const TokenScopeSchema = Type.Enum(TOKEN_SCOPES)
 export type TokenScope = (typeof TOKEN_SCOPES)[number]
 

@@ -49,20 +49,21 @@ export function actorOf(principal: Principal): AuditEntry['actor'] {
  * refused included.
  */
 export function targetsOf({ action, params, body, answer }: AuditedCall): AuditTarget[] {
-  const many = machinesIn(answer)
-  if (many.length > 0) return many
   const kind = action.split('.', 1)[0]!
+  const many = machinesIn(answer, kind)
+  if (many.length > 0) return many
   const asked = { ...fieldsOf(body), ...fieldsOf(params) }
   const answered = fieldsOf(answer)
   const mac = textOf(answered['mac']) ?? textOf(asked['mac'])
-  if (mac !== undefined) return [machine(mac, kind)]
+  if (mac !== undefined)
+    return [{ ...machine(mac, kind), ...runOf(kind, { ...asked, ...answered }) }]
   if (Array.isArray(asked['macs'])) return asked['macs'].map((each) => machine(String(each), kind))
   const id = textOf(asked['id']) ?? textOf(asked['name']) ?? textOf(answered['id'])
   return id === undefined ? [] : [{ kind, id }]
 }
 
 /** `{ items, deleted, refused }`, as calls about many machines answer. */
-function machinesIn(answer: unknown): AuditTarget[] {
+function machinesIn(answer: unknown, kind: string): AuditTarget[] {
   const { items, deleted, refused } = fieldsOf(answer)
   if (!Array.isArray(refused)) return []
   const done = [items, deleted]
@@ -70,12 +71,19 @@ function machinesIn(answer: unknown): AuditTarget[] {
     .flat()
     .map((item: unknown) => ({
       ...machine(textOf(fieldsOf(item)['mac']) ?? String(item), 'machine'),
+      ...runOf(kind, fieldsOf(item)),
     }))
   const not = refused.map((item: unknown) => {
     const { mac, error } = fieldsOf(item)
     return { ...machine(String(mac), 'machine'), status: REFUSED_STATUS, details: { error } }
   })
   return [...done, ...not]
+}
+
+/** Found by its machine, like all that happens to one; which run it was is told beside it. */
+function runOf(kind: string, fields: Record<string, unknown>): Pick<AuditTarget, 'details'> {
+  const run = textOf(fields['id'])
+  return kind === 'run' && run !== undefined ? { details: { run } } : {}
 }
 
 /** A reservation is found by its card, as everything about a machine is. */

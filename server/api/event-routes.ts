@@ -1,12 +1,16 @@
 import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { RequestError } from './errors.ts'
 import type { EventFeed, FeedItem } from './event-feed.ts'
+import { accountKey, type Principal } from './principal.ts'
 
 /** Beyond what any sequence of ours will reach; a larger number is not an id of ours. */
 const EventId = Type.String({ pattern: '^\\d{1,15}$', examples: ['4711'] })
 /** What a browser waits before it comes again. */
 const RETRY_MILLISECONDS = 2000
+/** Of one account: its tabs and programs. Each costs the server a reader of the table. */
+const MAX_STREAMS = 100
 
 const DESCRIPTION = `Events \`machine\`, \`run\`, \`image\`, \`lease\` and \`notice\` carry an id and the whole resource, with
 \`deleted: true\` if it is no more. Whoever comes again with the last id misses nothing, as a browser does by itself;
@@ -22,6 +26,7 @@ export interface EventRoutesOptions {
 
 /** Server-sent events (WHATWG HTML, section 9.2). */
 export function eventRoutes({ feed, stopping }: EventRoutesOptions): FastifyPluginAsyncTypebox {
+  const takePlace = createPlaces(MAX_STREAMS)
   return async (app) => {
     app.get(
       '/events',
@@ -41,7 +46,11 @@ export function eventRoutes({ feed, stopping }: EventRoutesOptions): FastifyPlug
         // Before the answer begins: whoever has it misses nothing of what they do next.
         const lastId = given === undefined ? await feed.newestId() : Number(given)
         const gone = new AbortController()
-        reply.raw.once('close', () => gone.abort())
+        const leavePlace = takePlace(request.principal)
+        reply.raw.once('close', () => {
+          leavePlace()
+          gone.abort()
+        })
         const allowed = request.server.whileAllowed(request, gone.signal)
         const signal = AbortSignal.any([gone.signal, stopping, allowed])
         const items = feed.follow(lastId, signal)
@@ -53,6 +62,27 @@ export function eventRoutes({ feed, stopping }: EventRoutesOptions): FastifyPlug
           .send(stream)
       },
     )
+  }
+}
+
+/** Throws RequestError 429 where one account has `most` open; returns what ends one. */
+function createPlaces(most: number): (principal: Principal) => () => void {
+  const open = new Map<string, number>()
+  return (principal) => {
+    const key = principal.kind === 'person' ? accountKey(principal) : principal.kind
+    const count = open.get(key) ?? 0
+    if (count >= most)
+      throw new RequestError(
+        429,
+        'too-many-streams',
+        `This account has ${most} event streams open already; close some of its tabs or programs`,
+      )
+    open.set(key, count + 1)
+    return () => {
+      const left = open.get(key)! - 1
+      if (left === 0) open.delete(key)
+      else open.set(key, left)
+    }
   }
 }
 

@@ -11,6 +11,7 @@ import {
 } from '#server/db/idempotency.ts'
 import { BadRequestError, ConflictError, UnprocessableError } from './errors.ts'
 import { canonicalJson } from './etag.ts'
+import { accountKey } from './principal.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -114,9 +115,7 @@ function keyOf({ headers, principal }: FastifyRequest): IdempotencyKey | undefin
       'Idempotency-Key must be 1 to 255 visible characters, such as a UUID',
       'bad-idempotency-key',
     )
-  const { userId, via, token, name } = principal
-  const holder = userId === null ? `${via}:${token?.id ?? name}` : `user:${userId}`
-  return { principal: holder, key }
+  return { principal: accountKey(principal), key }
 }
 
 function hashRequest({ method, url, body }: FastifyRequest): Sha256 {

@@ -24,6 +24,11 @@ export interface Person {
   expiresAt: Date | null
 }
 
+/** The same for one account whatever it signed in with, and for nobody else. */
+export function accountKey({ userId, via, token, name }: Person): string {
+  return userId === null ? `${via}:${token?.id ?? name}` : `user:${userId}`
+}
+
 export interface AgentSession {
   mac: Mac
   attempt: number

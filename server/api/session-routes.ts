@@ -14,7 +14,7 @@ import { clearSessionCookie, setSessionCookie } from './session-cookie.ts'
 import { signIn, toSession, wrongPassword } from './sign-in.ts'
 
 const tags = ['accounts']
-const scope = 'settings'
+const scope = 'accounts'
 
 /** Signing in and out, and one's own password. */
 export function sessionRoutes(services: AccountServices): FastifyPluginAsyncTypebox {

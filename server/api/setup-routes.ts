@@ -34,7 +34,7 @@ export function setupRoutes(options: SetupRoutesOptions): FastifyPluginAsyncType
     app.post(
       '/setup',
       {
-        config: { access: 'public', scope: 'settings', audit: 'setup.create' },
+        config: { access: 'public', scope: 'accounts', audit: 'setup.create' },
         schema: {
           tags,
           summary: 'Make the first user, an admin, and sign in as it',

@@ -31,7 +31,7 @@ const Params = Type.Object({ id: Type.String({ pattern: UUID_PATTERN }) })
 const DAY_MILLISECONDS = 24 * 3600 * 1000
 const MAX_LIVE_TOKENS = 200
 const tags = ['accounts']
-const scope = 'settings'
+const scope = 'accounts'
 
 /** For programs. Everybody has their own; admins see all. */
 export function tokenRoutes(services: AccountServices): FastifyPluginAsyncTypebox {

@@ -26,7 +26,7 @@ import { pageOf, pageQuery } from './paging.ts'
 const Params = Type.Object({ name: UserName })
 const tags = ['accounts']
 const access = 'admin'
-const scope = 'settings'
+const scope = 'accounts'
 
 /** Who may sign in, for admins. */
 export function userRoutes(services: AccountServices): FastifyPluginAsyncTypebox {

@@ -20,4 +20,5 @@ export const SCOPE_TEXTS: Record<TokenScope, string> = {
   images: 'Images',
   network: 'Addresses',
   settings: 'Settings',
+  accounts: 'Users and tokens',
 }

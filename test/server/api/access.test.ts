@@ -47,16 +47,16 @@ GET    /api/setup                                       public
 POST   /api/setup                                       public
 POST   /api/session                                     public
 GET    /api/session                                     viewer
-DELETE /api/session                                     viewer    settings
-PUT    /api/session/password                            viewer    settings
+DELETE /api/session                                     viewer    accounts
+PUT    /api/session/password                            viewer    accounts
 GET    /api/users                                       admin
-POST   /api/users                                       admin     settings
+POST   /api/users                                       admin     accounts
 GET    /api/users/:name                                 admin
-PATCH  /api/users/:name                                 admin     settings
-DELETE /api/users/:name                                 admin     settings
+PATCH  /api/users/:name                                 admin     accounts
+DELETE /api/users/:name                                 admin     accounts
 GET    /api/tokens                                      viewer
-POST   /api/tokens                                      viewer    settings
-DELETE /api/tokens/:id                                  viewer    settings
+POST   /api/tokens                                      viewer    accounts
+DELETE /api/tokens/:id                                  viewer    accounts
 GET    /api/audit                                       admin
 GET    /api/machines                                    viewer
 PATCH  /api/machines                                    operator  machines
@@ -90,6 +90,11 @@ DELETE /api/images/:name                                operator  images
 PUT    /api/images/:name/info                           operator+ images
 PUT    /api/images/:name/manifest                       operator+ images
 POST   /api/images/:name/links                          operator  images
+GET    /api/images/:name/versions                       viewer
+POST   /api/images/:name/versions/:version/promote      operator  images
+DELETE /api/images/:name/versions/:version              operator  images
+GET    /api/images/:name/retention                      viewer
+PUT    /api/images/:name/retention                      operator  images
 GET    /api/uploads                                     viewer
 POST   /api/uploads                                     operator  images
 GET    /api/uploads/:id                                 viewer
@@ -125,6 +130,7 @@ const VALUES: Record<string, string> = {
   id: '01890a5d-ac96-774b-bcce-b302099a8057',
   delivery: '01890a5d-ac96-774b-bcce-b302099a8057',
   name: 'no-such',
+  version: '1',
   digest: 'a'.repeat(64),
   sha256: 'a'.repeat(64),
   script: '52-54-00-00-07-99.ipxe',

@@ -35,7 +35,7 @@ describe('an entry of the audit log', () => {
     const error = { code: 'machine-locked', message: 'Locked' }
     const answer = { items: [{ id: '1', mac: A }], refused: [{ mac: B, error }], next: null }
     assert.deepEqual(targetsOf({ action: 'run.create', params: {}, body: { plan: 'p' }, answer }), [
-      { kind: 'machine', id: A },
+      { kind: 'machine', id: A, details: { run: '1' } },
       { kind: 'machine', id: B, status: 409, details: { error } },
     ])
   })

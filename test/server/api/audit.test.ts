@@ -43,6 +43,7 @@ describeOnEveryDatabase('the audit log', (_open, database) => {
       action: 'run.cancel',
       target: { kind: 'machine', id: MACS[0] },
       status: 200,
+      details: { run: id },
     })
     await app.call('PUT', `/api/reservations/${MACS[1]}`, { address: '192.0.2.7' })
     assert.partialDeepStrictEqual(await newest(app), {

@@ -3,10 +3,13 @@ import { after, before, it } from 'node:test'
 import { lt } from 'drizzle-orm'
 import { lastEventId } from '#server/db/events.ts'
 import { events } from '#server/db/schema.ts'
+import { addSession, addUser } from '#test/support/accounts.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { openEventStream } from '#test/support/event-stream.ts'
 import { queueRun, readRun, startAgent } from '#test/support/test-agent.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
+
+type ErrorAnswer = { error: { code: string } }
 
 describeOnEveryDatabase('event routes', (_open, database) => {
   let app: TestApp
@@ -37,6 +40,31 @@ describeOnEveryDatabase('event routes', (_open, database) => {
       ids.toSorted((a, b) => a - b),
     )
     assert.equal(new Set(ids).size, ids.length)
+  })
+
+  it('gives one account a hundred streams, another one its own, and a place that is left again', async () => {
+    const user = await addUser(app, 'viewer')
+    const { options } = await addSession(app, user.id)
+    const streams = await Promise.all(
+      Array.from({ length: 100 }, () => openEventStream(app, undefined, options.headers)),
+    )
+    const refused = await app.call<ErrorAnswer>('GET', '/api/events', undefined, options)
+    assert.equal(refused.status, 429)
+    assert.equal(refused.body.error.code, 'too-many-streams')
+    {
+      await using other = await openEventStream(app)
+      await app.call('PUT', '/api/machines/52:54:00:00:03:99', {})
+      await other.until(({ data }) => data['mac'] === '52:54:00:00:03:99')
+    }
+    await streams.pop()![Symbol.asyncDispose]()
+    // The server hears of it a moment later.
+    for (;;) {
+      await using again = await openEventStream(app, undefined, options.headers).catch(
+        () => undefined,
+      )
+      if (again) break
+    }
+    await Promise.all(streams.map((stream) => stream[Symbol.asyncDispose]()))
   })
 
   it('goes on after the event that a reader saw last', async () => {

@@ -42,7 +42,7 @@ describeOnEveryDatabase('plan routes', (_open, database) => {
     assert.partialDeepStrictEqual(body, {
       workflow: 'deploy',
       image: 'debian',
-      createdBy: 'admin',
+      createdBy: 'admin token',
       destructive: true,
       confirmation: 'host-01',
       request: { workflow: 'deploy', macs: ['525400001601'] },

@@ -45,12 +45,12 @@ describe('API tokens', () => {
 
   it('nobody makes a token that may more than they, or lasts longer than the one they use', async () => {
     const expiresAt = new Date(app.clock.now().getTime() + 10 * DAY_SECONDS * 1000)
-    const scopes = ['settings', 'runs'] as const
+    const scopes = ['accounts', 'runs'] as const
     const user = await addUser(app, 'admin')
     const fields = { role: 'operator', userId: user.id, scopes: [...scopes], expiresAt } as const
     const { secret } = await addToken(app, { ...fields, scopes: [...scopes] })
     assert.equal((await create(secret, { role: 'admin' })).status, 403)
-    for (const more of [null, ['settings', 'machines']])
+    for (const more of [null, ['accounts', 'machines']])
       assert.equal((await create(secret, { scopes: more })).body.error?.code, 'scope')
     const { token } = (await create(secret, { expiresInDays: null })).body
     assert.partialDeepStrictEqual(token, { role: 'operator', scopes, owner: user.name })
