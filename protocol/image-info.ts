@@ -34,6 +34,27 @@ export const ImageInfoSchema = Type.Object({
   /** LVM path of the root volume such as `/dev/vg/root`, if the root is a logical volume. */
   rootVolume: Type.Optional(Type.String()),
   rootPartition: Type.Optional(Type.Integer({ minimum: 1 })),
+  /** Captured with their free space, and why: encrypted, damaged or unknown content. */
+  copiedWhole: Type.Optional(
+    Type.Array(
+      Type.Object({
+        partition: Type.Optional(Type.Integer({ minimum: 1 })),
+        /** `Partition 2: its journal has not been replayed`. */
+        reason: Type.String(),
+      }),
+    ),
+  ),
+  /** In use on the disk, and yet not captured, since no copy needs it. */
+  leftOut: Type.Optional(
+    Type.Array(
+      Type.Object({
+        partition: Type.Optional(Type.Integer({ minimum: 1 })),
+        /** `swap space`, `page file /pagefile.sys`. */
+        what: Type.String(),
+        bytes: ByteCount,
+      }),
+    ),
+  ),
 })
 export type ImageInfo = Static<typeof ImageInfoSchema>
 

@@ -46,6 +46,8 @@ export const RunRequestSchema = Type.Object(
     identity: Type.Optional(Type.Enum(['reset', 'keep'])),
     /** Deploy although the image seems unable to boot on this firmware or processor. */
     force: Type.Optional(Type.Boolean()),
+    /** Capture all of the disk, the free space of its file systems included. */
+    wholeDisk: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
 )
@@ -61,6 +63,7 @@ export const RunOptionsSchema = Type.Object({
   zeroUnused: Type.Boolean(),
   identity: Type.Enum(['reset', 'keep']),
   force: Type.Boolean(),
+  wholeDisk: Type.Optional(Type.Boolean()),
 })
 export type RunOptions = Static<typeof RunOptionsSchema>
 

@@ -73,6 +73,7 @@ export function runOptions(request: RunRequest, machine: MachineSettings): RunOp
     grow: request.grow ?? true,
     after: request.after ?? 'reboot',
     zeroUnused: request.zeroUnused ?? false,
+    ...(request.wholeDisk && { wholeDisk: true }),
     identity: request.identity ?? 'reset',
     force: request.force ?? false,
   }
