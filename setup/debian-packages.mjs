@@ -19,7 +19,11 @@ export const PACKAGES = {
     ['busybox-static', 'postgresql', 'mdadm', 'gdisk', 'fdisk', 'btrfs-progs', 'openssh-client'],
     ['chromium', 'fonts-dejavu-core', 'isc-dhcp-server', 'kea-dhcp4-server'],
   ].flat(),
-  bench: ['curl', 'pigz', 'partclone', 'fdisk', 'e2fsprogs'],
+  // The tools that people would use instead.
+  bench: [
+    ['curl', 'pigz', 'zstd', 'partclone', 'fdisk', 'e2fsprogs', 'nginx-light'],
+    ['casync', 'restic', 'borgbackup', 'debootstrap', 'util-linux', 'git'],
+  ].flat(),
 }
 
 const GOALS = {

@@ -1,0 +1,65 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { exec } from '#agent/exec.ts'
+import { formatValue, type Measurement, type Unit } from './measurement.ts'
+
+/** The slowest pipeline on a busy machine; past it something hangs. */
+const MAX_SECONDS = 1800
+const SYNC_SECONDS = 300
+const MAX_ERROR_CHARACTERS = 2000
+
+export interface Contender {
+  key: string
+  name: string
+  unit: Unit
+  /** Of one round. */
+  measure(): Promise<number>
+}
+
+/** All contenders in turn, several times over, so that each meets the same conditions. */
+export async function measureAll(
+  contenders: readonly Contender[],
+  rounds: number,
+): Promise<Measurement[]> {
+  const measurements = contenders.map(({ key, name, unit }): Measurement => {
+    return { key, name, unit, rounds: [] }
+  })
+  for (let round = 1; round <= rounds; round++) {
+    for (const [index, contender] of contenders.entries()) {
+      const value = await contender.measure()
+      console.error(`  round ${round}: ${contender.name}: ${formatValue(value, contender.unit)}`)
+      measurements[index]!.rounds.push(value)
+    }
+  }
+  return measurements
+}
+
+export interface Pipeline {
+  /** For bash; a failure of any part fails it. */
+  command: string
+  env?: Record<string, string>
+}
+
+/** Wall-clock seconds of a pipeline, its output on the medium at the end, and what it printed. */
+export async function timePipeline({ command, env }: Pipeline) {
+  const start = performance.now()
+  const child = spawn('bash', ['-o', 'pipefail', '-c', command], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: MAX_SECONDS * 1000,
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (text) => (stdout += String(text)))
+  child.stderr.on('data', (text) => (stderr = (stderr + String(text)).slice(-MAX_ERROR_CHARACTERS)))
+  const [exitCode] = await once(child, 'close')
+  if (exitCode !== 0) throw new Error(`"${command}" failed with exit code ${exitCode}: ${stderr}`)
+  return { seconds: (performance.now() - start) / 1000, stdout }
+}
+
+/** Nobody finds in memory what another one read or wrote (kernel: admin-guide/sysctl/vm.rst). */
+export async function dropCaches(): Promise<void> {
+  await exec('sync', [], { timeoutSeconds: SYNC_SECONDS })
+  await writeFile('/proc/sys/vm/drop_caches', '3')
+}
