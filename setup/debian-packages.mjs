@@ -17,6 +17,7 @@ export const PACKAGES = {
   test: [
     ['dnsmasq-base', 'isc-dhcp-client', 'isc-dhcp-relay', 'kea-admin', 'atftp', 'tftp-hpa', 'curl'],
     ['busybox-static', 'postgresql', 'mdadm', 'gdisk', 'fdisk', 'btrfs-progs', 'openssh-client'],
+    ['partclone', 'ntfs-3g', 'openssl'],
     ['chromium', 'fonts-dejavu-core', 'isc-dhcp-server', 'kea-dhcp4-server'],
   ].flat(),
   // The tools that people would use instead.

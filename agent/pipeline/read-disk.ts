@@ -1,11 +1,14 @@
 import { totalmem } from 'node:os'
-import { CHUNK_BYTES, chunkCount, chunkLength, encodeManifest } from '#protocol/image.ts'
+import { CHUNK_BYTES, chunkLength, encodeManifest } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
 import { hashChunk } from '../chunk-pool.ts'
-import { createSegmentSender, type ChunkSpan, type SegmentSender } from './segment-sender.ts'
+import { totalBytes, within, type ByteSpan, type Extents } from '../used/extents.ts'
+import type { Patch } from '../used/region.ts'
+import { planReads, readsFor } from './read-plan.ts'
+import { createSegmentSender, type SegmentSender } from './segment-sender.ts'
 import { createChunkSender, type ChunkSender } from './send-chunks.ts'
 import { isZero } from './verify-pieces.ts'
 import { forEachConcurrently } from './workers.ts'
@@ -21,6 +24,10 @@ const BATCHES_AT_ONCE = IS_SMALL_MACHINE ? 2 : 3
 export interface ReadDiskOptions {
   device: Device
   sectorBytes: 512 | 4096
+  /** What is read. A chunk without any of it becomes an unused one, the rest of others zeros. */
+  used: Extents
+  /** What the image has instead of the disk's own bytes. */
+  patches: readonly Patch[]
   chunks: ChunkClient
   signal: AbortSignal
   onProgress(bytesDone: number, bytesTotal: number): void
@@ -31,59 +38,89 @@ export interface DiskImage {
   bytesSent: number
 }
 
-/** Reads a whole disk, brings what is new of it to the server, and returns its manifest. */
+/** Reads what is used of a disk, brings what is new of it to the server, and returns its manifest. */
 export async function readDisk(options: ReadDiskOptions): Promise<DiskImage> {
-  const { device, chunks, signal } = options
+  const { device, used, chunks, signal } = options
   const { sizeBytes } = device
   const sender = createChunkSender(chunks)
   const segments = createSegmentSender(sizeBytes, sender)
+  const bytesTotal = totalBytes(used)
   let bytesDone = 0
   const batching = { concurrency: BATCHES_AT_ONCE, signal }
-  await forEachConcurrently(batches(sizeBytes), batching, async (batch, batchSignal) => {
-    await readBatch(batch, { device, segments, sender, signal: batchSignal })
-    await segments.finish(batch, batchSignal)
-    bytesDone += Math.min(batch.end * CHUNK_BYTES, sizeBytes) - batch.start * CHUNK_BYTES
-    options.onProgress(bytesDone, sizeBytes)
+  const steps = planReads(used, sizeBytes, BATCH_CHUNKS)
+  await forEachConcurrently(inTurn(steps), batching, async (step, stepSignal) => {
+    if (step.kind === 'unused') {
+      segments.unused(step.chunks)
+      await segments.finish(step.chunks, stepSignal)
+      return
+    }
+    bytesDone += await readBatch(step.chunks, { ...options, segments, sender, signal: stepSignal })
+    for (const start of step.chunks) await segments.finish({ start, end: start + 1 }, stepSignal)
+    options.onProgress(bytesDone, bytesTotal)
   })
   const { sectorBytes } = options
   const manifest = encodeManifest({ sizeBytes, sectorBytes, segments: segments.segments() })
   return { manifest, bytesSent: sender.bytesSent() }
 }
 
-async function* batches(sizeBytes: number): AsyncGenerator<ChunkSpan> {
-  const count = chunkCount(sizeBytes)
-  for (let start = 0; start < count; start += BATCH_CHUNKS)
-    yield { start, end: Math.min(start + BATCH_CHUNKS, count) }
+async function* inTurn<Item>(items: Iterable<Item>): AsyncGenerator<Item> {
+  yield* items
 }
 
-interface BatchContext {
-  device: Device
+interface BatchContext extends Pick<ReadDiskOptions, 'device' | 'used' | 'patches'> {
   segments: SegmentSender
   sender: ChunkSender
   signal: AbortSignal
 }
 
-async function readBatch(batch: ChunkSpan, context: BatchContext): Promise<void> {
+/** Returns how many bytes of the batch are in use. */
+async function readBatch(batch: readonly number[], context: BatchContext): Promise<number> {
   const found = new Map<Sha256, Buffer>()
-  await withBuffers(batch.end - batch.start, async (buffers) => {
-    const reads = buffers.map((buffer, offset) => readChunk(batch.start + offset, buffer, context))
+  let usedBytes = 0
+  await withBuffers(batch.length, async (buffers) => {
+    const reads = buffers.map((buffer, at) => readChunk(batch[at]!, buffer, context))
     for (const read of await Promise.allSettled(reads)) {
       if (read.status === 'rejected') throw read.reason
-      if (read.value) found.set(read.value.hash, read.value.bytes)
+      usedBytes += read.value.usedBytes
+      if (read.value.hash) found.set(read.value.hash, read.value.bytes)
     }
     context.signal.throwIfAborted()
     await context.sender.send(found, context.signal)
   })
+  return usedBytes
 }
 
-/** The chunk with its hash, noted at its place; undefined for zeros. */
-async function readChunk(index: number, buffer: Buffer, { device, segments }: BatchContext) {
+/** The chunk with its hash, noted at its place; without one if it holds only zeros. */
+async function readChunk(index: number, buffer: Buffer, context: BatchContext) {
+  const { device, used, patches, segments } = context
+  const start = index * CHUNK_BYTES
   const bytes = buffer.subarray(0, chunkLength(device.sizeBytes, index))
-  await device.read(bytes, index * CHUNK_BYTES)
-  if (isZero(bytes)) return undefined
+  const spans = within(used, { start, end: start + bytes.length })
+  for (const read of readsFor(spans, device.sizeBytes))
+    await device.read(bytes.subarray(read.start - start, read.end - start), read.start)
+  zeroAround(spans, bytes, start)
+  for (const patch of patches) applyPatch(patch, bytes, start)
+  const usedBytes = spans.reduce((sum, span) => sum + span.end - span.start, 0)
+  if (isZero(bytes)) return { usedBytes, bytes }
   const hash = await hashChunk(bytes)
   segments.set(index, hash)
-  return { hash, bytes }
+  return { usedBytes, bytes, hash }
+}
+
+/** The same content is the same chunk, whatever free space held, and the buffer before. */
+function zeroAround(spans: readonly ByteSpan[], bytes: Buffer, start: number): void {
+  let at = 0
+  for (const span of spans) {
+    bytes.fill(0, at, span.start - start)
+    at = span.end - start
+  }
+  bytes.fill(0, at)
+}
+
+function applyPatch(patch: Patch, bytes: Buffer, start: number): void {
+  const from = Math.max(0, start - patch.start)
+  const to = Math.min(patch.bytes.length, start + bytes.length - patch.start)
+  if (from < to) bytes.set(patch.bytes.subarray(from, to), patch.start + from - start)
 }
 
 async function withBuffers<Result>(

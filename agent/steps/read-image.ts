@@ -8,6 +8,8 @@ import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import { openDevice, type Device } from '../disk/device.ts'
 import { sha256 } from '../http-chunk-client.ts'
 import { readDisk } from '../pipeline/read-disk.ts'
+import { totalBytes } from '../used/extents.ts'
+import { surveyDisk, wholeDisk, type Survey } from '../used/survey.ts'
 import type { StepContext, StepOutcome } from './step.ts'
 
 export interface ReadImageOptions {
@@ -38,10 +40,16 @@ export async function readImageWith(
   await using device = await openDevice(disk.path, 'read')
   const release = device.holdReadOnly()
   try {
-    const info = { ...(await describeContent(device, disk)), ...noted }
+    const survey = run.options.wholeDisk
+      ? wholeDisk(device)
+      : await surveyDisk({ device, disk, exec: context.exec, signal })
+    tell(context, survey, device)
+    const info = { ...(await describeContent(device, disk)), ...noted, ...told(survey) }
     const { manifest, bytesSent } = await readDisk({
       device,
       sectorBytes,
+      used: survey.used,
+      patches: survey.patches,
       chunks,
       signal,
       onProgress: (done, total) => context.progress(done, total),
@@ -51,13 +59,32 @@ export async function readImageWith(
     context.receipt({
       imageName: run.image.name,
       imageDigest: sha256(manifest),
-      bytesRead: device.sizeBytes,
+      bytesRead: totalBytes(survey.used),
+      bytesUnused: device.sizeBytes - totalBytes(survey.used),
       bytesSent,
     })
   } finally {
     release()
   }
   return { state: 'succeeded' }
+}
+
+function tell(context: StepContext, survey: Survey, { sizeBytes }: Device): void {
+  for (const { reason } of survey.copiedWhole) context.warn(`Copied whole. ${reason}`)
+  for (const { partition, what, bytes } of survey.leftOut)
+    context.log(
+      `Left out${partition === undefined ? '' : ` of partition ${partition}`}: ${what}, ${formatBytes(bytes)}`,
+    )
+  const usedBytes = totalBytes(survey.used)
+  context.log(`${formatBytes(usedBytes)} of ${formatBytes(sizeBytes)} are in use and will be read`)
+}
+
+/** For whoever deploys the image. */
+function told({ copiedWhole, leftOut }: Survey): ImageInfo {
+  return {
+    ...(copiedWhole.length > 0 && { copiedWhole }),
+    ...(leftOut.length > 0 && { leftOut }),
+  }
 }
 
 /** What the partition table and blkid tell of a disk, for whoever deploys its image. */

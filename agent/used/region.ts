@@ -1,0 +1,54 @@
+import type { Exec } from '../exec.ts'
+import type { Content } from '../system/probe.ts'
+import type { ByteSpan, Extents } from './extents.ts'
+
+/** A partition, a logical volume, or a disk without a table; bytes of the disk. */
+export interface Region extends ByteSpan {
+  partition?: number
+  /** For people: `partition 2`. */
+  name: string
+  /** Another partition has bytes in common with it. */
+  overlaps?: boolean
+  /** Its kind of partition never has a file system. */
+  isRaw?: boolean
+}
+
+/** Bytes that a capture notes instead of those that are there; positions in the region. */
+export interface Patch {
+  start: number
+  bytes: Uint8Array
+}
+
+export interface LeftOut {
+  /** For people: `swap space`, `page file "/pagefile.sys"`. */
+  what: string
+  bytes: number
+}
+
+/** What of a region a capture reads; positions count from its start. */
+export type RegionUse =
+  | { kind: 'used'; used: Extents; leftOut: LeftOut[]; patches: Patch[] }
+  /** All of it, since `reason`. */
+  | { kind: 'whole'; reason: string }
+  /** All of it, which nobody need be told: its content is known to be like that. */
+  | { kind: 'plain' }
+
+/** A region as a read-only block device of its own, for tools to look at. */
+export interface RegionView {
+  readonly path: string
+  readonly sizeBytes: number
+  /** A copy of the bytes that are there; at most 1 MiB. */
+  peek(start: number, length: number): Promise<Buffer>
+}
+
+export interface LookContext {
+  exec: Exec
+  signal: AbortSignal
+}
+
+/** Asks what a region of this content uses. Throws, and the region is copied whole. */
+export type Surveyor = (
+  context: LookContext,
+  view: RegionView,
+  content: Content,
+) => Promise<RegionUse>
