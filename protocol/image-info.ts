@@ -76,6 +76,11 @@ export const ImageSchema = Type.Object({
   /** Compressed bytes that no other image shares: what deleting it frees. null: being counted. */
   uniqueBytes: Type.Union([ByteCount, Type.Null()]),
   createdAt: Timestamp,
+  /** Of the name alone: the promoted version; of `name@3`: 3. */
+  version: Type.Integer({ minimum: 1 }),
+  /** What `name@latest` means. */
+  latestVersion: Type.Integer({ minimum: 1 }),
+  versionCount: Type.Integer({ minimum: 1 }),
   description: Type.Optional(ImageDescription),
   /** What the file was called that it came from. */
   fileName: Type.Optional(Type.String()),

@@ -1,12 +1,6 @@
-import { Type } from 'typebox'
 import { IMAGE_REFERENCE_PATTERN } from './names.ts'
 
 /** What names an image: `debian-12`, `debian-12@3`, `debian-12@latest`. */
-export const ImageReference = Type.String({
-  pattern: IMAGE_REFERENCE_PATTERN,
-  examples: ['debian-13', 'debian-13@3', 'debian-13@latest'],
-})
-
 export interface ParsedReference {
   name: string
   /** Undefined: the promoted one. */

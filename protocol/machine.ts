@@ -6,7 +6,7 @@ import {
   ByteCount,
   ErrorSchema,
   Hostname,
-  ImageName,
+  ImageReference,
   MacText,
   Sha256Text,
   Timestamp,
@@ -32,7 +32,7 @@ const operatorFields = {
   name: Type.String({ minLength: 1, maxLength: 253 }),
   /** Written into the deployed system; `name` where it is absent. */
   hostname: Type.Optional(Hostname),
-  image: Type.Optional(ImageName),
+  image: Type.Optional(ImageReference),
   locked: Type.Boolean(),
   tags: Tags,
   disk: Type.Optional(DiskHintsSchema),
@@ -110,7 +110,7 @@ export const MachinePatchSchema = Type.Object(
     locked: Type.Optional(operatorFields.locked),
     tags: Type.Optional(operatorFields.tags),
     hostname: nullable(Hostname),
-    image: nullable(ImageName),
+    image: nullable(ImageReference),
     disk: nullable(DiskHintsSchema),
     network: nullable(NetworkSettingsSchema),
   },
@@ -128,7 +128,7 @@ export const MachinesPatchSchema = Type.Object(
     macs: Macs,
     set: Type.Object(
       {
-        image: nullable(ImageName),
+        image: nullable(ImageReference),
         locked: Type.Optional(Type.Boolean()),
         addTags: Type.Optional(Tags),
         removeTags: Type.Optional(Tags),

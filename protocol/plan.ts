@@ -1,7 +1,7 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { PartitionSchema, FileSystemSchema } from './inventory.ts'
 import { RunOptionsSchema, RunRequestSchema, RunSchema, WorkflowSchema } from './run.ts'
-import { ByteCount, ErrorSchema, ImageName, MacText, Sha256Text, Timestamp } from './shapes.ts'
+import { ByteCount, ErrorSchema, ImageReference, MacText, Sha256Text, Timestamp } from './shapes.ts'
 
 /** What would happen to which disks, to be read before anything does; runs are held to it. */
 
@@ -52,7 +52,7 @@ export const PlanItemSchema = Type.Object({
   /** What the deployed system is called; null: nothing that the machine is called fits. */
   hostname: nullable(Type.String()),
   /** Of a deploy, its own where the request names none; of a capture, the one to be. */
-  image: nullable(ImageName),
+  image: nullable(ImageReference),
   /** Pinned: a later image of that name changes nothing. */
   imageDigest: nullable(Sha256Text),
   /** The inventory that this is taken from; null: there is none, and nothing can be planned. */
@@ -104,7 +104,7 @@ export const PlanSchema = Type.Object({
   createdBy: Type.String(),
   workflow: WorkflowSchema,
   /** The one image of all its machines; null: they have several, or none. */
-  image: nullable(ImageName),
+  image: nullable(ImageReference),
   imageDigest: nullable(Sha256Text),
   /** What was asked for: sent once more, it makes the plan anew. */
   request: PlanRequestSchema,

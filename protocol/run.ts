@@ -1,7 +1,7 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { DiskHintsSchema } from './disk-hints.ts'
 import { NetworkSettingsSchema } from './machine.ts'
-import { ByteCount, Hostname, ImageName, MacText, Sha256Text, Timestamp } from './shapes.ts'
+import { ByteCount, Hostname, ImageReference, MacText, Sha256Text, Timestamp } from './shapes.ts'
 
 /** One execution of a workflow on one machine. */
 
@@ -36,7 +36,7 @@ export const RunRequestSchema = Type.Object(
   {
     mac: MacText,
     workflow: WorkflowSchema,
-    image: Type.Optional(ImageName),
+    image: Type.Optional(ImageReference),
     disk: Type.Optional(DiskHintsSchema),
     grow: Type.Optional(Type.Boolean()),
     hostname: Type.Optional(Hostname),
@@ -154,7 +154,7 @@ export const RunSchema = Type.Object({
   workflow: WorkflowSchema,
   state: RunStateSchema,
   attempts: Type.Integer({ minimum: 0 }),
-  image: nullable(ImageName),
+  image: nullable(ImageReference),
   /** Pinned when the run is created: a later image of that name changes nothing. */
   imageDigest: nullable(Sha256Text),
   /** The plan that it is held to, if it was started from one. */

@@ -1,6 +1,6 @@
 import { Type, type TSchema } from 'typebox'
 import { MAC_PATTERN } from './mac.ts'
-import { HOSTNAME_PATTERN, IMAGE_NAME_PATTERN } from './names.ts'
+import { HOSTNAME_PATTERN, IMAGE_NAME_PATTERN, IMAGE_REFERENCE_PATTERN } from './names.ts'
 import { SHA256_PATTERN } from './sha256.ts'
 
 /** Small schemas that several resources share. */
@@ -15,6 +15,12 @@ export const Timestamp = Type.String({ examples: ['2026-05-01T12:00:00.000Z'] })
 export const ByteCount = Type.Integer({ minimum: 0 })
 
 export const ImageName = Type.String({ pattern: IMAGE_NAME_PATTERN, examples: ['debian-13'] })
+
+/** An image as its name stands for it, or one version of it. */
+export const ImageReference = Type.String({
+  pattern: IMAGE_REFERENCE_PATTERN,
+  examples: ['debian-13', 'debian-13@3', 'debian-13@latest'],
+})
 
 export const Hostname = Type.String({ pattern: HOSTNAME_PATTERN, examples: ['rack3-node7'] })
 

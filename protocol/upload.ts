@@ -22,6 +22,8 @@ export const UploadRequestSchema = Type.Object(
     /** Absent: its GPT tells, else 512. */
     sectorSize: Type.Optional(Type.Union([Type.Literal(512), Type.Literal(4096)])),
     description: Type.Optional(ImageDescription),
+    /** false: the name goes on standing for what it stands for. */
+    promote: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
 )

@@ -29,6 +29,7 @@ import { runRoutes } from './api/run-routes.ts'
 import { uploadRoutes } from './api/upload-routes.ts'
 import { runStartRoutes } from './api/run-start-routes.ts'
 import { systemRoutes } from './api/system-routes.ts'
+import { versionRoutes } from './api/version-routes.ts'
 import { webRoutes } from './api/web-routes.ts'
 import { webhookRoutes } from './api/webhook-routes.ts'
 import type { BootFiles } from './boot-files.ts'
@@ -135,6 +136,8 @@ export async function openApp(
   await http.register(eventRoutes({ feed, stopping }), { prefix: '/api' })
   await http.register(webhookRoutes({ db, now, sender: webhooks }), { prefix: '/api' })
   await http.register(imageRoutes({ database, library, uploads }), { prefix: '/api' })
+  const { retention } = config
+  await http.register(versionRoutes({ database, library, retention, now }), { prefix: '/api' })
   await http.register(uploadRoutes({ uploads }), { prefix: '/api' })
   await http.register(chunkRoutes({ database, library }))
   await http.register(exportRoutes({ database, library }))

@@ -12,6 +12,7 @@ import {
   type Ipv4Cidr,
   type Ipv4Range,
 } from '#protocol/ipv4.ts'
+import type { RetentionRule } from '#protocol/image-version.ts'
 import type { DatabaseConfig } from './db/database.ts'
 
 /** All that an operator can choose; read once, checked whole. */
@@ -35,6 +36,8 @@ export interface Config {
   unknown: UnknownPolicy
   booty: boolean
   maxImageBytes: number
+  /** Which versions of an image are kept, if nothing else was said of it. */
+  retention: RetentionRule
   /** Absent: the one in the data folder, made at the first start. */
   adminToken: string | undefined
   /** Trust the MAC that an asker from beyond the link names. */
@@ -87,7 +90,7 @@ export class ConfigError extends Error {
 const NAMES = [
   'DATA STORE HTTP URL INTERFACE DHCP DHCP_RANGE DHCP_ROUTER DHCP_DNS DHCP_LEASE_SECONDS',
   'DHCP_FORCE UNKNOWN BOOTY MAX_IMAGE_BYTES ADMIN_TOKEN TRUST_RELAYED',
-  'HTTPS TLS_CERT TLS_KEY RUN_RETENTION_DAYS',
+  'HTTPS TLS_CERT TLS_KEY RUN_RETENTION_DAYS KEEP_VERSIONS KEEP_VERSION_DAYS',
 ].flatMap((line) => line.split(' ').map((name) => `STAMPEDE_${name}`))
 
 /** As many segments as a manifest may list: 64 TiB. */
@@ -98,6 +101,8 @@ const SHORTEST_LEASE_SECONDS = 10
 const LONGEST_LEASE_SECONDS = 2 ** 31
 const WEAK_TOKEN_CHARACTERS = 16
 const DEFAULT_RETENTION_DAYS = 365
+const DEFAULT_KEPT_VERSIONS = 10
+const MOST_KEPT_VERSIONS = 100_000
 /** A century, so that the date is one that every database knows. */
 const LONGEST_RETENTION_DAYS = 36_500
 
@@ -124,6 +129,7 @@ export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces(
       most: MOST_IMAGE_BYTES,
       absent: MOST_IMAGE_BYTES,
     }),
+    retention: readRetention(env),
     adminToken: readAdminToken(env),
     trustRelayed: readSwitch(env, 'STAMPEDE_TRUST_RELAYED'),
     runRetentionDays: readInteger(env, 'STAMPEDE_RUN_RETENTION_DAYS', {
@@ -133,6 +139,15 @@ export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces(
     }),
     warnings: findWarnings(env),
   }
+}
+
+/** 0 of both: every version for ever. Days alone keep what is younger, and nothing else. */
+function readRetention(env: Env): RetentionRule {
+  const limits = { least: 0, most: MOST_KEPT_VERSIONS }
+  const keepDays = readInteger(env, 'STAMPEDE_KEEP_VERSION_DAYS', { ...limits, absent: 0 })
+  const absent = keepDays > 0 ? 0 : DEFAULT_KEPT_VERSIONS
+  const keepVersions = readInteger(env, 'STAMPEDE_KEEP_VERSIONS', { ...limits, absent })
+  return { keepVersions: keepVersions || null, keepDays: keepDays || null }
 }
 
 function read(env: Env, name: string): string | undefined {

@@ -13,7 +13,7 @@ import { makeFolder } from './make-folder.ts'
 import { ServiceError } from './service-error.ts'
 
 export interface ImageServiceOptions {
-  config: Pick<Config, 'dataFolder' | 'storeFolder' | 'maxImageBytes' | 'database'>
+  config: Pick<Config, 'dataFolder' | 'storeFolder' | 'maxImageBytes' | 'database' | 'retention'>
   database: OpenedDatabase
   log: FastifyBaseLogger
   now: () => Date
@@ -43,6 +43,7 @@ export async function openImageService(
           : createCommitLock(),
       spoolFolder,
       maxImageBytes: config.maxImageBytes,
+      retention: config.retention,
       freeBytes: () => freeBytes(config.storeFolder),
     }),
   )

@@ -6,6 +6,9 @@ import { decodeSegment } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import type { CheckImage } from '#server/db/image-changes.ts'
+import { applyRetention } from '#server/db/image-retention.ts'
+import type { VersionOrigin } from '#server/db/image-versions.ts'
+import type { RetentionRule } from '#protocol/image-version.ts'
 import {
   allManifests,
   findImage,
@@ -40,12 +43,14 @@ export interface ImageLibraryOptions {
   maxImageBytes: number
   /** Room in the store, if that can be told. */
   freeBytes?: () => Promise<number | undefined>
+  /** Which versions of an image are kept, if nothing else was said of it. */
+  retention?: RetentionRule
   log: FastifyBaseLogger
   /** When links expire. All else goes by the clock of the store's file system. */
   now: () => Date
 }
 
-export interface Upload {
+export interface Upload extends VersionOrigin {
   name: string
   body: AsyncIterable<Uint8Array>
   sectorBytes: SectorBytes | undefined
@@ -64,7 +69,7 @@ export interface Upload {
 }
 
 /** What is known of an image beside its content. */
-export interface ImageDetails {
+export interface ImageDetails extends VersionOrigin {
   info?: ImageInfo
   fileName?: string | undefined
   description?: string | undefined
@@ -107,11 +112,12 @@ const KEPT_CHUNK_SETS = 16
 const MAX_UPLOADS = 32
 /** How long a commit waits to be told what the image shares; a large store takes longer. */
 const COUNT_MILLISECONDS = 500
+const KEEP_ALL: RetentionRule = { keepVersions: null, keepDays: null }
 const COMPRESSED_FILE = /\.(gz|xz|zst|bz2|qcow2)$/i
 
 /** The images of one server: store, database and lock brought together. */
 export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
-  const { database, store, lock, log, now } = options
+  const { database, store, lock, log, now, retention = KEEP_ALL } = options
   const { db } = database
   const touchedAt = new Map<string, number>()
   const exports = createImageExports({ db, store, log })
@@ -151,11 +157,12 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       const saved = { name, digest, manifest, info, ...details, ...checked }
       return saveImage(db, saved, new Date(), check)
     })
+    await applyRetention(db, retention, { now: now(), today: new Date() }, name)
     await database.flush()
     await close(holder)
     sweepSoon() // what the name meant before may be garbage now
     await Promise.race([counted.promise, sleep(COUNT_MILLISECONDS, undefined, { ref: false })])
-    const shown = await findImage(db, name)
+    const shown = await findImage(db, details.promote === false ? `${name}@${image.version}` : name)
     return shown?.digest === image.digest ? shown : image
   }
 
@@ -181,7 +188,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   }
 
   async function receive({ name, body, sizeBytes, ...given }: Upload): Promise<Image> {
-    const { fileName, description, check } = given
+    const { fileName, description, check, createdBy, runId, promote } = given
     const source = given.source ?? (fileName && `upload of ${fileName}`)
     const holder = SERVER_UPLOAD + randomUUID()
     await touch(holder)
@@ -193,7 +200,9 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       if (sizeBytes !== undefined) checkWhole(imported.manifest, sizeBytes)
       given.signal?.throwIfAborted()
       const info = { ...imported.info, ...(source !== undefined && { source }) }
-      return await commit(name, imported.manifest, holder, { info, fileName, description, check })
+      const origin = { createdBy, runId, promote }
+      const details = { info, fileName, description, check, ...origin }
+      return await commit(name, imported.manifest, holder, details)
     } catch (err) {
       await close(holder)
       sweepSoon()
@@ -210,6 +219,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       const oldest = await oldestUploadStart(db, started)
       const cutoff = oldest && oldest < started ? oldest : started
       await pruneLinks(db, now())
+      await applyRetention(db, retention, { now: now(), today: new Date() })
       const longExports = await listLongExports(db)
       const held = [...exports.digests(), ...longExports.map(({ digest }) => digest)]
       await pruneManifests(db, [...new Set(held)], now())

@@ -52,6 +52,8 @@ export interface KeptUpload {
 export interface KeptUploadOptions {
   id: string
   request: UploadRequest
+  /** Whose it is. */
+  createdBy?: string | undefined
   library: ImageLibrary
   now: () => Date
 }
@@ -60,8 +62,14 @@ export interface KeptUploadOptions {
  * One import that lasts from the first piece of a file to the last, whatever happens to connections in
  * between. The decoder takes bytes when it can use them, so a slow one slows the uploader down.
  */
-export function startUpload({ id, request, library, now }: KeptUploadOptions): KeptUpload {
-  const { name, sizeBytes, fileName, sectorSize, description } = request
+export function startUpload({
+  id,
+  request,
+  createdBy,
+  library,
+  now,
+}: KeptUploadOptions): KeptUpload {
+  const { name, sizeBytes, fileName, sectorSize, description, promote } = request
   const feed = new ByteHandover()
   const stop = new AbortController()
   const startedAt = now()
@@ -78,6 +86,8 @@ export function startUpload({ id, request, library, now }: KeptUploadOptions): K
     fileBytes: sizeBytes,
     fileName,
     description,
+    promote,
+    createdBy,
     signal: stop.signal,
   })
   const ended = result.then(

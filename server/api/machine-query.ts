@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { MAC_PATTERN, parseMac } from '#protocol/mac.ts'
 import { MACHINE_SORT_KEYS, MACHINE_STATES, type MachineState } from '#protocol/machine.ts'
-import { ImageName } from '#protocol/shapes.ts'
+import { ImageReference } from '#protocol/shapes.ts'
 import type {
   MachineCursor,
   MachineFilter,
@@ -33,7 +33,7 @@ export const MachineQuerySchema = Type.Object({
       description: 'One state, or several with commas between them',
     }),
   ),
-  image: Type.Optional(ImageName),
+  image: Type.Optional(ImageReference),
   tag: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   locked: Type.Optional(Type.Boolean()),
   sort: Type.Optional(

@@ -14,7 +14,7 @@ const EXPIRE_MILLISECONDS = 30_000
 
 export interface OpenUploads extends AsyncDisposable {
   /** Throws ConflictError, UnavailableError, or why there can be no such image. */
-  create(request: UploadRequest): Promise<Upload>
+  create(request: UploadRequest, createdBy?: string): Promise<Upload>
   /** One that is open or ended of late. Throws NotFoundError, or RequestError (410). */
   get(id: string): Promise<KeptUpload>
   /** Those that have not ended, oldest first. */
@@ -38,8 +38,8 @@ export function openUploads({ library, log, now }: OpenUploadsOptions): OpenUplo
   const startedMilliseconds = Date.now()
   let isStopping = false
 
-  function start(id: string, request: UploadRequest): KeptUpload {
-    const upload = startUpload({ id, request, library, now })
+  function start(id: string, request: UploadRequest, createdBy?: string): KeptUpload {
+    const upload = startUpload({ id, request, createdBy, library, now })
     open.set(id, upload)
     void upload.ended.then(() => {
       open.delete(id)
@@ -93,11 +93,11 @@ export function openUploads({ library, log, now }: OpenUploadsOptions): OpenUplo
   }, EXPIRE_MILLISECONDS)
 
   return {
-    async create(request) {
+    async create(request, createdBy) {
       await expire()
       await library.checkRoom(request)
       checkMayOpen(request)
-      return start(randomUUIDv7(), request).show()
+      return start(randomUUIDv7(), request, createdBy).show()
     },
 
     get,

@@ -17,6 +17,20 @@ export function uploadHolder({ principal }: FastifyRequest): string {
   }
 }
 
+/** Who made a version of an image, as its history tells. */
+export function originOf({ principal }: FastifyRequest): { createdBy: string; runId?: string } {
+  switch (principal.kind) {
+    case 'agent': {
+      const { mac, run } = principal.session
+      return { createdBy: mac, ...(run && { runId: run.id }) }
+    }
+    case 'person':
+      return { createdBy: principal.name }
+    case 'none':
+      return { createdBy: 'anonymous' }
+  }
+}
+
 /** Throws ForbiddenError for an agent whose run is no capture. */
 export function checkMayWrite({ principal }: FastifyRequest): void {
   if (principal.kind === 'agent' && principal.session.run?.workflow !== 'capture')

@@ -11,7 +11,7 @@ import {
   WorkflowSchema,
   type RunState,
 } from '#protocol/run.ts'
-import { ErrorSchema, ImageName, listOf, MacText } from '#protocol/shapes.ts'
+import { ErrorSchema, ImageReference, listOf, MacText } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findMachineRow } from '#server/db/machines.ts'
 import { listLog, readLogEnd } from '#server/db/run-logs.ts'
@@ -54,7 +54,7 @@ export function runRoutes({ database, reports, now }: RunRoutesOptions): Fastify
               }),
             ),
             workflow: Type.Optional(WorkflowSchema),
-            image: Type.Optional(ImageName),
+            image: Type.Optional(ImageReference),
             plan: Type.Optional(Type.String({ pattern: UUID_PATTERN })),
             active: Type.Optional(
               Type.Boolean({

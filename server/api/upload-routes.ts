@@ -14,6 +14,7 @@ import { RequestError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import { type KeptUpload, WrongOffsetError } from './kept-upload.ts'
 import type { OpenUploads } from './open-uploads.ts'
+import { originOf } from './principal-images.ts'
 import { discardRest, takeUploads, withIdleLimit } from './upload-body.ts'
 
 const tags = ['images']
@@ -49,7 +50,9 @@ export function uploadRoutes({ uploads }: { uploads: OpenUploads }): FastifyPlug
         },
       },
       async (request, reply) => {
-        const upload = await uploads.create(request.body).catch(rethrowImageError)
+        const upload = await uploads
+          .create(request.body, originOf(request).createdBy)
+          .catch(rethrowImageError)
         return reply.code(201).header('location', `/api/uploads/${upload.id}`).send(upload)
       },
     )

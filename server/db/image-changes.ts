@@ -1,35 +1,128 @@
-import { asc, eq } from 'drizzle-orm'
+import { and, asc, desc, eq, sql } from 'drizzle-orm'
 import type { Image, ImageChange, ImageInfo } from '#protocol/image-info.ts'
+import { imageNameOf } from '#protocol/image-reference.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { isUniqueViolation } from './failures.ts'
 import { findImage, getImage } from './image-queries.ts'
-import type { ImageUsage } from './image-usage.ts'
+import { baseName, type ImageUsage, type VersionUsage } from './image-usage.ts'
+import { findVersionRow, listVersions } from './image-versions.ts'
 import { recordMachine } from './machines.ts'
 import { findActiveCapture } from './runs.ts'
-import { images, machines } from './schema.ts'
+import { images, imageVersions, machines } from './schema.ts'
 
 /** Looks at the image that is about to be changed, under a lock; throws to refuse. */
 export type CheckImage = (image: Image | undefined) => void
 
-/** Undefined if there is no such image. */
+/**
+ * What is known of an image, or of a version of it; `runId`: of the version that this run captured, if
+ * it did. Undefined if there is no such image.
+ */
 export async function saveImageInfo(
   db: Database,
-  name: string,
+  reference: string,
   info: ImageInfo,
-  check?: CheckImage,
+  { check, runId }: { check?: CheckImage | undefined; runId?: string | undefined } = {},
 ): Promise<Image | undefined> {
   return db.transaction(async (tx) => {
+    const name = imageNameOf(reference)
+    const row = await lockImage(tx, name)
+    const before = row && (await findImage(tx, reference))
+    check?.(before)
+    if (!row || !before) return undefined
+    const captured = runId === undefined ? undefined : await findCaptured(tx, name, runId)
+    const version = captured ?? before.version
+    const of = await findVersionRow(tx, `${name}@${version}`)
+    const { fileName } = of?.info ?? row.info
+    const changed = { info: { ...info, ...(fileName !== undefined && { fileName }) } }
+    await tx.update(imageVersions).set(changed).where(isVersion(name, version))
+    if (row.version === version) await tx.update(images).set(changed).where(eq(images.name, name))
+    const image = await recordImage(tx, name)
+    return row.version === version ? image : getImage(tx, `${name}@${version}`)
+  })
+}
+
+function isVersion(image: string, version: number) {
+  return and(eq(imageVersions.image, image), eq(imageVersions.version, version))
+}
+
+async function findCaptured(tx: Transaction, image: string, runId: string) {
+  const [row] = await tx
+    .select({ version: imageVersions.version })
+    .from(imageVersions)
+    .where(and(eq(imageVersions.image, image), eq(imageVersions.runId, runId)))
+    .orderBy(desc(imageVersions.version))
+    .limit(1)
+  return row?.version
+}
+
+export type PromotionResult =
+  /** With the machines that the name alone is assigned to: they get this version at their next deploy. */
+  { kind: 'promoted'; image: Image; followers: Mac[] } | { kind: 'missing' | 'missing-version' }
+
+/** Makes the name stand for this version, an older or a newer one. */
+export async function promoteVersion(
+  db: Database,
+  { name, version, by }: { name: string; version: number; by: string },
+  now: Date,
+  check?: CheckImage,
+): Promise<PromotionResult> {
+  return db.transaction(async (tx): Promise<PromotionResult> => {
+    const row = await lockImage(tx, name)
+    const before = row && (await getImage(tx, name))
+    check?.(before)
+    if (!row) return { kind: 'missing' }
+    const wanted = await findVersionRow(tx, `${name}@${version}`)
+    if (!wanted) return { kind: 'missing-version' }
+    const followers = await listAssigned(tx, name)
+    // Asked for once more, it is still what was asked for, and no news.
+    if (row.version === version) return { kind: 'promoted', image: before!, followers }
+    const { digest, info, createdAt } = wanted
+    await tx.update(images).set({ version, digest, info, createdAt }).where(eq(images.name, name))
+    await tx
+      .update(imageVersions)
+      .set({ promotedAt: now, promotedBy: by })
+      .where(isVersion(name, version))
+    return { kind: 'promoted', image: await recordImage(tx, name), followers }
+  })
+}
+
+async function listAssigned(tx: Transaction, reference: string): Promise<Mac[]> {
+  const rows = await tx
+    .select({ mac: machines.mac })
+    .from(machines)
+    .where(eq(machines.image, reference))
+    .orderBy(asc(machines.mac))
+  return rows.map(({ mac }) => mac)
+}
+
+export type VersionDeletion =
+  | { kind: 'deleted' | 'missing' | 'promoted' }
+  | { kind: 'in-use'; usedBy: VersionUsage }
+
+/**
+ * Deletes one version unless the name stands for it, a machine has it by its number or an active run
+ * has its content. Links to it stay good until they expire.
+ */
+export async function deleteVersion(
+  db: Database,
+  { name, version }: { name: string; version: number },
+  now: Date,
+  check?: CheckImage,
+): Promise<VersionDeletion> {
+  return db.transaction(async (tx): Promise<VersionDeletion> => {
     const row = await lockImage(tx, name)
     check?.(row && (await getImage(tx, name)))
-    if (!row) return undefined
-    const { fileName } = row.info
-    await tx
-      .update(images)
-      .set({ info: { ...info, ...(fileName !== undefined && { fileName }) } })
-      .where(eq(images.name, name))
-    return recordImage(tx, name)
+    const found =
+      row && (await listVersions(tx, name, now)).find((each) => each.version === version)
+    if (!found) return { kind: 'missing' }
+    if (found.isPromoted) return { kind: 'promoted' }
+    const { usedBy } = found
+    if (usedBy.runs.length > 0 || usedBy.machines.length > 0) return { kind: 'in-use', usedBy }
+    await tx.delete(imageVersions).where(isVersion(name, version))
+    await recordImage(tx, name)
+    return { kind: 'deleted' }
   })
 }
 
@@ -125,16 +218,19 @@ async function lockImage(tx: Transaction, name: string) {
   return row
 }
 
-/** The machines that had the image. */
+/** The machines that had the image, in whatever version; those with a certain one keep it. */
 async function reassign(tx: Transaction, from: string, to: string | null): Promise<Mac[]> {
+  const isFrom = eq(baseName(machines.image), from)
   const rows = await tx
     .select({ mac: machines.mac })
     .from(machines)
-    .where(eq(machines.image, from))
+    .where(isFrom)
     // In one order, so that two of these never wait for each other.
     .orderBy(asc(machines.mac))
     .for('update')
-  await tx.update(machines).set({ image: to }).where(eq(machines.image, from))
+  const image =
+    to === null ? null : sql`${to}::text || substr(${machines.image}, ${from.length + 1})`
+  await tx.update(machines).set({ image }).where(isFrom)
   return rows.map(({ mac }) => mac)
 }
 

@@ -6,9 +6,23 @@ import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { type NewManifest, saveManifest } from './image-layouts.ts'
 import { findUsage } from './image-usage.ts'
-import { images, links, manifests, runs } from './schema.ts'
+import {
+  addVersion,
+  countVersions,
+  findVersionRow,
+  type StoredVersion,
+  type VersionOrigin,
+} from './image-versions.ts'
+import {
+  images,
+  imageVersions,
+  links,
+  manifests,
+  runs,
+  type StoredImageInfo,
+} from './schema.ts'
 
-export interface NewImage extends NewManifest {
+export interface NewImage extends VersionOrigin, NewManifest {
   name: string
   digest: Sha256
   manifest: Uint8Array
@@ -30,12 +44,16 @@ const columns = {
   createdAt: images.createdAt,
   description: images.description,
   info: images.info,
+  version: images.version,
 }
 
 /** Taken together with the hash of an image's name. */
 const IMAGE_NAMES_LOCK = 7_823_473
 
-/** Makes the image visible, in place of an older one of that name. */
+/**
+ * Makes the image visible, as another version of one of that name. Unless that is not to be promoted,
+ * it takes the place of what the name stood for.
+ */
 export async function saveImage(
   db: Database,
   image: NewImage,
@@ -48,37 +66,54 @@ export async function saveImage(
     await tx.execute(
       sql`select pg_advisory_xact_lock(${IMAGE_NAMES_LOCK}, hashtext(${image.name}))`,
     )
-    if (check) {
-      await tx.select().from(images).where(eq(images.name, image.name)).for('update')
-      check(await findImage(tx, image.name))
-    }
+    const { name, fileName } = image
+    const [current] = await tx.select().from(images).where(eq(images.name, name)).for('update')
+    check?.(current && (await findImage(tx, name)))
     await saveManifest(tx, image, now)
-    const { name, digest, fileName, description } = image
-    const info = { ...image.info, ...(fileName !== undefined && { fileName }) }
-    const row = { digest, info, createdAt: now, ...(description && { description }) }
-    await tx
-      .insert(images)
-      .values({ name, ...row })
-      .onConflictDoUpdate({ target: images.name, set: row })
+    const info: StoredImageInfo = { ...image.info, ...(fileName !== undefined && { fileName }) }
+    const { version, isPromoted } = await addVersion(tx, current, { ...image, info }, now)
     const saved = await getImage(tx, name)
     recordEvent(tx, 'image', saved)
-    return saved
+    return isPromoted ? saved : getImage(tx, `${name}@${version}`)
   })
 }
 
 /** Throws if there is none, which the caller made sure of. */
-export async function getImage(tx: Transaction, name: string): Promise<Image> {
-  const image = await findImage(tx, name)
-  if (!image) throw new Error(`Image "${name}" vanished within a transaction`)
+export async function getImage(tx: Transaction, reference: string): Promise<Image> {
+  const image = await findImage(tx, reference)
+  if (!image) throw new Error(`Image "${reference}" vanished within a transaction`)
   return image
 }
 
+/** By its name, `debian-12`, or one version of it: `debian-12@3`, `debian-12@latest`. */
 export async function findImage(
   db: Database | Transaction,
-  name: string,
+  reference: string,
 ): Promise<Image | undefined> {
-  const rows = await selectImages(db).where(eq(images.name, name))
-  return (await toImages(db, rows))[0]
+  if (!reference.includes('@')) {
+    const rows = await selectImages(db).where(eq(images.name, reference))
+    return (await toImages(db, rows))[0]
+  }
+  const version = await findVersionRow(db, reference)
+  return version && findVersionImage(db, version)
+}
+
+/** As the image would be if its name stood for this version. */
+async function findVersionImage(
+  db: Database | Transaction,
+  { image, version, digest, info, createdAt }: StoredVersion,
+): Promise<Image | undefined> {
+  const rows = await db
+    .select(columns)
+    .from(images)
+    .innerJoin(manifests, eq(manifests.digest, digest))
+    .where(eq(images.name, image))
+  return (
+    await toImages(
+      db,
+      rows.map((row) => ({ ...row, version, digest, info, createdAt })),
+    )
+  )[0]
 }
 
 /** A page of the library by name. */
@@ -103,12 +138,18 @@ type ImageRow = Awaited<ReturnType<typeof selectImages>>[number]
 /** Images with all that other tables know of them, in as many queries whatever their number. */
 async function toImages(db: Database | Transaction, rows: ImageRow[]): Promise<Image[]> {
   const usage = await findUsage(db, rows)
+  const counts = await countVersions(
+    db,
+    rows.map(({ name }) => name),
+  )
   return rows.map(({ description, createdAt, info: { fileName, ...info }, ...row }) => ({
     ...row,
     createdAt: createdAt.toISOString(),
     ...(description !== null && { description }),
     ...(fileName !== undefined && { fileName }),
     info,
+    latestVersion: counts.get(row.name)?.latestVersion ?? row.version,
+    versionCount: counts.get(row.name)?.versionCount ?? 1,
     usedBy: usage.get(row.name)!,
   }))
 }
@@ -128,6 +169,7 @@ export async function pruneManifests(
   now: Date,
 ): Promise<void> {
   const named = db.select({ digest: images.digest }).from(images)
+  const versions = db.select({ digest: imageVersions.digest }).from(imageVersions)
   const pinned = db
     .select({ digest: runs.imageDigest })
     .from(runs)
@@ -141,6 +183,7 @@ export async function pruneManifests(
     .where(
       and(
         sql`${manifests.digest} not in ${named}`,
+        sql`${manifests.digest} not in ${versions}`,
         sql`${manifests.digest} not in ${pinned}`,
         sql`${manifests.digest} not in ${linked}`,
         held.length > 0 ? notInArray(manifests.digest, [...held]) : undefined,

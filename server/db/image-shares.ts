@@ -3,7 +3,7 @@ import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database } from './database.ts'
 import { recordEvent } from './events.ts'
 import { findImage } from './image-queries.ts'
-import { images, manifests } from './schema.ts'
+import { images, imageVersions, manifests } from './schema.ts'
 
 export interface ManifestShare {
   digest: Sha256
@@ -21,12 +21,12 @@ export async function listCountable(
     .orderBy(asc(manifests.digest))
 }
 
-/** Digests that several names have: nothing of them is freed by deleting one. */
+/** Digests that several names or versions have: nothing of them is freed by deleting one. */
 export async function findTwins(db: Database): Promise<Set<Sha256>> {
   const rows = await db
-    .select({ digest: images.digest })
-    .from(images)
-    .groupBy(images.digest)
+    .select({ digest: imageVersions.digest })
+    .from(imageVersions)
+    .groupBy(imageVersions.digest)
     .having(gt(count(), 1))
   return new Set(rows.map(({ digest }) => digest))
 }

@@ -3,6 +3,7 @@ import type { Mac } from '#protocol/mac.ts'
 import type { Machine, MachineSortKey, MachineState } from '#protocol/machine.ts'
 import type { Database } from './database.ts'
 import { MACHINE_LINE, toMachines, type MachineLine } from './machine-resource.ts'
+import { namedLike } from './image-usage.ts'
 import { machineMacs, machines } from './schema.ts'
 
 export interface MachineFilter {
@@ -116,7 +117,7 @@ function matches({ q, states, image, tag, locked }: MachineFilter): SQL | undefi
   return and(
     ...words.map(hasWord),
     states && inArray(machines.state, [...states]),
-    image === undefined ? undefined : eq(machines.image, image),
+    image === undefined ? undefined : eq(namedLike(machines.image, image), image),
     tag === undefined ? undefined : sql`${machines.tags} @> ${JSON.stringify([tag])}::jsonb`,
     locked === undefined ? undefined : eq(machines.locked, locked),
   )

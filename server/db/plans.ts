@@ -1,5 +1,6 @@
-import { and, asc, eq, gt, inArray, isNotNull, lt } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, inArray, isNotNull, lt } from 'drizzle-orm'
 import type { ImageInfo } from '#protocol/image-info.ts'
+import { imageNameOf, parseImageReference } from '#protocol/image-reference.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { Plan } from '#protocol/plan.ts'
 import { ACTIVE_RUN_STATES } from '#protocol/run.ts'
@@ -7,7 +8,7 @@ import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
 import type { MachineRow } from './machines.ts'
 import type { RunRow } from './runs.ts'
-import { images, machineMacs, machines, manifests, plans, runs } from './schema.ts'
+import { images, imageVersions, machineMacs, machines, manifests, plans, runs } from './schema.ts'
 
 /** Plans, and what they are made from: each for any number of machines in one query. */
 
@@ -86,26 +87,58 @@ export interface NamedImage {
   info: ImageInfo
 }
 
-/** In a transaction that `locks`, they are neither deleted nor replaced until it ends. */
+/**
+ * Images and versions of them, by what they are asked for as. In a transaction that `locks`, they are
+ * neither deleted nor replaced until it ends.
+ */
 export async function findNamedImages(
   db: AnyDatabase,
-  names: readonly string[],
+  references: readonly string[],
   { locks }: { locks: boolean },
 ): Promise<Map<string, NamedImage>> {
-  if (names.length === 0) return new Map()
+  if (references.length === 0) return new Map()
+  const names = [...new Set(references.map(imageNameOf))]
   const query = db
-    .select({
-      name: images.name,
-      digest: images.digest,
-      sizeBytes: manifests.sizeBytes,
-      sectorBytes: manifests.sectorBytes,
-      info: images.info,
-    })
+    .select({ name: images.name, digest: images.digest, info: images.info, ...diskColumns })
     .from(images)
     .innerJoin(manifests, eq(images.digest, manifests.digest))
-    .where(inArray(images.name, [...names]))
+    .where(inArray(images.name, names))
   const found = await (locks ? query.for('share', { of: images }) : query)
-  return new Map(found.map((image) => [image.name, image]))
+  const promoted = new Map<string, NamedImage>(found.map((image) => [image.name, image]))
+  const versions = references.some((reference) => reference.includes('@'))
+    ? await findVersionsOf(db, names)
+    : []
+  return new Map(
+    references.flatMap((reference) => {
+      const image = pick(reference, promoted, versions)
+      return image ? [[reference, { ...image, name: reference }] as const] : []
+    }),
+  )
+}
+
+const diskColumns = { sizeBytes: manifests.sizeBytes, sectorBytes: manifests.sectorBytes }
+
+/** Newest first. */
+function findVersionsOf(db: AnyDatabase, names: readonly string[]) {
+  const { image, version, digest, info } = imageVersions
+  return db
+    .select({ name: image, version, digest, info, ...diskColumns })
+    .from(imageVersions)
+    .innerJoin(manifests, eq(digest, manifests.digest))
+    .where(inArray(image, [...names]))
+    .orderBy(desc(version))
+}
+
+function pick(
+  reference: string,
+  promoted: ReadonlyMap<string, NamedImage>,
+  versions: readonly (NamedImage & { version: number })[],
+): NamedImage | undefined {
+  const { name, version } = parseImageReference(reference)
+  if (version === undefined) return promoted.get(name)
+  return versions.find(
+    (each) => each.name === name && (version === 'latest' || each.version === version),
+  )
 }
 
 /** Runs that are making an image of one of these names. */

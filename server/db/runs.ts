@@ -10,6 +10,7 @@ import {
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { recordMachine, type Page } from './machines.ts'
+import { namedLike } from './image-usage.ts'
 import { runs } from './schema.ts'
 
 export type RunRow = typeof runs.$inferSelect
@@ -107,7 +108,9 @@ export async function listRuns(
         filter.machine && eq(runs.mac, filter.machine),
         filter.states && inArray(runs.state, [...filter.states]),
         filter.workflow && eq(runs.workflow, filter.workflow),
-        filter.image === undefined ? undefined : eq(runs.image, filter.image),
+        filter.image === undefined
+          ? undefined
+          : eq(namedLike(runs.image, filter.image), filter.image),
         filter.plan === undefined ? undefined : eq(runs.planId, filter.plan),
         filter.active === undefined ? undefined : inArray(runs.state, statesWhere(filter.active)),
         after === undefined ? undefined : lt(runs.id, after),

@@ -1,4 +1,5 @@
 import type { AgentRun } from '#protocol/agent.ts'
+import { imageNameOf } from '#protocol/image-reference.ts'
 import type { Inventory } from '#protocol/inventory.ts'
 import { MAC_PATTERN, parseMac, type Mac } from '#protocol/mac.ts'
 import { identifyingText, identityMismatch } from '#protocol/machine-identity.ts'
@@ -161,5 +162,6 @@ async function imageOf(
   digest: Sha256 | null,
 ): Promise<NonNullable<AgentRun['image']>> {
   if (digest === null) return { name }
-  return { name, digest, ...(await findPinnedImage(tx, name, digest)) }
+  // Agents know images by digest; older ones would not take a version for a part of a name.
+  return { name: imageNameOf(name), digest, ...(await findPinnedImage(tx, name, digest)) }
 }

@@ -46,6 +46,11 @@ export function refuseRun(request: RunRequest, machine: MachineSettings): Refuse
     )
   if (workflow === 'capture' && !request.image)
     return senseless('image-missing', 'A capture needs the name that its image is to have')
+  if (workflow === 'capture' && request.image?.includes('@'))
+    return senseless(
+      'image-version',
+      `A capture becomes the next version of its image by itself; name the image without "@", not "${request.image}"`,
+    )
   if ((workflow === 'wipe' || workflow === 'inventory') && request.image)
     return senseless('image-unused', `A run of workflow "${workflow}" has no use for an image`)
   return undefined

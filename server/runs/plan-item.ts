@@ -91,7 +91,7 @@ export function planItem(
   if (workflow === 'capture' && image)
     warnings.push({
       code: 'image-replaced',
-      message: `There is an image "${imageName}" already; the capture takes its place`,
+      message: `There is an image "${imageName}" already; the capture becomes its next version and takes its place, and the one before stays to be rolled back to`,
     })
   const { inventory } = machine
   if (!inventory) {

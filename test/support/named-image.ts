@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { ImageInfo } from '#protocol/image-info.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { images, manifests } from '#server/db/schema.ts'
+import { images, imageVersions, manifests } from '#server/db/schema.ts'
 import type { TestApp } from './test-app.ts'
 
 /** An image that has a record and no content: enough for whoever never reads it. */
@@ -29,5 +29,10 @@ export async function addImage(
     .insert(images)
     .values({ name, digest, info })
     .onConflictDoUpdate({ target: images.name, set: { digest, info } })
+  const row = { digest, info, createdAt: new Date() }
+  await db
+    .insert(imageVersions)
+    .values({ image: name, version: 1, ...row })
+    .onConflictDoUpdate({ target: [imageVersions.image, imageVersions.version], set: row })
   return digest
 }

@@ -1,5 +1,6 @@
 import { encodeManifest } from '#protocol/image.ts'
 import type { Image } from '#protocol/image-info.ts'
+import type { ImageVersion, Retention } from '#protocol/image-version.ts'
 import type { Upload, UploadRequest } from '#protocol/upload.ts'
 import type { Examples } from '../openapi/add-examples.ts'
 import {
@@ -23,6 +24,9 @@ const image: Image = {
   contentBytes: 1_717_986_918,
   uniqueBytes: 210_763_776,
   createdAt: AT,
+  version: 3,
+  latestVersion: 3,
+  versionCount: 3,
   description: 'Debian 13 with nginx, for the web rack',
   fileName: 'debian-13.qcow2',
   info: {
@@ -44,6 +48,35 @@ const image: Image = {
     rootPartition: 1,
   },
   usedBy: { machines: [{ mac: MAC, name: 'rack3-node7' }], runs: [] },
+}
+const version: ImageVersion = {
+  image: IMAGE_NAME,
+  version: 3,
+  digest: DIGEST,
+  sizeBytes: IMAGE_BYTES,
+  sectorBytes: 512,
+  storedBytes: 702_545_920,
+  contentBytes: 1_717_986_918,
+  uniqueBytes: 210_763_776,
+  createdAt: AT,
+  createdBy: 'maria',
+  runId: null,
+  fileName: 'debian-13.qcow2',
+  info: image.info,
+  isPromoted: true,
+  promotedAt: AT,
+  promotedBy: 'maria',
+  usedBy: { machines: [], runs: [], links: 1 },
+}
+const retention: Retention = {
+  keepVersions: 2,
+  keepDays: 30,
+  isDefault: false,
+  removed: [1],
+  kept: [
+    { version: 3, reasons: ['promoted', 'linked', 'rule'] },
+    { version: 2, reasons: ['rule'] },
+  ],
 }
 const uploadRequest: UploadRequest = {
   name: IMAGE_NAME,
@@ -78,6 +111,13 @@ export const IMAGE_EXAMPLES: Examples = {
   'PATCH /api/images/{name}': {
     body: { name: 'debian-13-web', description: null },
     answers: { 200: { ...image, name: 'debian-13-web' } },
+  },
+  'GET /api/images/{name}/versions': { answers: { 200: listWith(version) } },
+  'POST /api/images/{name}/versions/{version}/promote': { answers: { 200: image } },
+  'GET /api/images/{name}/retention': { answers: { 200: retention } },
+  'PUT /api/images/{name}/retention': {
+    body: { keepVersions: 2, keepDays: 30 },
+    answers: { 200: retention },
   },
   'PUT /api/images/{name}/info': { body: image.info, answers: { 200: image } },
   'PUT /api/images/{name}/manifest': { body: manifest, answers: { 201: image, 409: missing } },

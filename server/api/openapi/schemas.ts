@@ -15,6 +15,7 @@ import {
   ImagePartitionSchema,
   ImageSchema,
 } from '#protocol/image-info.ts'
+import { ImageVersionSchema, RetentionSchema } from '#protocol/image-version.ts'
 import { DiskSchema, InventorySchema, PartitionSchema } from '#protocol/inventory.ts'
 import { LeaseSchema } from '#protocol/lease.ts'
 import {
@@ -87,6 +88,8 @@ export const NAMED_SCHEMAS: Record<string, object> = {
   ImageInfo: ImageInfoSchema,
   ImagePartition: ImagePartitionSchema,
   ImageLink: ImageLinkSchema,
+  ImageVersion: ImageVersionSchema,
+  Retention: RetentionSchema,
   Lease: LeaseSchema,
   NetworkStatus: NetworkStatusSchema,
   SystemStatus: SystemStatusSchema,
