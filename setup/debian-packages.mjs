@@ -19,6 +19,7 @@ export const PACKAGES = {
     ['busybox-static', 'postgresql', 'mdadm', 'gdisk', 'fdisk', 'btrfs-progs', 'openssh-client'],
     ['partclone', 'ntfs-3g', 'openssl'],
     ['chromium', 'fonts-dejavu-core', 'isc-dhcp-server', 'kea-dhcp4-server'],
+    ['ceph-mon', 'ceph-osd', 'ceph-common', 'radosgw'],
   ].flat(),
   // The tools that people would use instead.
   bench: [

@@ -164,9 +164,7 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
 
   async function overwrite(hash: Sha256, bytes: Uint8Array): Promise<boolean> {
     const answer = await sendUnless(404, { method: 'HEAD', key: chunkKey(hash) })
-    return (
-      answer !== undefined && (await put(hash, bytes, { 'if-match': String(answer.headers.etag) }))
-    )
+    return answer !== undefined && (await putOver(hash, bytes, String(answer.headers.etag)))
   }
 
   async function replace(hash: Sha256, bytes: Uint8Array): Promise<boolean> {
@@ -174,9 +172,17 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
       const found = await find(hash)
       if (!found) return false
       if (!(await copy(hash, replacedKey(hash, found), found.etag))) continue
-      if (await put(hash, bytes, { 'if-match': found.etag })) return true
+      if (await putOver(hash, bytes, found.etag)) return true
     }
     throw changing(hash)
+  }
+
+  /** False if it is gone or another by now. Ceph before 17 wants the tag of a PUT without quotes, others with. */
+  async function putOver(hash: Sha256, bytes: Uint8Array, etag: string): Promise<boolean> {
+    return (
+      (await put(hash, bytes, { 'if-match': etag.replaceAll('"', '') })) ||
+      (await put(hash, bytes, { 'if-match': etag }))
+    )
   }
 
   /** False if it is gone or another by now. */

@@ -7,11 +7,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import type { S3Access } from '#server/images/s3-access.ts'
+import { createS3Client } from '#server/images/s3-client.ts'
 
 const run = promisify(execFile)
 
 export interface RadosGateway extends AsyncDisposable {
   endpoint: string
+  /** Of its user to a part of a bucket. */
+  access: (bucket: string, prefix?: string) => S3Access
+  createBucket: (bucket: string) => Promise<void>
   accessKeyId: string
   secretAccessKey: string
   /** As Ceph's `radosgw-admin`. */
@@ -77,8 +82,19 @@ export async function openRadosGateway(): Promise<RadosGateway> {
   const userKeys = [`--access-key=${keys.accessKeyId}`, `--secret-key=${keys.secretAccessKey}`]
   await admin(...user, ...userKeys)
   const resources = opened.move()
+  const access = (bucket: string, prefix = ''): S3Access => ({
+    address: `s3://${bucket}/${prefix}`.replace(/\/$/, ''),
+    bucket,
+    prefix,
+    bucketUrl: `${endpoint}/${bucket}/`,
+    region: 'us-east-1',
+    ...keys,
+  })
   return {
     endpoint,
+    access,
+    createBucket: async (bucket) =>
+      void (await createS3Client(access(bucket)).send({ method: 'PUT' })),
     ...keys,
     admin,
     start,
@@ -129,7 +145,7 @@ mgr data = ${folder}/mgr
 osd data = ${folder}/osd
 [client.rgw.a]
 rgw data = ${folder}/rgw
-rgw frontends = beast endpoint=127.0.0.1:${port}
+rgw frontends = beast endpoint=127.0.0.1:${port} tcp_nodelay=1
 rgw thread pool size = 64
 rgw user quota bucket sync interval = 1
 rgw bucket quota ttl = 0

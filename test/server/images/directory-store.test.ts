@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import {
   ChunkCorruptError,
   ChunkMissingError,
@@ -16,6 +16,7 @@ import { createDirectoryStore, prepareDirectoryStore } from '#server/images/dire
 import { importImage } from '#server/images/import-image.ts'
 import { readContent } from '#server/images/chunk-codec.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
+import { testChunkStore } from '#test/suites/chunk-store.ts'
 import { openTestStore } from '#test/support/image-store.ts'
 
 const CONTENT = Buffer.alloc(MIB, 'the content ')
@@ -30,29 +31,12 @@ const sweep = (store: ChunkStore, cutoff: Date, isLive = () => false) =>
   store.sweep({ prefix: HASH.slice(0, 2), isLive, cutoff })
 
 describe('directory store', () => {
-  it('keeps the first of many writers, whole', async () => {
-    await using test = await openTestStore()
-    const levels = [1, 6, 9].map((level) => gzipSync(CONTENT, { level }))
-    await Promise.all(
-      Array.from({ length: 30 }, (_, index) => test.store.putIfAbsent(HASH, levels[index % 3]!)),
-    )
-    const { bytes, codec } = await test.store.read(HASH)
-    assert.equal(codec, 'gzip')
-    assert.ok(gunzipSync(bytes).equals(CONTENT))
-    assert.equal((await test.files()).length, 1)
-  })
-
-  it('keeps one of a member and a frame that come at once', async () => {
-    await using test = await openTestStore()
-    for (let round = 0; round < 20; round++) {
-      const forms = round % 2 === 0 ? [MEMBER, FRAME] : [FRAME, MEMBER]
-      await Promise.all(forms.map((bytes) => test.store.putIfAbsent(HASH, bytes)))
-      assert.equal((await test.files()).length, 1)
-      assert.equal((await test.store.read(HASH)).codec, round % 2 === 0 ? 'gzip' : 'zstd')
-      const size = (await test.store.touch([HASH])).get(HASH)
-      assert.equal(size?.contentBytes, MIB)
-      assert.equal(await sweep(test.store, new Date(Date.now() + 1)), 1)
-      assert.deepEqual(await test.files(), [])
+  testChunkStore(async () => {
+    const test = await openTestStore()
+    return {
+      ...test,
+      damage: (hash, bytes) => writeFile(pathOf(test.folder, hash), bytes),
+      names: test.files,
     }
   })
 
@@ -93,29 +77,6 @@ describe('directory store', () => {
     assert.equal((await test.store.touch([HASH])).size, 0)
     await test.store.putIfAbsent(HASH, MEMBER)
     assert.ok((await readFile(pathOf(test.folder))).equals(MEMBER))
-  })
-
-  it('sweeps what is neither live nor touched since the cutoff', async () => {
-    await using test = await openTestStore()
-    const before = new Date()
-    await test.store.putIfAbsent(HASH, MEMBER)
-    assert.equal(await sweep(test.store, before), 0)
-    const after = new Date(Date.now() + 1)
-    assert.equal(await sweep(test.store, after, () => true), 0)
-    assert.equal(await sweep(test.store, after), 1)
-    assert.deepEqual(await test.files(), [])
-  })
-
-  it('never loses a chunk that was touched while it was being swept', async () => {
-    await using test = await openTestStore()
-    for (let round = 0; round < 150; round++) {
-      await test.store.putIfAbsent(HASH, MEMBER)
-      const cutoff = new Date(Date.now() + 1)
-      while (new Date() < cutoff) await new Promise((resolve) => setImmediate(resolve))
-      const [, touched] = await Promise.all([sweep(test.store, cutoff), test.store.touch([HASH])])
-      // Whoever was told that it is there finds it there.
-      if (touched.has(HASH)) await test.store.read(HASH)
-    }
   })
 
   it('forgets at its start what a crash left half-written', async () => {
