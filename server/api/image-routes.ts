@@ -4,11 +4,12 @@ import { Type } from 'typebox'
 import {
   type Image,
   ImageChangeSchema,
+  type ImageInfo,
   ImageInfoSchema,
   ImageSchema,
 } from '#protocol/image-info.ts'
 import { MANIFEST_MEDIA_TYPE, MAX_MANIFEST_BYTES } from '#protocol/image.ts'
-import { parseSha256 } from '#protocol/sha256.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import {
   ErrorSchema,
   IMAGE_NAME_PATTERN,
@@ -22,6 +23,7 @@ import { changeImage, deleteImage, saveImageInfo } from '#server/db/image-change
 import { findImage, listImages } from '#server/db/image-queries.ts'
 import { ChunksMissingError } from '#server/images/check-image.ts'
 import { ChunkMissingError } from '#server/images/chunk-store.ts'
+import { digestOf } from '#server/images/import-image.ts'
 import { readStoredInfo } from '#server/images/stored-info.ts'
 import { noteAudit } from './audit.ts'
 import { ConflictError, NotFoundError } from './errors.ts'
@@ -65,7 +67,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
 
   return async (app) => {
     await app.register(uploadRoutes(options))
-    await app.register(manifestRoutes(library))
+    await app.register(manifestRoutes(options))
 
     app.get(
       '/images',
@@ -283,16 +285,25 @@ function uploadRoutes({ database, library }: ImageRoutesOptions): FastifyPluginA
   }
 }
 
-async function storedInfo({ store }: ImageLibrary, text: string | undefined) {
-  if (text === undefined) return undefined
-  const hash = parseSha256(text)
-  return await readStoredInfo(store, hash).catch((err: unknown) => {
-    throw err instanceof ChunkMissingError ? new ChunksMissingError([hash]) : err
-  })
+/** What the chunk says that a commit names. Throws ChunksMissingError. */
+async function storedInfo(
+  { database, library }: Pick<ImageRoutesOptions, 'database' | 'library'>,
+  commit: { name: string; manifest: Uint8Array; info: Sha256 },
+): Promise<ImageInfo> {
+  try {
+    return await readStoredInfo(library.store, commit.info)
+  } catch (err) {
+    if (!(err instanceof ChunkMissingError)) throw err
+    // Asked once more because the answer got lost: once there was the image, nothing needed the chunk.
+    const newest = await findImage(database.db, `${commit.name}@latest`)
+    if (newest?.digest === digestOf(commit.manifest)) return newest.info
+    throw new ChunksMissingError([commit.info])
+  }
 }
 
 /** Their bodies are hashed as they are, so nobody may parse them first. */
-function manifestRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
+function manifestRoutes(options: ImageRoutesOptions): FastifyPluginAsyncTypebox {
+  const { library } = options
   return async (app) => {
     app.removeAllContentTypeParsers()
     app.addContentTypeParser<Buffer>(
@@ -333,7 +344,13 @@ function manifestRoutes(library: ImageLibrary): FastifyPluginAsyncTypebox {
         const bytes = request.body instanceof Uint8Array ? request.body : new Uint8Array()
         try {
           const check = ifMatch(request, imageTag)
-          const info = await storedInfo(library, request.query.info)
+          const info =
+            request.query.info &&
+            (await storedInfo(options, {
+              name,
+              manifest: bytes,
+              info: parseSha256(request.query.info),
+            }))
           const image = await library.commit(name, bytes, uploadHolder(request), {
             ...(info && { info }),
             check,

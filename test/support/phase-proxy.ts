@@ -1,0 +1,126 @@
+import { once } from 'node:events'
+import http, { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** Where in an exchange the connection breaks, as the client sees it. */
+export const PHASES = [
+  'before the request',
+  'in the middle of the request',
+  'after the request, before the answer',
+  'in the middle of the answer',
+] as const
+export type Phase = (typeof PHASES)[number]
+
+export interface Exchange {
+  method: string
+  /** Without the query. */
+  path: string
+}
+
+/** Between an agent and its server: cuts connections where it is told, and keeps account of chunks. */
+export interface PhaseProxy extends AsyncDisposable {
+  readonly url: string
+  /** Asked for each exchange: where it breaks, if it does. */
+  fault: ((exchange: Exchange) => Phase | undefined) | undefined
+  /** Exchanges so far, broken ones included: `PUT /chunks/…`. */
+  readonly exchanges: string[]
+  /** Chunks that the server answered with 201, heard by the client or not. */
+  readonly stored: Set<string>
+  /** Chunks of which a body began to come after that. */
+  readonly sentTwice: string[]
+  /** Bodies of chunks that began to come. */
+  bodies(): number
+}
+
+/** The server may go away and come back on the same port. */
+export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
+  const stored = new Set<string>()
+  const sentTwice: string[] = []
+  const exchanges: string[] = []
+  let bodies = 0
+  const proxy: Pick<PhaseProxy, 'fault'> = { fault: undefined }
+
+  const server = createServer((request, response) => {
+    const method = request.method!
+    const path = request.url!.split('?')[0]!
+    exchanges.push(`${method} ${path}`)
+    const phase = proxy.fault?.({ method, path })
+    const chunk = /^\/chunks\/([0-9a-f]{64})$/.exec(path)?.[1]
+    if (method === 'PUT' && chunk !== undefined) {
+      bodies++
+      if (stored.has(chunk)) sentTwice.push(chunk)
+    }
+    if (phase === 'before the request') return void request.socket.destroy()
+    const onAnswer = ({ statusCode }: IncomingMessage) => {
+      if (method === 'PUT' && chunk !== undefined && statusCode === 201) stored.add(chunk)
+    }
+    pass(new URL(serverUrl), request, response, phase, onAnswer).catch(() => {
+      request.socket.destroy()
+    })
+  })
+  // As long as the server's own.
+  server.keepAliveTimeout = 60_000
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    get fault() {
+      return proxy.fault
+    },
+    set fault(fault) {
+      proxy.fault = fault
+    },
+    exchanges,
+    stored,
+    sentTwice,
+    bodies: () => bodies,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+async function pass(
+  server: URL,
+  request: IncomingMessage,
+  response: ServerResponse,
+  phase: Phase | undefined,
+  onAnswer: (answer: IncomingMessage) => void,
+): Promise<void> {
+  const body = await bodyOf(request)
+  const upstream = http.request(new URL(request.url!, server), {
+    method: request.method,
+    headers: request.headers,
+    agent: false,
+  })
+  if (phase === 'in the middle of the request') {
+    upstream.on('error', () => {})
+    upstream.write(body.subarray(0, body.length / 2))
+    setImmediate(() => {
+      upstream.destroy()
+      request.socket.destroy()
+    })
+    return
+  }
+  upstream.end(body)
+  const [answer] = (await once(upstream, 'response')) as [IncomingMessage]
+  const answered = await bodyOf(answer)
+  onAnswer(answer)
+  if (phase === 'after the request, before the answer') return void request.socket.destroy()
+  const { 'transfer-encoding': _, connection: __, ...headers } = answer.headers
+  const length = headers['content-length'] ?? String(answered.length)
+  response.writeHead(answer.statusCode!, { ...headers, 'content-length': length })
+  if (phase === 'in the middle of the answer') {
+    response.write(answered.subarray(0, answered.length / 2), () => request.socket.destroy())
+    return
+  }
+  response.end(answered)
+}
+
+async function bodyOf(message: IncomingMessage): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  for await (const piece of message) pieces.push(piece as Buffer)
+  return Buffer.concat(pieces)
+}
