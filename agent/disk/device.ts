@@ -1,10 +1,9 @@
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
+import { keepsZeros } from './queue-facts.ts'
 import * as system from './system-calls.ts'
+import { createZeroer, writeWhole } from './zero-range.ts'
 
-/** Zeros are written in pieces of this size where the kernel can't do better. */
-const ZERO_PIECE_BYTES = 1024 * 1024
-const PAGE_BYTES = 4096
 const EBUSY_CODES = new Set(['EBUSY', 'ETXTBSY'])
 
 export interface ByteRange {
@@ -20,6 +19,8 @@ export interface Device extends AsyncDisposable {
   readonly path: string
   readonly sizeBytes: number
   readonly kind: 'block' | 'file'
+  /** Where zeros were read once they stay, also where they come from a discard. */
+  readonly keepsZeros: boolean
   /** Fills `buffer` from `start` on. Throws where the device ends before. */
   read(buffer: Buffer, start: number): Promise<void>
   write(buffer: Buffer, start: number): Promise<void>
@@ -51,7 +52,8 @@ export async function openDevice(path: string, access: 'read' | 'write'): Promis
     const stat = await file.stat()
     const kind = stat.isBlockDevice() ? 'block' : 'file'
     const sizeBytes = kind === 'block' ? system.blockDeviceBytes(file.fd) : stat.size
-    return createDevice({ path, file, kind, sizeBytes, isDirect })
+    const keepsZerosHere = kind === 'block' && (await keepsZeros(path))
+    return createDevice({ path, file, kind, sizeBytes, isDirect, keepsZerosHere })
   } catch (err) {
     await file.close()
     throw err
@@ -78,9 +80,10 @@ interface Opened {
   kind: 'block' | 'file'
   sizeBytes: number
   isDirect: boolean
+  keepsZerosHere: boolean
 }
 
-function createDevice({ path, file, kind, sizeBytes, isDirect }: Opened): Device {
+function createDevice({ path, file, kind, sizeBytes, isDirect, keepsZerosHere }: Opened): Device {
   const { fd } = file
   return {
     path,
@@ -88,14 +91,8 @@ function createDevice({ path, file, kind, sizeBytes, isDirect }: Opened): Device
     kind,
     read: (buffer, start) => readWhole(path, file, buffer, start),
     write: (buffer, start) => writeWhole(path, file, buffer, start),
-    async zero({ start, end }) {
-      const length = end - start
-      const isZero =
-        kind === 'block'
-          ? await system.zeroOut(fd, start, length)
-          : await system.punchHole(fd, start, length)
-      if (!isZero) await writeZeros(path, file, { start, end })
-    },
+    keepsZeros: kind === 'file' || keepsZerosHere,
+    zero: createZeroer({ path, file, kind }),
     async discard({ start, end }) {
       if (kind === 'block') await system.discard(fd, start, end - start)
       else await system.punchHole(fd, start, end - start)
@@ -120,23 +117,6 @@ async function readWhole(path: string, file: FileHandle, buffer: Buffer, start: 
       )
     done += bytesRead
   }
-}
-
-async function writeWhole(path: string, file: FileHandle, buffer: Buffer, start: number) {
-  for (let done = 0; done < buffer.length;) {
-    const { bytesWritten } = await file.write(buffer, done, buffer.length - done, start + done)
-    if (bytesWritten === 0)
-      throw new Error(`Disk "${path}" takes no more bytes at byte ${start + done}`)
-    done += bytesWritten
-  }
-}
-
-let zeros: Buffer | undefined
-
-async function writeZeros(path: string, file: FileHandle, { start, end }: ByteRange) {
-  zeros ??= system.alignedMemory(PAGE_BYTES, ZERO_PIECE_BYTES).fill(0)
-  for (let at = start; at < end; at += ZERO_PIECE_BYTES)
-    await writeWhole(path, file, zeros.subarray(0, Math.min(ZERO_PIECE_BYTES, end - at)), at)
 }
 
 function holdReadOnly(fd: number): () => void {

@@ -1,7 +1,12 @@
 import { totalmem } from 'node:os'
-import { ChunkCorruptError, type ChunkClient } from '../chunk-client.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
+import { ChunkCorruptError } from '../chunk-client.ts'
+import { hashChunk } from '../chunk-pool.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
-import type { Device } from '../disk/device.ts'
+import type { ByteRange, Device } from '../disk/device.ts'
+import { tryRead } from '../disk/try-read.ts'
+import type { ChunkSource, DataPiece } from './chunk-source.ts'
+import type { CompareWorth } from './compare-worth.ts'
 import type { Piece } from './image-plan.ts'
 import { forEachConcurrently } from './workers.ts'
 
@@ -10,12 +15,17 @@ const WRITERS = totalmem() < 1024 ** 3 ? 8 : 16
 
 export interface WriteTarget {
   device: Device
-  chunks: ChunkClient
+  source: ChunkSource
+  discard: (range: ByteRange) => Promise<void>
   /** Free space of file systems is made zero as well. */
   zeroUnused: boolean
+  /** Each chunk of the disk is read before it is fetched, as long as that pays. */
+  compare?: CompareWorth | undefined
   signal: AbortSignal
   /** Told after each piece is written. */
-  onWritten(piece: Piece): void
+  onWritten(piece: Piece): void | Promise<void>
+  /** Told instead if the disk held the piece already. */
+  onHeld?(piece: Piece): void
 }
 
 /** Brings pieces of an image to the disk; each chunk was hashed before its write. */
@@ -24,41 +34,86 @@ export async function writePieces(
   target: WriteTarget,
 ): Promise<void> {
   const options = { concurrency: WRITERS, signal: target.signal }
+  const take = createTurns()
   await forEachConcurrently(pieces, options, async (piece, signal) => {
-    await writePiece(piece, target, signal)
-    target.onWritten(piece)
+    if (piece.kind === 'data')
+      return await take(piece.hash, () => bringChunk(piece, target, signal))
+    await clear(piece, target)
+    await target.onWritten(piece)
   })
 }
 
-async function writePiece(
-  piece: Piece,
-  { device, chunks, zeroUnused }: WriteTarget,
-  signal: AbortSignal,
+async function clear(
+  piece: Piece & { kind: 'zero' | 'unused' },
+  { device, discard, zeroUnused }: WriteTarget,
 ): Promise<void> {
-  switch (piece.kind) {
-    case 'zero':
-      return await device.zero(piece)
-    case 'unused':
-      return zeroUnused ? await device.zero(piece) : await device.discard(piece)
-    case 'data':
-      return await writeChunk(piece, device, chunks, signal)
-  }
+  if (piece.kind === 'zero' || zeroUnused) await device.zero(piece)
+  else await discard(piece)
 }
 
-async function writeChunk(
-  piece: Piece & { kind: 'data' },
+async function bringChunk(
+  piece: DataPiece,
+  target: WriteTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  const { compare, source } = target
+  const isHeld = await withChunkBuffer(async (buffer) => {
+    if (compare?.isWorthIt() && (await isThere(piece, buffer, target.device, compare))) return true
+    const startedAt = performance.now()
+    const length = await source.readInto(piece, buffer, signal)
+    compare?.fetched(performance.now() - startedAt)
+    await writeChunk(piece, length, buffer, target.device, signal)
+    return false
+  })
+  if (isHeld) target.onHeld?.(piece)
+  else await target.onWritten(piece)
+}
+
+async function isThere(
+  { start, end, hash }: DataPiece,
+  buffer: Buffer,
   device: Device,
-  chunks: ChunkClient,
+  compare: CompareWorth,
+): Promise<boolean> {
+  const startedAt = performance.now()
+  const bytes = buffer.subarray(0, end - start)
+  const wasThere = (await tryRead(device, bytes, start)) && (await hashChunk(bytes)) === hash
+  compare.compared(performance.now() - startedAt, wasThere)
+  return wasThere
+}
+
+/** `buffer` holds content whose hash was checked, and nothing comes between that and the write. */
+export async function writeChunk(
+  { start, end, hash }: DataPiece,
+  length: number,
+  buffer: Buffer,
+  device: Device,
   signal: AbortSignal,
 ): Promise<void> {
-  await withChunkBuffer(async (buffer) => {
-    const read = await chunks.readInto(piece.hash, buffer, signal)
-    const length = piece.end - piece.start
-    if (read !== length)
-      throw new ChunkCorruptError(
-        `Chunk ${piece.hash} holds ${read} bytes where the image has ${length}`,
-      )
-    signal.throwIfAborted()
-    await device.write(buffer.subarray(0, length), piece.start)
-  })
+  if (length !== end - start)
+    throw new ChunkCorruptError(
+      `Chunk ${hash} holds ${length} bytes where the image has ${end - start}`,
+    )
+  signal.throwIfAborted()
+  await device.write(buffer.subarray(0, length), start)
+}
+
+/** The same chunk at two places is fetched for the first of them, and is on the disk for the other. */
+function createTurns() {
+  const underWay = new Map<Sha256, Promise<void>>()
+  return async (hash: Sha256, work: () => Promise<void>): Promise<void> => {
+    for (let other = underWay.get(hash); other; other = underWay.get(hash)) await other
+    const working = work()
+    // Whoever waits asks anew whatever came of it; the failure is that of the first.
+    const ended = working.then(
+      () => {},
+      () => {},
+    )
+    underWay.set(hash, ended)
+    try {
+      await working
+    } finally {
+      underWay.delete(hash)
+    }
+  }
 }

@@ -1,16 +1,17 @@
 import { openDevice } from '../disk/device.ts'
 import type { Piece } from '../pipeline/image-plan.ts'
-import { verifyPieces } from '../pipeline/verify-pieces.ts'
-import { writePieces } from '../pipeline/write-pieces.ts'
+import { createReadBack } from '../pipeline/read-back.ts'
+import { forEachConcurrently } from '../pipeline/workers.ts'
 import { confirmTarget } from './confirm-target.ts'
 import type { StepContext, StepOutcome } from './step.ts'
 import { wipeEnds } from './write-image.ts'
 
 const PIECE_BYTES = 64 * 1024 * 1024
+const WRITERS = 4
 
 /** Zeros over the whole disk, its ends first, and the proof that they arrived. */
 export async function wipeDisk(context: StepContext): Promise<StepOutcome> {
-  const { disk, signal, chunks } = context
+  const { disk } = context
   await using device = await openDevice(disk.path, 'write')
   await confirmTarget(context)
   await wipeEnds(device)
@@ -19,13 +20,24 @@ export async function wipeDisk(context: StepContext): Promise<StepOutcome> {
     bytesDone += piece.end - piece.start
     context.progress(bytesDone, 2 * device.sizeBytes)
   }
-  const common = { device, zeroUnused: true, signal }
-  await writePieces(planZeros(device.sizeBytes), { ...common, chunks, onWritten: advance })
-  await device.flush()
-  device.dropCache()
-  await verifyPieces(planZeros(device.sizeBytes), { ...common, onVerified: advance })
+  await using proof = createReadBack({
+    device,
+    zeroUnused: true,
+    isSpinning: disk.rotational,
+    signal: context.signal,
+    onVerified: advance,
+  })
+  const { signal } = proof
+  const options = { concurrency: WRITERS, signal }
+  await forEachConcurrently(planZeros(device.sizeBytes), options, async (piece) => {
+    await device.zero(piece)
+    advance(piece)
+    await proof.written(piece)
+  })
+  await proof.settle()
   device.rereadPartitionTable()
-  context.receipt({ bytesWritten: device.sizeBytes, bytesVerified: device.sizeBytes })
+  const { sizeBytes } = device
+  context.receipt({ bytesWritten: sizeBytes, bytesZeroed: sizeBytes, bytesVerified: sizeBytes })
   return { state: 'succeeded' }
 }
 

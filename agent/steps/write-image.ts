@@ -1,10 +1,11 @@
-import type { Manifest } from '#protocol/image.ts'
-import { formatBytes } from '#protocol/disk-choice.ts'
+import { CHUNK_BYTES, chunkCount, chunkLength } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import { hashChunk } from '../chunk-pool.ts'
+import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import { openDevice, type Device } from '../disk/device.ts'
-import { planImage, writeOrder, type ChunkRange, type Piece } from '../pipeline/image-plan.ts'
-import { verifyPieces } from '../pipeline/verify-pieces.ts'
-import { writePieces } from '../pipeline/write-pieces.ts'
+import { tryRead } from '../disk/try-read.ts'
+import { bringImage } from '../pipeline/bring-image.ts'
+import { isZero } from '../pipeline/verify-pieces.ts'
 import { confirmTarget } from './confirm-target.ts'
 import type { StepContext, StepOutcome } from './step.ts'
 
@@ -36,24 +37,57 @@ export async function writeImageWith(
     throw new Error(`Disk ${disk.path} shrank to ${device.sizeBytes} bytes since it was checked`)
 
   await confirmTarget(context)
+  const ends = await readEnds(device, manifest.sizeBytes)
   await wipeEnds(device)
-  const writer = createWriter(context, device, manifest, readBack)
-  try {
-    const order = writeOrder(manifest)
-    for (const range of [order.body, order.backup, order.head]) await writer.bring(range)
-  } catch (err) {
+  const facts = await bring().catch(async (err: unknown) => {
     await keepUnbootable(context, device)
     throw err
-  }
+  })
   if (!device.rereadPartitionTable())
     context.log(`The kernel did not read the new partition table of ${disk.path}`)
   context.receipt({
-    ...writer.counts(),
+    ...facts,
     imageDigest: digest,
     imageVerified: readBack,
     ...(run.image && { imageName: run.image.name }),
   })
   return { state: 'succeeded' }
+
+  function bring() {
+    const { zeroUnused } = run.options
+    const { log, progress } = context
+    return bringImage({
+      device,
+      manifest,
+      chunks,
+      ends,
+      zeroUnused,
+      readBack,
+      signal,
+      log,
+      progress,
+    })
+  }
+}
+
+/**
+ * The chunks of what is about to be made zero, kept in memory: a disk that is deployed again holds
+ * there what the image wants there. 9 MiB at most.
+ */
+async function readEnds(device: Device, imageBytes: number): Promise<Map<Sha256, Buffer>> {
+  const kept = new Map<Sha256, Buffer>()
+  const count = chunkCount(Math.min(imageBytes, device.sizeBytes))
+  const tail = Math.floor((device.sizeBytes - WIPED_END_BYTES) / CHUNK_BYTES)
+  for (let place = 0; place < count; place++) {
+    if (place * CHUNK_BYTES >= WIPED_END_BYTES && place < tail) continue
+    const length = Math.min(chunkLength(imageBytes, place), device.sizeBytes - place * CHUNK_BYTES)
+    await withChunkBuffer(async (buffer) => {
+      const bytes = buffer.subarray(0, length)
+      const isRead = await tryRead(device, bytes, place * CHUNK_BYTES)
+      if (isRead && !isZero(bytes)) kept.set(await hashChunk(bytes), Buffer.from(bytes))
+    })
+  }
+  return kept
 }
 
 function imageDigest({ run }: StepContext): Sha256 {
@@ -78,46 +112,4 @@ export async function wipeEnds(device: Device): Promise<void> {
   await device.zero({ start: 0, end: Math.min(WIPED_END_BYTES, sizeBytes) })
   await device.zero({ start: Math.max(0, sizeBytes - WIPED_END_BYTES), end: sizeBytes })
   await device.flush()
-}
-
-function createWriter(context: StepContext, device: Device, manifest: Manifest, readBack: boolean) {
-  const { chunks, signal } = context
-  const { zeroUnused } = context.run.options
-  const totalBytes = manifest.sizeBytes * (readBack ? 2 : 1)
-  let bytesDone = 0
-  let bytesWritten = 0
-  let bytesVerified = 0
-  let bytesUnused = 0
-
-  const plan = (range: ChunkRange) =>
-    planImage(manifest, range, (hash) => chunks.read(hash, signal))
-  const isLeft = (piece: Piece) => piece.kind === 'unused' && !zeroUnused
-
-  function advance(piece: Piece): number {
-    const bytes = piece.end - piece.start
-    context.progress((bytesDone += bytes), totalBytes)
-    return bytes
-  }
-
-  return {
-    /** Written, on the medium, and read back from there. */
-    async bring(range: ChunkRange): Promise<void> {
-      const onWritten = (piece: Piece) => {
-        const bytes = advance(piece)
-        if (isLeft(piece)) bytesUnused += bytes
-        else bytesWritten += bytes
-      }
-      await writePieces(plan(range), { device, chunks, zeroUnused, signal, onWritten })
-      await device.flush()
-      if (!readBack) return
-      device.dropCache()
-      const onVerified = (piece: Piece) => {
-        const bytes = advance(piece)
-        if (!isLeft(piece)) bytesVerified += bytes
-      }
-      await verifyPieces(plan(range), { device, zeroUnused, signal, onVerified })
-      context.log(`Written and read back so far: ${formatBytes(bytesVerified)}`)
-    },
-    counts: () => ({ bytesWritten, bytesVerified, bytesUnused }),
-  }
 }
