@@ -6,6 +6,7 @@ import { parseOptions, type BenchOptions, type Section } from './options.ts'
 import { appendRun, currentCommit, describeMachine, RESULTS_FILE, toWanted } from './results.ts'
 import { benchCapture } from './sections/capture.ts'
 import { benchDeploy } from './sections/deploy.ts'
+import { benchServe } from './sections/serve.ts'
 import type { SectionResult } from './sections/section.ts'
 import { openSetting, type Setting } from './setting.ts'
 import { formatVerdict, judge } from './wanted.ts'
@@ -16,6 +17,7 @@ import { formatVerdict, judge } from './wanted.ts'
 const WITH_DISK: Partial<Record<Section, (setting: Setting) => Promise<SectionResult>>> = {
   capture: benchCapture,
   deploy: benchDeploy,
+  serve: benchServe,
 }
 
 async function main(options: BenchOptions): Promise<void> {

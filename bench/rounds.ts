@@ -9,6 +9,11 @@ const MAX_SECONDS = 1800
 const SYNC_SECONDS = 300
 const MAX_ERROR_CHARACTERS = 2000
 
+const stop = new AbortController()
+/** Whoever stops the bench wants no loop devices and servers left behind. */
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
+
 export interface Contender {
   key: string
   name: string
@@ -27,6 +32,7 @@ export async function measureAll(
   })
   for (let round = 1; round <= rounds; round++) {
     for (const [index, contender] of contenders.entries()) {
+      stop.signal.throwIfAborted()
       const value = await contender.measure()
       console.error(`  round ${round}: ${contender.name}: ${formatValue(value, contender.unit)}`)
       measurements[index]!.rounds.push(value)
@@ -43,11 +49,13 @@ export interface Pipeline {
 
 /** Wall-clock seconds of a pipeline, its output on the medium at the end, and what it printed. */
 export async function timePipeline({ command, env }: Pipeline) {
+  stop.signal.throwIfAborted()
   const start = performance.now()
   const child = spawn('bash', ['-o', 'pipefail', '-c', command], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: MAX_SECONDS * 1000,
+    signal: stop.signal,
   })
   let stdout = ''
   let stderr = ''
