@@ -14,14 +14,19 @@ import {
 } from '#protocol/ipv4.ts'
 import type { RetentionRule } from '#protocol/image-version.ts'
 import type { DatabaseConfig } from './db/database.ts'
+import { ConfigError, type Env, readVariable as read } from './env.ts'
+import { parseStore, type StoreConfig } from './store-config.ts'
 
 /** All that an operator can choose; read once, checked whole. */
 export interface Config {
   /** Absolute; everything local lies here. */
   dataFolder: string
   database: DatabaseConfig
-  /** Where the directory store keeps its chunks. */
-  storeFolder: string
+  store: StoreConfig
+  /** Whether agents get chunks from the store itself, past this server. */
+  storeRedirect: boolean
+  /** Another store, by its address, with the same keys. Throws ConfigError. */
+  storeAt(address: string): StoreConfig
   http: Endpoint
   /** HTTPS beside it, for people; firmware speaks plain HTTP only. */
   tls: TlsConfig | undefined
@@ -79,16 +84,12 @@ export interface DhcpServerConfig {
 export const UNKNOWN_POLICIES = ['inventory', 'local', 'ignore'] as const
 export type UnknownPolicy = (typeof UNKNOWN_POLICIES)[number]
 
-type Env = Readonly<Record<string, string | undefined>>
 type Interfaces = ReturnType<typeof networkInterfaces>
 
-/** Its message is one sentence for the operator. */
-export class ConfigError extends Error {
-  override name = 'ConfigError'
-}
+export { ConfigError }
 
 const NAMES = [
-  'DATA STORE HTTP URL INTERFACE DHCP DHCP_RANGE DHCP_ROUTER DHCP_DNS DHCP_LEASE_SECONDS',
+  'DATA STORE STORE_REDIRECT HTTP URL INTERFACE DHCP DHCP_RANGE DHCP_ROUTER DHCP_DNS DHCP_LEASE_SECONDS',
   'DHCP_FORCE UNKNOWN BOOTY MAX_IMAGE_BYTES ADMIN_TOKEN TRUST_RELAYED',
   'HTTPS TLS_CERT TLS_KEY RUN_RETENTION_DAYS KEEP_VERSIONS KEEP_VERSION_DAYS',
 ].flatMap((line) => line.split(' ').map((name) => `STAMPEDE_${name}`))
@@ -115,7 +116,7 @@ export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces(
   return {
     dataFolder,
     database: readDatabase(env, dataFolder),
-    storeFolder: readStore(env, dataFolder),
+    ...readStore(env, dataFolder),
     http,
     tls: readTls(env, http),
     serverUrl: readUrl(env, http, network, mode !== 'off'),
@@ -148,10 +149,6 @@ function readRetention(env: Env): RetentionRule {
   const absent = keepDays > 0 ? 0 : DEFAULT_KEPT_VERSIONS
   const keepVersions = readInteger(env, 'STAMPEDE_KEEP_VERSIONS', { ...limits, absent })
   return { keepVersions: keepVersions || null, keepDays: keepDays || null }
-}
-
-function read(env: Env, name: string): string | undefined {
-  return env[name]?.trim() || undefined
 }
 
 function readChoice<Choice extends string>(
@@ -207,19 +204,19 @@ function readDatabase(env: Env, dataFolder: string): DatabaseConfig {
   return { kind: 'postgres', url }
 }
 
-function readStore(env: Env, dataFolder: string): string {
-  const text = read(env, 'STAMPEDE_STORE')
-  if (text === undefined) return resolve(dataFolder, 'store')
-  if (text.startsWith('s3://'))
+function readStore(
+  env: Env,
+  dataFolder: string,
+): Pick<Config, 'store' | 'storeRedirect' | 'storeAt'> {
+  const text = read(env, 'STAMPEDE_STORE') ?? `file:${resolve(dataFolder, 'store')}`
+  const store = parseStore('STAMPEDE_STORE', text, env)
+  const storeRedirect =
+    readChoice(env, 'STAMPEDE_STORE_REDIRECT', ['on', 'off'] as const, 'off') === 'on'
+  if (storeRedirect && store.kind !== 's3')
     throw new ConfigError(
-      `STAMPEDE_STORE is "${text}" but S3 is not supported yet; use a folder such as file:/srv/stampede`,
+      'STAMPEDE_STORE_REDIRECT is "on", which needs a store in S3 that machines can reach; set STAMPEDE_STORE to one such as s3://stampede',
     )
-  const path = /^file:(?:\/\/(?=\/))?(.+)$/.exec(text)?.[1]
-  if (path === undefined)
-    throw new ConfigError(
-      `STAMPEDE_STORE is "${text}" but must be a folder such as file:/srv/stampede`,
-    )
-  return resolve(path)
+  return { store, storeRedirect, storeAt: (address) => parseStore('The store', address, env) }
 }
 
 /** Absent without a certificate. */

@@ -6,6 +6,9 @@ import type { StoreStatistics } from './api/image-statistics.ts'
 import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import { listOtherDhcpServers } from './db/other-dhcp-servers.ts'
+import { StoreUnreachableError } from './images/chunk-store.ts'
+import type { S3Access } from './images/s3-access.ts'
+import { lookAtS3 } from './images/s3-check.ts'
 import { VERSION } from './version.ts'
 
 export interface SystemStatusOptions {
@@ -32,7 +35,8 @@ const HEARD_HOURS = 24
 export async function readSystemStatus(options: SystemStatusOptions): Promise<SystemStatus> {
   const { config, db, startedAt } = options
   const statistics = await options.storeStatistics()
-  const freeBytes = await readFreeBytes(config.storeFolder)
+  const { store } = config
+  const freeBytes = store.kind === 'folder' ? await readFreeBytes(store.folder) : null
   const bytes = await readDatabaseBytes(db)
   return {
     version: VERSION,
@@ -40,8 +44,8 @@ export async function readSystemStatus(options: SystemStatusOptions): Promise<Sy
     startedAt: startedAt.toISOString(),
     database: { kind: config.database.kind, ...(bytes !== undefined && { bytes }) },
     store: {
-      kind: 'folder',
-      location: config.storeFolder,
+      kind: store.kind,
+      location: store.kind === 'folder' ? store.folder : store.access.address,
       freeBytes,
       ...statistics,
     },
@@ -141,7 +145,8 @@ async function checkStore(
   { config }: SystemStatusOptions,
   freeBytes: number | null,
 ): Promise<Check> {
-  const folder = config.storeFolder
+  if (config.store.kind === 's3') return await checkS3(config.store.access)
+  const { folder } = config.store
   try {
     await access(folder, constants.W_OK)
   } catch (err) {
@@ -153,6 +158,16 @@ async function checkStore(
   if (freeBytes < SCARCE_BYTES)
     return ill('store', `Only ${free} are left in "${folder}"; delete images or give it more space`)
   return well('store', `${free} are left in "${folder}"`)
+}
+
+async function checkS3(access: S3Access): Promise<Check> {
+  try {
+    await lookAtS3(access)
+    return well('store', `The chunk store ${access.address} answers`)
+  } catch (err) {
+    if (!(err instanceof StoreUnreachableError)) throw err
+    return ill('store', err.message)
+  }
 }
 
 /** Also the clock: the database's is another one, on which expiry depends nowhere, but people do. */

@@ -21,7 +21,7 @@ export type S3Request = {
 export type S3Answer = { headers: IncomingHttpHeaders; body: Uint8Array }
 
 /** Signed requests to one bucket, some at a time, repeated while that may help. */
-export interface S3Client {
+export interface S3Client extends Disposable {
   readonly access: S3Access
   /** Throws S3Error for any answer but success, and S3NetworkError if there is none. */
   send(request: S3Request): Promise<S3Answer>
@@ -64,7 +64,6 @@ export function createS3Client(access: S3Access): S3Client {
   function urlOf(key: string | undefined, query: Record<string, string> = {}): URL {
     const url = new URL(base)
     if (key !== undefined) url.pathname += access.prefix + key
-    // Amazon's own form of path-style addresses for a bucket has no slash at the end.
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
     return url
   }
@@ -152,6 +151,8 @@ export function createS3Client(access: S3Access): S3Client {
       }).sign()
       return signed.url.href
     },
+
+    [Symbol.dispose]: () => agent.destroy(),
   }
 }
 

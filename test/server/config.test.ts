@@ -12,6 +12,12 @@ const LOOPBACK = { lo: [address('127.0.0.1/8', true)] }
 const ONE = { ...LOOPBACK, eth0: [address('10.0.0.1/24')] }
 const TWO = { ...ONE, eth1: [address('192.168.7.2/16')] }
 const SERVER = { STAMPEDE_DHCP: 'server', STAMPEDE_DHCP_RANGE: '10.0.0.100-10.0.0.199' }
+const S3 = {
+  STAMPEDE_STORE: 's3://bucket/a/prefix/',
+  AWS_ENDPOINT_URL: 'http://192.0.2.9:7480',
+  AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
+  AWS_SECRET_ACCESS_KEY: 'secret',
+}
 
 describe('configuration', () => {
   it('needs nothing on a machine with one network', () => {
@@ -19,7 +25,8 @@ describe('configuration', () => {
     assert.deepEqual(JSON.parse(JSON.stringify(config)), {
       dataFolder: '/srv/stampede',
       database: { kind: 'embedded', folder: '/srv/stampede/database' },
-      storeFolder: '/srv/stampede/store',
+      store: { kind: 'folder', folder: '/srv/stampede/store' },
+      storeRedirect: false,
       http: { host: '0.0.0.0', port: 8080 },
       network: { interface: 'eth0', cidr: { address: '10.0.0.1', prefixLength: 24 } },
       tftp: true,
@@ -27,12 +34,44 @@ describe('configuration', () => {
       unknown: 'inventory',
       booty: true,
       maxImageBytes: 70_368_744_177_664,
+      retention: { keepVersions: 10, keepDays: null },
       trustRelayed: false,
       runRetentionDays: 365,
       warnings: [],
     })
     assert.equal(config.serverUrl(8080), 'http://10.0.0.1:8080')
   })
+
+  it('reads where a bucket is, and the keys to it', () => {
+    const { store } = readConfig(S3, ONE)
+    assert.deepEqual(store, {
+      kind: 's3',
+      access: {
+        address: 's3://bucket/a/prefix',
+        bucket: 'bucket',
+        prefix: 'a/prefix/',
+        bucketUrl: 'http://192.0.2.9:7480/bucket/',
+        region: 'us-east-1',
+        accessKeyId: 'AKIDEXAMPLE',
+        secretAccessKey: 'secret',
+      },
+    })
+  })
+
+  for (const [settings, expected] of [
+    [{ AWS_ENDPOINT_URL: '' }, 'https://bucket.s3.eu-west-1.amazonaws.com/'],
+    [
+      { AWS_ENDPOINT_URL: '', STAMPEDE_STORE: 's3://a.bucket' },
+      'https://s3.eu-west-1.amazonaws.com/a.bucket/',
+    ],
+    [{ AWS_ENDPOINT_URL_S3: 'https://minio:9000' }, 'https://minio:9000/bucket/'],
+    [{ AWS_ENDPOINT_URL: 'https://bucket.s3.example' }, 'https://bucket.s3.example/'],
+  ] as const)
+    it(`finds the bucket at ${expected}`, () => {
+      const { store } = readConfig({ ...S3, AWS_REGION: 'eu-west-1', ...settings }, ONE)
+      assert.equal(store.kind === 's3' && store.access.bucketUrl, expected)
+      assert.equal(store.kind === 's3' && store.access.region, 'eu-west-1')
+    })
 
   it('reads every setting', () => {
     const env = {
@@ -56,7 +95,7 @@ describe('configuration', () => {
     const config = readConfig(env, TWO)
     assert.partialDeepStrictEqual(config, {
       database: { kind: 'postgres', url: 'postgresql://u:p@db/stampede' },
-      storeFolder: '/srv/chunks',
+      store: { kind: 'folder', folder: '/srv/chunks' },
       http: { host: '::', port: 80 },
       dhcp: {
         mode: 'server',
@@ -164,7 +203,26 @@ describe('configuration', () => {
       LOOPBACK,
     ],
     ['another database', { DATABASE_URL: 'mysql://u:geheim@db/x' }, /^DATABASE_URL is not/],
-    ['S3', { STAMPEDE_STORE: 's3://bucket/prefix' }, /not supported yet/],
+    [
+      'a bucket somewhere',
+      { STAMPEDE_STORE: 's3://bucket' },
+      /AWS_REGION such as.*AWS_ENDPOINT_URL/,
+    ],
+    [
+      'a bucket without keys',
+      { STAMPEDE_STORE: 's3://bucket', AWS_REGION: 'eu-central-1' },
+      /needs AWS_ACCESS_KEY_ID/,
+    ],
+    ['half a key', { ...S3, AWS_SECRET_ACCESS_KEY: '' }, /needs AWS_SECRET_ACCESS_KEY/],
+    [
+      'a bucket with a query',
+      { ...S3, STAMPEDE_STORE: 's3://bucket/a?b' },
+      /s3:\/\/bucket\/prefix/,
+    ],
+    ['an empty folder', { ...S3, STAMPEDE_STORE: 's3://bucket/a//b' }, /s3:\/\/bucket\/prefix/],
+    ['no bucket', { ...S3, STAMPEDE_STORE: 's3://' }, /s3:\/\/bucket\/prefix/],
+    ['an endpoint with a path', { ...S3, AWS_ENDPOINT_URL: 'http://s3:80/x' }, /without a path/],
+    ['redirects to a folder', { STAMPEDE_STORE_REDIRECT: 'on' }, /needs a store in S3/],
     ['a store that is none', { STAMPEDE_STORE: '/srv/store' }, /file:\/srv/],
     ['an unknown policy', { STAMPEDE_UNKNOWN: 'deploy' }, /inventory, local, ignore/],
     ['a switch that is none', { STAMPEDE_TRUST_RELAYED: 'true' }, /one of 0, 1/],

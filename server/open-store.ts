@@ -1,0 +1,74 @@
+import { statfs } from 'node:fs/promises'
+import { createChunkTouches } from './db/chunk-touches.ts'
+import type { Database, DatabaseConfig } from './db/database.ts'
+import { openFolderSync } from './db/folder-sync.ts'
+import { type ChunkStore, StoreUnreachableError } from './images/chunk-store.ts'
+import { createDirectoryStore, prepareDirectoryStore } from './images/directory-store.ts'
+import { checkS3Store } from './images/s3-check.ts'
+import { createS3Client } from './images/s3-client.ts'
+import { createS3Store } from './images/s3-store.ts'
+import { makeFolder } from './make-folder.ts'
+import { ServiceError } from './service-error.ts'
+import type { StoreConfig } from './store-config.ts'
+
+export interface OpenedStore extends AsyncDisposable {
+  store: ChunkStore
+  /** Room in the store, if that can be told. */
+  freeBytes: () => Promise<number | undefined>
+}
+
+/** The database that the touches of chunks are written to, if the store cannot keep them. */
+export interface StoreDatabase {
+  db: Database
+  kind: DatabaseConfig['kind']
+}
+
+/** Throws ServiceError, in one sentence, if it cannot be used as it is. */
+export async function openStore(
+  config: StoreConfig,
+  database: StoreDatabase,
+): Promise<OpenedStore> {
+  switch (config.kind) {
+    case 'folder':
+      return await openFolder(config.folder)
+    case 's3': {
+      await checkS3Store(config.access).catch((cause: unknown) => {
+        if (!(cause instanceof StoreUnreachableError)) throw cause
+        throw new ServiceError(cause.message, { cause })
+      })
+      const client = createS3Client(config.access)
+      return {
+        store: createS3Store(client, createChunkTouches(database.db, database.kind)),
+        freeBytes: async () => undefined,
+        async [Symbol.asyncDispose]() {
+          client[Symbol.dispose]()
+        },
+      }
+    }
+  }
+}
+
+async function openFolder(folder: string): Promise<OpenedStore> {
+  try {
+    await makeFolder(folder, 0o750)
+    await prepareDirectoryStore(folder)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ServiceError(
+      `The chunk store "${folder}" cannot be written (${reason}); set STAMPEDE_STORE to a folder that can`,
+      { cause },
+    )
+  }
+  const folderSync = await openFolderSync(folder)
+  return {
+    store: createDirectoryStore({ folder, flush: () => folderSync.flush() }),
+    freeBytes: () => freeBytes(folder),
+    [Symbol.asyncDispose]: () => folderSync[Symbol.asyncDispose](),
+  }
+}
+
+/** Undefined if the file system does not say. */
+export async function freeBytes(folder: string): Promise<number | undefined> {
+  const { bavail, bsize, blocks } = await statfs(folder)
+  return blocks > 0 ? bavail * bsize : undefined
+}
