@@ -29,8 +29,8 @@ export interface BringOptions {
   /** false leaves out the proof that the disk holds what was written. */
   readBack: boolean
   signal: AbortSignal
-  log(text: string): void
-  progress(bytesDone: number, bytesTotal: number): void
+  log: (text: string) => void
+  progress: (bytesDone: number, bytesTotal: number) => void
 }
 
 /**
@@ -57,7 +57,11 @@ export async function bringImage(options: BringOptions): Promise<Partial<Receipt
   const { isSpinning } = look
 
   async function bring(range: ChunkRange, how: Approach): Promise<void> {
-    await using proof = createReadBack({ ...options, isSpinning, onVerified: tally.onVerified })
+    await using proof = createReadBack({
+      ...options,
+      isSpinning,
+      onVerified: (piece) => tally.onVerified(piece),
+    })
     const onWritten = async (piece: Piece) => {
       tally.onWritten(piece)
       if (piece.kind === 'data')

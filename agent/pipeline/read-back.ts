@@ -16,7 +16,7 @@ export interface ReadBackOptions {
   zeroUnused: boolean
   isSpinning: boolean
   signal: AbortSignal
-  onVerified(piece: Piece): void
+  onVerified: (piece: Piece) => void
 }
 
 /** Proves what was written while more is being written. */

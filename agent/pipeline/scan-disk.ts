@@ -17,7 +17,7 @@ export interface ScanOptions {
   kinds: ReadonlySet<Piece['kind']>
   signal: AbortSignal
   /** Told of each chunk that is what the image has there. */
-  onHeld(piece: Piece): void
+  onHeld: (piece: Piece) => void
 }
 
 /** Reads what the disk holds, and notes what of it is right and what is wanted elsewhere. */

@@ -6,7 +6,7 @@ export interface TallyOptions {
   manifest: Manifest
   zeroUnused: boolean
   readBack: boolean
-  progress(bytesDone: number, bytesTotal: number): void
+  progress: (bytesDone: number, bytesTotal: number) => void
 }
 
 type Phase = keyof NonNullable<Receipt['durations']>

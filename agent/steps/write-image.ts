@@ -55,7 +55,6 @@ export async function writeImageWith(
 
   function bring() {
     const { zeroUnused } = run.options
-    const { log, progress } = context
     return bringImage({
       device,
       manifest,
@@ -64,8 +63,8 @@ export async function writeImageWith(
       zeroUnused,
       readBack,
       signal,
-      log,
-      progress,
+      log: (text) => context.log(text),
+      progress: (done, total) => context.progress(done, total),
     })
   }
 }
