@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { chunkLength, type ChunkReference, SEGMENT_CHUNKS, segmentLength } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import type { StoredSize } from './chunk-store.ts'
+import type { ChunkForm, StoredSize } from './chunk-store.ts'
 import { storedMemberLength } from './gzip-member.ts'
 import { zeroMember } from './zero-member.ts'
 
@@ -25,17 +25,17 @@ export function encodeLayout(
   sizes: ReadonlyMap<Sha256, StoredSize>,
 ): SegmentLayout {
   const layout = new Uint8Array(references.length * ENTRY_BYTES)
-  const view = new DataView(layout.buffer)
   references.forEach((reference, index) => {
-    if (reference === 'zero' || reference === 'unused') return
-    const { codec, storedBytes } = sizes.get(reference)!
-    view.setUint32(
-      index * ENTRY_BYTES,
-      codec === 'zstd' ? storedBytes | ZSTD_BIT : storedBytes,
-      true,
-    )
+    if (reference !== 'zero' && reference !== 'unused')
+      writeEntry(layout, index, sizes.get(reference)!)
   })
   return layout
+}
+
+function writeEntry(layout: Uint8Array, index: number, { codec, storedBytes }: ChunkForm): void {
+  const view = new DataView(layout.buffer, layout.byteOffset, layout.byteLength)
+  const entry = codec === 'zstd' ? storedBytes | ZSTD_BIT : storedBytes
+  view.setUint32(index * ENTRY_BYTES, entry, true)
 }
 
 export function layoutEntry(layout: SegmentLayout, index: number): LayoutEntry {
@@ -44,6 +44,29 @@ export function layoutEntry(layout: SegmentLayout, index: number): LayoutEntry {
   if (entry === 0) return { kind: 'zero' }
   if (entry & ZSTD_BIT) return { kind: 'zstd', storedBytes: (entry & ~ZSTD_BIT) >>> 0 }
   return { kind: 'gzip', storedBytes: entry }
+}
+
+/**
+ * The layout with the chunks of a segment in these forms, and by how much they grew; undefined if none
+ * of it changes. A chunk that is more than once in the segment counts as often.
+ */
+export function patchLayout(
+  layout: SegmentLayout,
+  references: readonly ChunkReference[],
+  forms: ReadonlyMap<Sha256, ChunkForm>,
+): { layout: SegmentLayout; grownBytes: number } | undefined {
+  let patched: Uint8Array | undefined
+  let grownBytes = 0
+  for (const [index, reference] of references.entries()) {
+    const form = reference === 'zero' || reference === 'unused' ? undefined : forms.get(reference)
+    const entry = form && layoutEntry(layout, index)
+    if (!form || !entry || entry.kind === 'zero') continue
+    if (entry.kind === form.codec && entry.storedBytes === form.storedBytes) continue
+    grownBytes += form.storedBytes - entry.storedBytes
+    patched ??= layout.slice()
+    writeEntry(patched, index, form)
+  }
+  return patched && { layout: patched, grownBytes }
 }
 
 /** Bytes of the gzip member that a chunk becomes in an export. */
