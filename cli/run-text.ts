@@ -1,6 +1,7 @@
 import { formatBytes } from '#protocol/disk-choice.ts'
+import { silenceOf } from '#protocol/run-silence.ts'
 import { FINAL_RUN_STATES, type Run, type Step } from '#protocol/run.ts'
-import { printable } from './text.ts'
+import { localTime, printable } from './text.ts'
 
 export function isOver({ state }: Pick<Run, 'state'>): boolean {
   return (FINAL_RUN_STATES as readonly string[]).includes(state)
@@ -8,6 +9,15 @@ export function isOver({ state }: Pick<Run, 'state'>): boolean {
 
 export function currentStep(run: Run): Step | undefined {
   return run.steps.find(({ state }) => state === 'running')
+}
+
+/** What there is to say of a run whose agent says nothing. */
+export function silenceText(run: Run, now: Date): string | undefined {
+  const silence = silenceOf(run, now)
+  if (!silence) return undefined
+  const { since, timesOutAt } = silence
+  const end = timesOutAt ? `fails at ${localTime(timesOutAt.toISOString())}` : 'is about to fail'
+  return `no report since ${localTime(since.toISOString())}: the agent waits for the server or is gone; ${end}`
 }
 
 export function verdictOf({ state, error }: Run): string {

@@ -1,7 +1,7 @@
 import { formatBytes } from '#protocol/disk-choice.ts'
 import type { Run } from '#protocol/run.ts'
 import type { Context } from './context.ts'
-import { currentStep, isOver, receiptSummary, verdictOf } from './run-text.ts'
+import { currentStep, isOver, receiptSummary, silenceText, verdictOf } from './run-text.ts'
 import { createScreen } from './screen.ts'
 import {
   duration,
@@ -22,6 +22,8 @@ export interface RunView {
 }
 
 const DRAW_MILLISECONDS = 200
+/** How often runs that say nothing are looked at. */
+const SILENCE_MILLISECONDS = 5000
 const BAR_CHARACTERS = 24
 /** Without a terminal a step's progress is told in parts of this size. */
 const TOLD_PERCENT = 10
@@ -38,25 +40,35 @@ function createLines(
   { say }: Context,
 ): RunView {
   const told = new Map<string, string>()
+  const runs = new Map<string, Run>()
+  function tell(run: Run): void {
+    const text = lineOf(run)
+    if (told.get(run.id) === text) return
+    told.set(run.id, text)
+    stream.write(`${localTime(new Date().toISOString())}  ${nameOf(run)}  ${text}\n`)
+  }
+  // One that says nothing more sends no event either.
+  const timer = setInterval(() => runs.forEach(tell), SILENCE_MILLISECONDS)
   return {
     say,
     update(run) {
-      const text = lineOf(run)
-      if (told.get(run.id) === text) return
-      told.set(run.id, text)
-      stream.write(`${localTime(new Date().toISOString())}  ${nameOf(run)}  ${text}\n`)
+      runs.set(run.id, run)
+      tell(run)
     },
-    end: () => undefined,
+    end: () => clearInterval(timer),
   }
 }
 
 function lineOf(run: Run): string {
   if (isOver(run)) return endOf(run)
   const step = currentStep(run)
+  const silence = silenceText(run, new Date())
+  if (silence !== undefined) return silence
   if (run.state !== 'running' || !step) return waitingText(run)
   if (step.bytesTotal === 0) return step.name
+  const again = run.attempts > 1 ? `attempt ${run.attempts}, ` : ''
   const part = Math.floor(percent(step.bytesDone, step.bytesTotal) / TOLD_PERCENT) * TOLD_PERCENT
-  return `${step.name} ${part} % of ${formatBytes(step.bytesTotal)}`
+  return `${again}${step.name} ${part} % of ${formatBytes(step.bytesTotal)}`
 }
 
 function waitingText({ state }: Run): string {
@@ -93,6 +105,7 @@ function createBars(stream: NodeJS.WriteStream, nameOf: (run: Run) => string): R
     screen.draw(lines)
   }
   const timer = setInterval(() => isDirty && draw(), DRAW_MILLISECONDS)
+  const silenceTimer = setInterval(() => (isDirty = true), SILENCE_MILLISECONDS)
   return {
     say(text) {
       note = text
@@ -104,6 +117,7 @@ function createBars(stream: NodeJS.WriteStream, nameOf: (run: Run) => string): R
     },
     end() {
       clearInterval(timer)
+      clearInterval(silenceTimer)
       draw()
       screen.end()
     },
@@ -119,6 +133,8 @@ function urgency(run: Run): number {
 
 function barOf(run: Run, columns: number): string {
   if (isOver(run)) return endOf(run)
+  const silence = silenceText(run, new Date())
+  if (silence !== undefined) return paint('yellow', silence)
   const step = currentStep(run)
   if (run.state !== 'running' || !step) return paint('dim', waitingText(run))
   const { bytesDone, bytesTotal, bytesPerSecond } = step

@@ -19,6 +19,8 @@ interface Progress {
   bytesDone: number
   bytesTotal: number
   bytesPerSecond: number
+  lastReportAt: string | null
+  timesOutAt: string | null
 }
 
 /** Until all are over. Throws CliError if one did not succeed. The runs go on if this is stopped. */
@@ -109,13 +111,14 @@ async function readRuns(api: ApiClient, runs: readonly Run[]): Promise<Run[]> {
   return read
 }
 
-function withProgress(run: Run, { step, bytesDone, bytesTotal, bytesPerSecond }: Progress): Run {
+function withProgress(run: Run, progress: Progress): Run {
+  const { step, bytesDone, bytesTotal, bytesPerSecond, lastReportAt, timesOutAt } = progress
   const steps = run.steps.map((each) =>
     each.name === step && each.state !== 'succeeded'
       ? { ...each, state: 'running' as const, bytesDone, bytesTotal, bytesPerSecond }
       : each,
   )
-  return { ...run, steps }
+  return { ...run, steps, lastReportAt, timesOutAt }
 }
 
 function failForLost(runs: readonly Run[]): void {

@@ -46,6 +46,8 @@ export const RunRequestSchema = Type.Object(
     identity: Type.Optional(Type.Enum(['reset', 'keep'])),
     /** Deploy although the image seems unable to boot on this firmware or processor. */
     force: Type.Optional(Type.Boolean()),
+    /** Deploy to a disk smaller than the image, if its partitions end before that does. */
+    allowShrink: Type.Optional(Type.Boolean()),
     /** Capture all of the disk, the free space of its file systems included. */
     wholeDisk: Type.Optional(Type.Boolean()),
   },
@@ -63,6 +65,7 @@ export const RunOptionsSchema = Type.Object({
   zeroUnused: Type.Boolean(),
   identity: Type.Enum(['reset', 'keep']),
   force: Type.Boolean(),
+  allowShrink: Type.Optional(Type.Boolean()),
   wholeDisk: Type.Optional(Type.Boolean()),
 })
 export type RunOptions = Static<typeof RunOptionsSchema>
@@ -127,6 +130,15 @@ export const ReceiptSchema = Type.Object({
   bytesVerified: Type.Optional(ByteCount),
   /** Free space of a known file system, neither written nor read back. */
   bytesUnused: Type.Optional(ByteCount),
+  /** The disk is smaller than the image, which was cut behind its last partition. */
+  shrunk: Type.Optional(
+    Type.Object({
+      imageBytes: ByteCount,
+      diskBytes: ByteCount,
+      /** Of the image as it is on the disk: its GPT tells of the disk's end. */
+      writtenDigest: Sha256Text,
+    }),
+  ),
   /** What did not stop the run but the operator should know. */
   warnings: Type.Array(Type.String()),
   agentVersion: Type.Optional(Type.String()),
@@ -168,6 +180,10 @@ export const RunSchema = Type.Object({
   receipt: nullable(ReceiptSchema),
   createdAt: Timestamp,
   startedAt: nullable(Timestamp),
+  /** Of the agent at work; null before its first report. */
+  lastReportAt: nullable(Timestamp),
+  /** When it ends if nothing is heard until then; null unless it boots or runs. */
+  timesOutAt: nullable(Timestamp),
   finishedAt: nullable(Timestamp),
 })
 export type Run = Static<typeof RunSchema>

@@ -35,13 +35,14 @@ export interface TickerOptions {
 export function openTicker(options: TickerOptions): Ticker {
   const { database, reports, runRetentionDays, log, now } = options
   const { db } = database
+  const listeningSince = now()
   const stop = new AbortController()
   let prunedAt = 0
   let hasOldRuns = false
 
   async function tick(): Promise<void> {
     await reports.save() // a run that reports is not silent
-    for (const run of await tickRuns(db, now()))
+    for (const run of await tickRuns(db, now(), listeningSince))
       log.warn({ mac: run.mac, run: run.id, state: run.state, error: run.error }, 'Run ended')
     if (now().getTime() - prunedAt >= PRUNE_MILLISECONDS) await prune()
     if (hasOldRuns) await forgetOldRuns()

@@ -33,6 +33,7 @@ interface PlanOptions extends MachineFilter, DiskOptions, NetworkOptions {
   zeroUnused?: boolean
   keepIdentity?: boolean
   force?: boolean
+  allowShrink?: boolean
 }
 
 interface StartOptions extends PlanOptions {
@@ -103,6 +104,10 @@ function withPlanOptions(command: Command): Command {
     .option('--zero-unused', 'write zeros where the image has free space')
     .option('--keep-identity', 'keep the machine ID and SSH host keys of the image')
     .option('--force', 'also where the image seems unable to boot')
+    .option(
+      '--allow-shrink',
+      'also to a smaller disk, if the partitions of the image end before it',
+    )
 }
 
 function addStart(
@@ -142,6 +147,7 @@ function planRequest(macs: string[], options: PlanOptions): PlanRequest {
     ...(options.zeroUnused && { zeroUnused: true }),
     ...(options.keepIdentity && { identity: 'keep' as const }),
     ...(options.force && { force: true }),
+    ...(options.allowShrink && { allowShrink: true }),
   }
 }
 

@@ -7,6 +7,7 @@ import {
   type RunState,
   type Workflow,
 } from '#protocol/run.ts'
+import { BOOTING_TIMEOUT_SECONDS, RUNNING_TIMEOUT_SECONDS } from '#protocol/run-silence.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { recordMachine, type Page } from './machines.ts'
@@ -34,8 +35,20 @@ export function toRun(row: RunRow): Run {
     receipt: row.receipt,
     createdAt: row.createdAt.toISOString(),
     startedAt: row.startedAt?.toISOString() ?? null,
+    lastReportAt: row.lastReportAt?.toISOString() ?? null,
+    timesOutAt: timesOutAt(row)?.toISOString() ?? null,
     finishedAt: row.finishedAt?.toISOString() ?? null,
   }
+}
+
+type HeardRow = Pick<RunRow, 'state' | 'bootedAt' | 'attemptAt' | 'lastReportAt'>
+
+/** Undefined where time ends nothing. */
+export function timesOutAt(run: HeardRow): Date | undefined {
+  const heardAt = run.state === 'booting' ? run.bootedAt : (run.lastReportAt ?? run.attemptAt)
+  if (!heardAt || (run.state !== 'booting' && run.state !== 'running')) return undefined
+  const seconds = run.state === 'booting' ? BOOTING_TIMEOUT_SECONDS : RUNNING_TIMEOUT_SECONDS
+  return new Date(heardAt.getTime() + seconds * 1000)
 }
 
 export async function findRun(db: Database | Transaction, id: string): Promise<RunRow | undefined> {

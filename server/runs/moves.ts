@@ -161,12 +161,12 @@ export async function cancelRun(db: Database, id: string, now: Date): Promise<Ru
   return toRun((await move(db, id, (run) => rules.cancel(run, now))).run)
 }
 
-/** Ends the runs whose time is up; called every few seconds. */
-export async function tickRuns(db: Database, now: Date): Promise<RunRow[]> {
+/** Ends the runs whose time is up; called every few seconds, by a server that hears since then. */
+export async function tickRuns(db: Database, now: Date, listeningSince: Date): Promise<RunRow[]> {
   const ended: RunRow[] = []
   for (const { id, ...seen } of await listStartedRuns(db)) {
-    if (!rules.tick(seen, now)) continue
-    const decide = (run: RunRow) => ({ changes: rules.tick(run, now) ?? {} })
+    if (!rules.tick(seen, now, listeningSince)) continue
+    const decide = (run: RunRow) => ({ changes: rules.tick(run, now, listeningSince) ?? {} })
     const moved = await db.transaction((tx) => changeRun(tx, id, decide))
     if (moved && !rules.isActive(moved.run)) ended.push(moved.run)
   }
@@ -188,5 +188,7 @@ export function progressOf(run: RunRow, stepName: string) {
   const step = run.steps.find(({ name }) => name === stepName)
   if (!step) return undefined
   const { name, state, bytesDone, bytesTotal, bytesPerSecond } = step
-  return { run: run.id, mac: run.mac, step: name, state, bytesDone, bytesTotal, bytesPerSecond }
+  const { lastReportAt, timesOutAt } = toRun(run)
+  const progress = { state, bytesDone, bytesTotal, bytesPerSecond, lastReportAt, timesOutAt }
+  return { run: run.id, mac: run.mac, step: name, ...progress }
 }

@@ -81,6 +81,7 @@ export function runOptions(request: RunRequest, machine: MachineSettings): RunOp
     ...(request.wholeDisk && { wholeDisk: true }),
     identity: request.identity ?? 'reset',
     force: request.force ?? false,
+    ...(request.allowShrink && { allowShrink: true }),
   }
 }
 

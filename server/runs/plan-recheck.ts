@@ -93,6 +93,8 @@ const OPTION_NAMES: Record<keyof RunOptions, string> = {
   zeroUnused: 'zeroing',
   identity: 'identity',
   force: 'force',
+  allowShrink: 'cutting the image to a smaller disk',
+  wholeDisk: 'capturing all of the disk',
 }
 
 /** Hints, hostname and network come from the machine where the request left them open. */

@@ -1,12 +1,14 @@
 import { AGENT_SILENCE_SECONDS, type Report, type Result } from '#protocol/agent.ts'
 import type { ExpectedTarget } from '#protocol/plan.ts'
+import {
+  BOOTING_TIMEOUT_SECONDS,
+  MAX_ATTEMPTS,
+  RUNNING_TIMEOUT_SECONDS,
+} from '#protocol/run-silence.ts'
 import type { Receipt, Run, RunState, Step, StepName, Workflow } from '#protocol/run.ts'
 
 /** The life of a run: queued → booting → running → succeeded, failed, cancelled or timed-out. */
 
-export const MAX_ATTEMPTS = 3
-export const BOOTING_TIMEOUT_SECONDS = 15 * 60
-export const RUNNING_TIMEOUT_SECONDS = 10 * 60
 /** BOOTy waits 10 s before it reboots, and a machine needs some time to come back. */
 export const BOOTY_REBOOT_SECONDS = 30
 
@@ -170,12 +172,15 @@ export function cancel(run: RunRecord, now: Date): Outcome {
   return { changes: { cancelRequested: true } }
 }
 
-/** What time alone does. Called every few seconds. */
-export function tick(run: RunRecord, now: Date): RunChanges | undefined {
+/**
+ * What time alone does. Called every few seconds. Before `listeningSince` nobody was there to be told: a run
+ * that went on while the server was away has all its time to say so.
+ */
+export function tick(run: RunRecord, now: Date, listeningSince: Date): RunChanges | undefined {
   if (run.state !== 'booting' && run.state !== 'running') return undefined
   const heardAt = lastHeardOf(run)
   if (!heardAt) return undefined
-  const silentSeconds = secondsBetween(heardAt, now)
+  const silentSeconds = secondsBetween(heardAt > listeningSince ? heardAt : listeningSince, now)
   if (run.cancelRequested && silentSeconds >= AGENT_SILENCE_SECONDS)
     return end(run, 'cancelled', now)
   if (run.state === 'booting' && silentSeconds >= BOOTING_TIMEOUT_SECONDS)

@@ -514,7 +514,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read an image */
+        /** Read an image, or a version of it: debian-13@3, debian-13@latest */
         get: operations["getImage"];
         /** Upload an image: raw, gzip, xz, zstd, bzip2 or qcow2, as the body or in a form */
         put: operations["putImage"];
@@ -570,10 +570,79 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Replace what is known of an image beside its content */
+        /** Replace what is known of an image, or of a version, beside its content */
         put: operations["putImageInfo"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{name}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which versions are kept and which would go, by the rule there is or one asked about */
+        get: operations["getImageRetention"];
+        /** Say which versions are kept, and remove the others at once; what is used always stays */
+        put: operations["putImageRetention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the versions of an image, newest first */
+        get: operations["listImageVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{name}/versions/{version}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make the name stand for this version: machines that have it follow at their next deploy */
+        post: operations["sendImageVersionPromote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{name}/versions/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a version that the name does not stand for and nothing uses */
+        delete: operations["deleteImageVersion"];
         options?: never;
         head?: never;
         patch?: never;
@@ -676,13 +745,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The whole image as {name}.img.gz; Range, ETag and If-Range are honoured */
+        /** The whole image as {name}.img.gz, .img.zst, .img (raw) or .qcow2; Range, ETag and If-Range are honoured */
         get: operations["downloadImage"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
-        /** The whole image as {name}.img.gz; Range, ETag and If-Range are honoured */
+        /** The whole image as {name}.img.gz, .img.zst, .img (raw) or .qcow2; Range, ETag and If-Range are honoured */
         head: operations["headImageFile"];
         patch?: never;
         trace?: never;
@@ -949,7 +1018,11 @@ export interface components {
             name: string;
             /** @example rack3-node7 */
             hostname?: string;
-            /** @example debian-13 */
+            /**
+             * @example debian-13
+             * @example debian-13@3
+             * @example debian-13@latest
+             */
             image?: string;
             locked: boolean;
             tags: string[];
@@ -1170,7 +1243,11 @@ export interface components {
             /** @enum {unknown} */
             workflow: "deploy" | "capture" | "wipe";
             macs: string[];
-            /** @example debian-13 */
+            /**
+             * @example debian-13
+             * @example debian-13@3
+             * @example debian-13@latest
+             */
             image?: string;
             disk?: components["schemas"]["DiskHints"];
             grow?: boolean;
@@ -1183,6 +1260,8 @@ export interface components {
             /** @enum {unknown} */
             identity?: "reset" | "keep";
             force?: boolean;
+            allowShrink?: boolean;
+            wholeDisk?: boolean;
         };
         PlannedRunRequest: {
             plan: string;
@@ -1232,6 +1311,8 @@ export interface components {
             /** @example 2026-05-01T12:00:00.000Z */
             createdAt: string;
             startedAt: string | null;
+            lastReportAt: string | null;
+            timesOutAt: string | null;
             finishedAt: string | null;
         };
         RunDetail: {
@@ -1254,6 +1335,8 @@ export interface components {
             /** @example 2026-05-01T12:00:00.000Z */
             createdAt: string;
             startedAt: string | null;
+            lastReportAt: string | null;
+            timesOutAt: string | null;
             finishedAt: string | null;
             log: components["schemas"]["LogLine"][];
         };
@@ -1262,7 +1345,11 @@ export interface components {
             mac: string;
             /** @enum {unknown} */
             workflow: "deploy" | "capture" | "wipe" | "inventory";
-            /** @example debian-13 */
+            /**
+             * @example debian-13
+             * @example debian-13@3
+             * @example debian-13@latest
+             */
             image?: string;
             disk?: components["schemas"]["DiskHints"];
             grow?: boolean;
@@ -1275,6 +1362,8 @@ export interface components {
             /** @enum {unknown} */
             identity?: "reset" | "keep";
             force?: boolean;
+            allowShrink?: boolean;
+            wholeDisk?: boolean;
         };
         RunOptions: {
             disk?: components["schemas"]["DiskHints"];
@@ -1288,6 +1377,8 @@ export interface components {
             /** @enum {unknown} */
             identity: "reset" | "keep";
             force: boolean;
+            allowShrink?: boolean;
+            wholeDisk?: boolean;
         };
         /** @enum {unknown} */
         RunState: "queued" | "booting" | "running" | "succeeded" | "failed" | "cancelled" | "timed-out";
@@ -1320,13 +1411,33 @@ export interface components {
             bytesRead?: number;
             bytesSent?: number;
             bytesWritten?: number;
+            bytesZeroed?: number;
+            bytesSkipped?: number;
+            bytesFetched?: number;
             bytesVerified?: number;
             bytesUnused?: number;
+            shrunk?: {
+                imageBytes: number;
+                diskBytes: number;
+                writtenDigest: string;
+            };
             warnings: string[];
+            agentVersion?: string;
+            durations?: {
+                compareSeconds?: number;
+                writeSeconds?: number;
+                readBackSeconds?: number;
+            };
             /** @example 2026-05-01T12:00:00.000Z */
             startedAt: string;
             /** @example 2026-05-01T12:00:00.000Z */
             finishedAt: string;
+            signature?: {
+                keyId: string;
+                /** @constant */
+                algorithm: "ed25519";
+                value: string;
+            };
         };
         LogLine: {
             offset: number;
@@ -1345,6 +1456,9 @@ export interface components {
             uniqueBytes: number | null;
             /** @example 2026-05-01T12:00:00.000Z */
             createdAt: string;
+            version: number;
+            latestVersion: number;
+            versionCount: number;
             /** @example Debian 13 with nginx, for the web rack */
             description?: string;
             fileName?: string;
@@ -1372,6 +1486,15 @@ export interface components {
             source?: string;
             rootVolume?: string;
             rootPartition?: number;
+            copiedWhole?: {
+                partition?: number;
+                reason: string;
+            }[];
+            leftOut?: {
+                partition?: number;
+                what: string;
+                bytes: number;
+            }[];
         };
         ImagePartition: {
             number: number;
@@ -1387,6 +1510,44 @@ export interface components {
             url: string;
             /** @example 2026-05-01T12:00:00.000Z */
             expiresAt: string;
+        };
+        ImageVersion: {
+            /** @example debian-13 */
+            image: string;
+            version: number;
+            digest: string;
+            sizeBytes: number;
+            sectorBytes: number;
+            storedBytes: number;
+            contentBytes: number;
+            uniqueBytes: number | null;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            createdBy: string | null;
+            runId: string | null;
+            fileName?: string;
+            info: components["schemas"]["ImageInfo"];
+            isPromoted: boolean;
+            promotedAt: string | null;
+            promotedBy: string | null;
+            usedBy: {
+                machines: {
+                    mac: string;
+                    name: string;
+                }[];
+                runs: string[];
+                links: number;
+            };
+        };
+        Retention: {
+            keepVersions: number | null;
+            keepDays: number | null;
+            isDefault: boolean;
+            removed: number[];
+            kept: {
+                version: number;
+                reasons: ("promoted" | "assigned" | "running" | "linked" | "rule")[];
+            }[];
         };
         Lease: {
             /** @example 52:54:00:12:34:56 */
@@ -1493,7 +1654,7 @@ export interface components {
             name: string;
             owner: string | null;
             role: components["schemas"]["Role"];
-            scopes: ("machines" | "runs" | "images" | "network" | "settings")[] | null;
+            scopes: ("machines" | "runs" | "images" | "network" | "settings" | "accounts")[] | null;
             /** @example 2026-05-01T12:00:00.000Z */
             createdAt: string;
             expiresAt: string | null;
@@ -2454,7 +2615,7 @@ export interface operations {
                     /** @example nightly-deploy */
                     name: string;
                     role?: components["schemas"]["Role"];
-                    scopes?: ("machines" | "runs" | "images" | "network" | "settings")[] | null;
+                    scopes?: ("machines" | "runs" | "images" | "network" | "settings" | "accounts")[] | null;
                     expiresInDays?: number | null;
                 };
             };
@@ -2595,7 +2756,6 @@ export interface operations {
                 q?: string;
                 /** @description One state, or several with commas between them */
                 state?: string;
-                /** @example debian-13 */
                 image?: string;
                 tag?: string;
                 locked?: boolean;
@@ -3020,7 +3180,11 @@ export interface operations {
                     name?: string;
                     /** @example rack3-node7 */
                     hostname?: string;
-                    /** @example debian-13 */
+                    /**
+                     * @example debian-13
+                     * @example debian-13@3
+                     * @example debian-13@latest
+                     */
                     image?: string;
                     locked?: boolean;
                     tags?: string[];
@@ -3671,7 +3835,6 @@ export interface operations {
                 /** @description One state, or several with commas between them */
                 state?: string;
                 workflow?: "deploy" | "capture" | "wipe" | "inventory";
-                /** @example debian-13 */
                 image?: string;
                 plan?: string;
                 /** @description true: only those that have not ended; false: the others */
@@ -3742,6 +3905,8 @@ export interface operations {
                      *           },
                      *           "createdAt": "2026-05-01T12:00:00.000Z",
                      *           "startedAt": "2026-05-01T12:00:00.000Z",
+                     *           "lastReportAt": "2026-05-01T12:03:20.000Z",
+                     *           "timesOutAt": null,
                      *           "finishedAt": "2026-05-01T12:03:20.000Z"
                      *         }
                      *       ],
@@ -3812,6 +3977,8 @@ export interface operations {
                      *       "receipt": null,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
                      *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "lastReportAt": "2026-05-01T12:00:00.000Z",
+                     *       "timesOutAt": "2026-05-01T12:10:00.000Z",
                      *       "finishedAt": null
                      *     }
                      */
@@ -3895,6 +4062,8 @@ export interface operations {
                      *       },
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
                      *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "lastReportAt": "2026-05-01T12:03:20.000Z",
+                     *       "timesOutAt": null,
                      *       "finishedAt": "2026-05-01T12:03:20.000Z",
                      *       "log": [
                      *         {
@@ -4016,6 +4185,8 @@ export interface operations {
                      *       "receipt": null,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
                      *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "lastReportAt": "2026-05-01T12:00:00.000Z",
+                     *       "timesOutAt": "2026-05-01T12:10:00.000Z",
                      *       "finishedAt": null
                      *     }
                      */
@@ -4301,7 +4472,7 @@ export interface operations {
                      *
                      *     id: 4711
                      *     event: run
-                     *     data: {"id":"019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88","mac":"52:54:00:12:34:56","workflow":"deploy","state":"running","attempts":1,"image":"debian-13","imageDigest":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","plan":"019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4","options":{"grow":true,"after":"reboot","zeroUnused":false,"identity":"reset","force":false},"steps":[{"name":"write-image","state":"running","bytesDone":1717986918,"bytesTotal":10737418240,"bytesPerSecond":1100000000,"startedAt":"2026-05-01T12:00:00.000Z"}],"claimedBy":"agent","cancelRequested":false,"error":null,"receipt":null,"createdAt":"2026-05-01T12:00:00.000Z","startedAt":"2026-05-01T12:00:00.000Z","finishedAt":null}
+                     *     data: {"id":"019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88","mac":"52:54:00:12:34:56","workflow":"deploy","state":"running","attempts":1,"image":"debian-13","imageDigest":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","plan":"019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4","options":{"grow":true,"after":"reboot","zeroUnused":false,"identity":"reset","force":false},"steps":[{"name":"write-image","state":"running","bytesDone":1717986918,"bytesTotal":10737418240,"bytesPerSecond":1100000000,"startedAt":"2026-05-01T12:00:00.000Z"}],"claimedBy":"agent","cancelRequested":false,"error":null,"receipt":null,"createdAt":"2026-05-01T12:00:00.000Z","startedAt":"2026-05-01T12:00:00.000Z","lastReportAt":"2026-05-01T12:00:00.000Z","timesOutAt":"2026-05-01T12:10:00.000Z","finishedAt":null}
                      */
                     "text/event-stream": string;
                 };
@@ -4703,7 +4874,6 @@ export interface operations {
                 "if-none-match"?: string;
             };
             path: {
-                /** @example debian-13 */
                 name: string;
             };
             cookie?: never;
@@ -4728,6 +4898,9 @@ export interface operations {
                      *       "contentBytes": 1717986918,
                      *       "uniqueBytes": 210763776,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "version": 3,
+                     *       "latestVersion": 3,
+                     *       "versionCount": 3,
                      *       "description": "Debian 13 with nginx, for the web rack",
                      *       "fileName": "debian-13.qcow2",
                      *       "info": {
@@ -4785,6 +4958,8 @@ export interface operations {
         parameters: {
             query?: {
                 sectorSize?: 512 | 4096;
+                /** @description false: the name goes on standing for what it stands for */
+                promote?: boolean;
             };
             header?: {
                 /** @description The ETag of an earlier answer */
@@ -4819,6 +4994,9 @@ export interface operations {
                      *       "contentBytes": 1717986918,
                      *       "uniqueBytes": 210763776,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "version": 3,
+                     *       "latestVersion": 3,
+                     *       "versionCount": 3,
                      *       "description": "Debian 13 with nginx, for the web rack",
                      *       "fileName": "debian-13.qcow2",
                      *       "info": {
@@ -4871,6 +5049,8 @@ export interface operations {
         parameters: {
             query?: {
                 sectorSize?: 512 | 4096;
+                /** @description false: the name goes on standing for what it stands for */
+                promote?: boolean;
             };
             header?: {
                 /** @description The ETag of an earlier answer */
@@ -4905,6 +5085,9 @@ export interface operations {
                      *       "contentBytes": 1717986918,
                      *       "uniqueBytes": 210763776,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "version": 3,
+                     *       "latestVersion": 3,
+                     *       "versionCount": 3,
                      *       "description": "Debian 13 with nginx, for the web rack",
                      *       "fileName": "debian-13.qcow2",
                      *       "info": {
@@ -5029,6 +5212,9 @@ export interface operations {
                      *       "contentBytes": 1717986918,
                      *       "uniqueBytes": 210763776,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "version": 3,
+                     *       "latestVersion": 3,
+                     *       "versionCount": 3,
                      *       "description": "Debian 13 with nginx, for the web rack",
                      *       "fileName": "debian-13.qcow2",
                      *       "info": {
@@ -5079,7 +5265,11 @@ export interface operations {
     };
     putImageManifest: {
         parameters: {
-            query?: never;
+            query?: {
+                info?: string;
+                /** @description false: the name goes on standing for what it stands for */
+                promote?: boolean;
+            };
             header?: {
                 /** @description The ETag of an earlier answer */
                 "if-match"?: string;
@@ -5113,6 +5303,9 @@ export interface operations {
                      *       "contentBytes": 1717986918,
                      *       "uniqueBytes": 210763776,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "version": 3,
+                     *       "latestVersion": 3,
+                     *       "versionCount": 3,
                      *       "description": "Debian 13 with nginx, for the web rack",
                      *       "fileName": "debian-13.qcow2",
                      *       "info": {
@@ -5216,6 +5409,9 @@ export interface operations {
                      *           "contentBytes": 1717986918,
                      *           "uniqueBytes": 210763776,
                      *           "createdAt": "2026-05-01T12:00:00.000Z",
+                     *           "version": 3,
+                     *           "latestVersion": 3,
+                     *           "versionCount": 3,
                      *           "description": "Debian 13 with nginx, for the web rack",
                      *           "fileName": "debian-13.qcow2",
                      *           "info": {
@@ -5273,7 +5469,6 @@ export interface operations {
                 "if-match"?: string;
             };
             path: {
-                /** @example debian-13 */
                 name: string;
             };
             cookie?: never;
@@ -5325,6 +5520,9 @@ export interface operations {
                      *       "contentBytes": 1717986918,
                      *       "uniqueBytes": 210763776,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "version": 3,
+                     *       "latestVersion": 3,
+                     *       "versionCount": 3,
                      *       "description": "Debian 13 with nginx, for the web rack",
                      *       "fileName": "debian-13.qcow2",
                      *       "info": {
@@ -5369,6 +5567,352 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getImageRetention: {
+        parameters: {
+            query?: {
+                keepVersions?: number;
+                keepDays?: number;
+            };
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-none-match"?: string;
+            };
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "keepVersions": 2,
+                     *       "keepDays": 30,
+                     *       "isDefault": false,
+                     *       "removed": [
+                     *         1
+                     *       ],
+                     *       "kept": [
+                     *         {
+                     *           "version": 3,
+                     *           "reasons": [
+                     *             "promoted",
+                     *             "linked",
+                     *             "rule"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "version": 2,
+                     *           "reasons": [
+                     *             "rule"
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description It is still as If-None-Match says */
+            304: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    putImageRetention: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "keepVersions": 2,
+                 *       "keepDays": 30
+                 *     }
+                 */
+                "application/json": {
+                    keepVersions?: number | null;
+                    keepDays?: number | null;
+                    useDefault?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "keepVersions": 2,
+                     *       "keepDays": 30,
+                     *       "isDefault": false,
+                     *       "removed": [
+                     *         1
+                     *       ],
+                     *       "kept": [
+                     *         {
+                     *           "version": 3,
+                     *           "reasons": [
+                     *             "promoted",
+                     *             "linked",
+                     *             "rule"
+                     *           ]
+                     *         },
+                     *         {
+                     *           "version": 2,
+                     *           "reasons": [
+                     *             "rule"
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listImageVersions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "image": "debian-13",
+                     *           "version": 3,
+                     *           "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "sizeBytes": 10737418240,
+                     *           "sectorBytes": 512,
+                     *           "storedBytes": 702545920,
+                     *           "contentBytes": 1717986918,
+                     *           "uniqueBytes": 210763776,
+                     *           "createdAt": "2026-05-01T12:00:00.000Z",
+                     *           "createdBy": "maria",
+                     *           "runId": null,
+                     *           "fileName": "debian-13.qcow2",
+                     *           "info": {
+                     *             "partitionTable": "gpt",
+                     *             "partitions": [
+                     *               {
+                     *                 "number": 1,
+                     *                 "startBytes": 1048576,
+                     *                 "sizeBytes": 10735321088,
+                     *                 "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *                 "fileSystem": "ext4",
+                     *                 "label": "root"
+                     *               }
+                     *             ],
+                     *             "bootModes": [
+                     *               "bios",
+                     *               "uefi"
+                     *             ],
+                     *             "architecture": "x86_64",
+                     *             "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *             "source": "upload of debian-13.qcow2",
+                     *             "rootPartition": 1
+                     *           },
+                     *           "isPromoted": true,
+                     *           "promotedAt": "2026-05-01T12:00:00.000Z",
+                     *           "promotedBy": "maria",
+                     *           "usedBy": {
+                     *             "machines": [],
+                     *             "runs": [],
+                     *             "links": 1
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": {
+                        items: components["schemas"]["ImageVersion"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    sendImageVersionPromote: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @example debian-13 */
+                name: string;
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    /** @description Of what an operator edits; for If-Match */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "name": "debian-13",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "sizeBytes": 10737418240,
+                     *       "sectorBytes": 512,
+                     *       "storedBytes": 702545920,
+                     *       "contentBytes": 1717986918,
+                     *       "uniqueBytes": 210763776,
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "version": 3,
+                     *       "latestVersion": 3,
+                     *       "versionCount": 3,
+                     *       "description": "Debian 13 with nginx, for the web rack",
+                     *       "fileName": "debian-13.qcow2",
+                     *       "info": {
+                     *         "partitionTable": "gpt",
+                     *         "partitions": [
+                     *           {
+                     *             "number": 1,
+                     *             "startBytes": 1048576,
+                     *             "sizeBytes": 10735321088,
+                     *             "type": "0fc63daf-8483-4772-8e79-3d69d8477de4",
+                     *             "fileSystem": "ext4",
+                     *             "label": "root"
+                     *           }
+                     *         ],
+                     *         "bootModes": [
+                     *           "bios",
+                     *           "uefi"
+                     *         ],
+                     *         "architecture": "x86_64",
+                     *         "operatingSystem": "Debian GNU/Linux 13 (trixie)",
+                     *         "source": "upload of debian-13.qcow2",
+                     *         "rootPartition": 1
+                     *       },
+                     *       "usedBy": {
+                     *         "machines": [
+                     *           {
+                     *             "mac": "52:54:00:12:34:56",
+                     *             "name": "rack3-node7"
+                     *           }
+                     *         ],
+                     *         "runs": []
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Image"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteImageVersion: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+            };
+            path: {
+                /** @example debian-13 */
+                name: string;
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done, and there is nothing to tell */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
             default: components["responses"]["Failure"];
         };
     };
@@ -5493,6 +6037,9 @@ export interface operations {
                      *       "contentBytes": 1717986918,
                      *       "uniqueBytes": 210763776,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "version": 3,
+                     *       "latestVersion": 3,
+                     *       "versionCount": 3,
                      *       "description": "Debian 13 with nginx, for the web rack",
                      *       "fileName": "debian-13.qcow2",
                      *       "info": {
@@ -5638,6 +6185,7 @@ export interface operations {
                     sectorSize?: 512 | 4096;
                     /** @example Debian 13 with nginx, for the web rack */
                     description?: string;
+                    promote?: boolean;
                 };
             };
         };
@@ -6076,7 +6624,6 @@ export interface operations {
                 "idempotency-key"?: string;
             };
             path: {
-                /** @example debian-13 */
                 name: string;
             };
             cookie?: never;
@@ -6090,6 +6637,8 @@ export interface operations {
                  */
                 "application/json": {
                     expiresInSeconds?: number;
+                    /** @enum {unknown} */
+                    format?: "gz" | "zst" | "raw" | "qcow2";
                 } | null;
             };
         };
@@ -6179,6 +6728,9 @@ export interface operations {
                      *       "contentBytes": 1717986918,
                      *       "uniqueBytes": 210763776,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "version": 3,
+                     *       "latestVersion": 3,
+                     *       "versionCount": 3,
                      *       "description": "Debian 13 with nginx, for the web rack",
                      *       "fileName": "debian-13.qcow2",
                      *       "info": {
@@ -6254,6 +6806,9 @@ export interface operations {
                      *       "contentBytes": 1717986918,
                      *       "uniqueBytes": 210763776,
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "version": 3,
+                     *       "latestVersion": 3,
+                     *       "versionCount": 3,
                      *       "description": "Debian 13 with nginx, for the web rack",
                      *       "fileName": "debian-13.qcow2",
                      *       "info": {
@@ -6736,6 +7291,8 @@ export interface operations {
                      *       },
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
                      *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "lastReportAt": "2026-05-01T12:03:20.000Z",
+                     *       "timesOutAt": null,
                      *       "finishedAt": "2026-05-01T12:03:20.000Z"
                      *     }
                      */

@@ -58,6 +58,11 @@ function roughAmount(seconds: number): string {
   return `${Math.floor(seconds / 86_400)} d`
 }
 
+/** `14:03:20`, in the viewer's zone. */
+export function formatClock(at: Date): string {
+  return at.toLocaleTimeString()
+}
+
 /** In the viewer's zone and language, with the zone. */
 export function formatExact(at: Date): string {
   return at.toLocaleString(undefined, {

@@ -40,7 +40,12 @@ export function runAfter<Known extends Run>(run: Known, events: LiveEvent[]): Kn
   for (const event of events) {
     if (event.kind === 'run' && event.data.id === run.id) newest = { ...newest, ...event.data }
     if (event.kind === 'progress' && event.data.run === run.id)
-      newest = { ...newest, steps: stepsAfter(newest.steps, event.data) }
+      newest = {
+        ...newest,
+        steps: stepsAfter(newest.steps, event.data),
+        lastReportAt: event.data.lastReportAt,
+        timesOutAt: event.data.timesOutAt,
+      }
   }
   return newest
 }

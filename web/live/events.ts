@@ -21,6 +21,8 @@ export interface Progress {
   bytesDone: number
   bytesTotal: number
   bytesPerSecond: number
+  lastReportAt: string | null
+  timesOutAt: string | null
 }
 
 export const LIVE_KINDS = ['machine', 'run', 'image', 'lease', 'notice', 'progress'] as const

@@ -88,6 +88,12 @@ function DeployOptions({ draft, set }: Pick<PlanFieldsProps, 'draft' | 'set'>) {
           checked={draft.force}
           onChange={(event) => set({ force: event.currentTarget.checked })}
         />
+        <Checkbox
+          label="Allow a disk smaller than the image"
+          description="If the partitions of the image end before the disk does; the rest of the image is left out"
+          checked={draft.allowShrink}
+          onChange={(event) => set({ allowShrink: event.currentTarget.checked })}
+        />
         <AfterField draft={draft} set={set} />
       </Stack>
     </Fieldset>

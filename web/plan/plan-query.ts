@@ -12,6 +12,7 @@ export interface PlanDraft {
   zeroUnused: boolean
   identity: 'reset' | 'keep'
   force: boolean
+  allowShrink: boolean
   /** Serial of the disk that is meant; empty: the only candidate, or the machine's own hints. */
   diskSerial: string
 }
@@ -30,6 +31,7 @@ export function parsePlanDraft(query: URLSearchParams): PlanDraft {
     zeroUnused: query.get('zeroUnused') === 'true',
     identity: query.get('identity') === 'keep' ? 'keep' : 'reset',
     force: query.get('force') === 'true',
+    allowShrink: query.get('allowShrink') === 'true',
     diskSerial: query.get('diskSerial') ?? '',
   }
 }
@@ -46,6 +48,7 @@ export function planSearch(draft: Partial<PlanDraft>): string {
   if (draft.zeroUnused) query.set('zeroUnused', 'true')
   if (draft.identity === 'keep') query.set('identity', 'keep')
   if (draft.force) query.set('force', 'true')
+  if (draft.allowShrink) query.set('allowShrink', 'true')
   if (draft.diskSerial) query.set('diskSerial', draft.diskSerial)
   // A comma and a colon need no escape in a query, and unescaped they can be read.
   return query.toString().replaceAll('%2C', ',').replaceAll('%3A', ':')
@@ -71,6 +74,7 @@ export function planRequest(draft: PlanDraft): PlanRequest {
       zeroUnused: draft.zeroUnused,
       identity: draft.identity,
       force: draft.force,
+      allowShrink: draft.allowShrink,
       ...(isSingle && draft.hostname && { hostname: draft.hostname }),
     }),
   }
@@ -93,6 +97,7 @@ export function draftOf({ workflow, macs, image, disk, ...request }: PlanRequest
     zeroUnused: request.zeroUnused ?? false,
     identity: request.identity ?? 'reset',
     force: request.force ?? false,
+    allowShrink: request.allowShrink ?? false,
     diskSerial: disk?.serial ?? '',
   }
 }

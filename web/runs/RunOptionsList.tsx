@@ -17,6 +17,7 @@ export function RunOptionsList({ run }: { run: Run }) {
         ['Grow the root', isDeploy ? yesNo(options.grow) : undefined],
         ['Host keys and machine id', isDeploy ? options.identity : undefined],
         ['Zero free space', isDeploy ? yesNo(options.zeroUnused) : undefined],
+        ['Smaller disk allowed', options.allowShrink ? 'yes' : undefined],
         ['Forced', options.force ? 'yes' : undefined],
         ['Afterwards', options.after === 'poweroff' ? 'power off' : 'reboot'],
         ['Done by', run.claimedBy === 'booty' ? 'BOOTy' : undefined],

@@ -11,6 +11,12 @@ export function RunTimes({ run }: { run: Run }) {
       facts={[
         ['Asked for', <RelativeTime key="asked" at={run.createdAt} />],
         ['Started', run.startedAt && <RelativeTime key="started" at={run.startedAt} />],
+        [
+          'Last report',
+          run.finishedAt === null && run.lastReportAt ? (
+            <RelativeTime key="report" at={run.lastReportAt} />
+          ) : null,
+        ],
         ['Finished', run.finishedAt && <RelativeTime key="finished" at={run.finishedAt} />],
         [run.finishedAt ? 'Took' : 'Since', <Elapsed key="elapsed" run={run} />],
       ]}

@@ -1,6 +1,15 @@
 import { Alert, List, Stack, Text } from '@mantine/core'
-import { IconAlertTriangle, IconBan, IconCheck, IconTruckDelivery } from '@tabler/icons-react'
+import {
+  IconAlertTriangle,
+  IconBan,
+  IconCheck,
+  IconPlugConnectedX,
+  IconTruckDelivery,
+} from '@tabler/icons-react'
 import type { Run } from '#protocol/run.ts'
+import { MAX_ATTEMPTS, describeSilence, silenceOf } from '#protocol/run-silence.ts'
+import { formatClock } from '../components/format.ts'
+import { useNow } from '../components/use-now.ts'
 import { adviceOf } from './outcome.ts'
 import { isActive, STATE_HINTS } from './run-words.ts'
 import classes from './runs.module.css'
@@ -35,9 +44,21 @@ export function RunVerdict({ run }: { run: Run }) {
 }
 
 function Waiting({ run }: { run: Run }) {
+  const silence = useNow((now) => {
+    const found = silenceOf(run, now)
+    return found ? describeSilence(found, formatClock) : ''
+  })
+  if (silence !== '' && !run.cancelRequested)
+    return (
+      <Alert color="yellow" icon={<IconPlugConnectedX />} title="Silent" role="status">
+        {silence}.
+      </Alert>
+    )
   const text = run.cancelRequested
     ? 'The run is being cancelled: it ends at the next report of the agent, or after a minute of silence.'
-    : STATE_HINTS[run.state]
+    : run.state === 'running' && run.attempts > 1
+      ? `The machine booted again before the run had ended: this is attempt ${run.attempts} of at most ${MAX_ATTEMPTS}, and what the one before finished need not be done again.`
+      : STATE_HINTS[run.state]
   return (
     <Text role="status" c="dimmed">
       {text}

@@ -6,7 +6,7 @@ export function retryAddress(runs: readonly Run[]): string | undefined {
   const [first] = runs
   const workflow = PLANNED_WORKFLOWS.find((name) => name === first?.workflow)
   if (!first || !workflow) return undefined
-  const { grow, after, zeroUnused, identity, force, hostname, disk } = first.options
+  const { grow, after, zeroUnused, identity, force, allowShrink, hostname, disk } = first.options
   const isSingle = runs.length === 1
   const search = planSearch({
     workflow,
@@ -17,6 +17,7 @@ export function retryAddress(runs: readonly Run[]): string | undefined {
     zeroUnused,
     identity,
     force,
+    ...(allowShrink && { allowShrink }),
     ...(isSingle && hostname !== undefined && { hostname }),
     ...(isSingle && disk?.serial !== undefined && { diskSerial: disk.serial }),
   })

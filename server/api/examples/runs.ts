@@ -71,9 +71,18 @@ const run: Run = {
   receipt: null,
   createdAt: AT,
   startedAt: AT,
+  lastReportAt: AT,
+  timesOutAt: '2026-05-01T12:10:00.000Z',
   finishedAt: null,
 }
-const done: Run = { ...run, state: 'succeeded', receipt, finishedAt: LATER }
+const done: Run = {
+  ...run,
+  state: 'succeeded',
+  receipt,
+  lastReportAt: LATER,
+  timesOutAt: null,
+  finishedAt: LATER,
+}
 const lineOfLog = { offset: 0, at: AT, text: 'Disk /dev/nvme0n1 (S64DNL0T123456X) it is' }
 
 const planRequest: PlanRequest = {

@@ -3,9 +3,12 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { Report } from '#protocol/agent.ts'
 import { FINAL_RUN_STATES } from '#protocol/run.ts'
+import { MAX_ATTEMPTS } from '#protocol/run-silence.ts'
 import * as rules from '#server/runs/rules.ts'
 
 const T0 = new Date('2026-05-01T12:00:00Z')
+/** Of the server, which heard all since. */
+const START = new Date('2026-05-01T00:00:00Z')
 const after = (seconds: number) => new Date(T0.getTime() + seconds * 1000)
 
 function createRun(changes: Partial<rules.RunRecord> = {}): rules.RunRecord {
@@ -62,23 +65,30 @@ const RECEIPT = {
 
 describe('rules of a run', () => {
   it('queued has no time-out', () => {
-    assert.equal(rules.tick(createRun(), after(1e9)), undefined)
+    assert.equal(rules.tick(createRun(), after(1e9), START), undefined)
   })
 
   it('booting ends after fifteen minutes, and a second boot does not prolong it', () => {
     const run = { ...createRun(), ...rules.boot(createRun(), T0).changes }
     assert.equal(run.state, 'booting')
     const again = { ...run, ...rules.boot(run, after(600)).changes }
-    assert.equal(rules.tick(again, after(899)), undefined)
-    assert.equal(rules.tick(again, after(900))?.state, 'timed-out')
+    assert.equal(rules.tick(again, after(899), START), undefined)
+    assert.equal(rules.tick(again, after(900), START)?.state, 'timed-out')
   })
 
   it('running ends ten minutes after hello or the last report', () => {
-    assert.equal(rules.tick(running(), after(599)), undefined)
-    assert.equal(rules.tick(running(), after(600))?.state, 'timed-out')
+    assert.equal(rules.tick(running(), after(599), START), undefined)
+    assert.equal(rules.tick(running(), after(600), START)?.state, 'timed-out')
     const reported = running({ lastReportAt: after(500) })
-    assert.equal(rules.tick(reported, after(1099)), undefined)
-    assert.equal(rules.tick(reported, after(1100))?.state, 'timed-out')
+    assert.equal(rules.tick(reported, after(1099), START), undefined)
+    assert.equal(rules.tick(reported, after(1100), START)?.state, 'timed-out')
+  })
+
+  it('that went on while the server was away has its ten minutes from when that is back', () => {
+    const run = running({ lastReportAt: after(10) })
+    assert.equal(rules.tick(run, after(3600), after(3590)), undefined)
+    assert.equal(rules.tick(run, after(3600 + 589), after(3590)), undefined)
+    assert.equal(rules.tick(run, after(3600 + 590), after(3590))?.state, 'timed-out')
   })
 
   it('each hello is an attempt with its own steps and sequence, three at most', () => {
@@ -118,8 +128,8 @@ describe('rules of a run', () => {
 
   it('a silent machine is cancelled after a minute', () => {
     const run = running({ cancelRequested: true, lastReportAt: after(30) })
-    assert.equal(rules.tick(run, after(89)), undefined)
-    assert.equal(rules.tick(run, after(90))?.state, 'cancelled')
+    assert.equal(rules.tick(run, after(89), START), undefined)
+    assert.equal(rules.tick(run, after(90), START)?.state, 'cancelled')
   })
 
   it('a deploy succeeds only with a receipt that says verified', () => {
@@ -179,7 +189,7 @@ describe('rules of a run', () => {
           elapsed += one.seconds
           const before = run
           run = { ...run, ...changesOf(run, one, after(elapsed)) }
-          assert.ok(run.attempts <= rules.MAX_ATTEMPTS)
+          assert.ok(run.attempts <= MAX_ATTEMPTS)
           const ended = FINAL_RUN_STATES.some((state) => state === before.state)
           if (ended) assert.equal(run.state, before.state)
           assert.equal(run.finishedAt !== null, !rules.isActive(run))
@@ -217,7 +227,7 @@ describe('rules of a run', () => {
       case 'cancel':
         return rules.cancel(run, now).changes
       default:
-        return rules.tick(run, now) ?? {}
+        return rules.tick(run, now, START) ?? {}
     }
   }
 })
