@@ -14,7 +14,7 @@ export interface ExportRoutesOptions {
 
 const Params = Type.Object({ file: Type.String() })
 
-/** Whole images for `curl | gunzip | dd`, `zstd -dc`, and whatever else reads either. */
+/** Whole images for `curl | gunzip | dd`, `zstd -dc`, QEMU, and whatever else reads one of these. */
 export function exportRoutes({
   database,
   library,
@@ -23,19 +23,22 @@ export function exportRoutes({
     app.route({
       method: ['GET', 'HEAD'],
       // Without the ending it is a page of the web interface.
-      url: '/images/:file(^.+\\.img\\.(?:gz|zst)$)',
+      url: '/images/:file(^.+\\.(?:img|img\\.gz|img\\.zst|qcow2)$)',
       // A link that one clicks.
       config: { cookie: true },
       schema: {
         tags: ['images'],
         summary:
-          'The whole image as {name}.img.gz or {name}.img.zst; Range, ETag and If-Range are honoured',
+          'The whole image as {name}.img.gz, .img.zst, .img (raw) or .qcow2; Range, ETag and If-Range are honoured',
         params: Params,
       },
       handler: async (request, reply) => {
         const { name, format } = exportedName(request.params.file)
         const image = await findImage(database.db, name)
         const opened = image && (await library.findExport(parseSha256(image.digest), format))
+        // The page of an image whose own name ends like that, read again in a browser.
+        if (!opened && request.headers.accept?.includes('text/html'))
+          return reply.redirect(`/images?q=${encodeURIComponent(request.params.file)}`)
         if (!opened) throw new NotFoundError(`There is no image "${name}"`)
         return sendExport(request, reply, opened, { fileName: request.params.file })
       },

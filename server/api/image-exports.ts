@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
+import { findManifest } from '#server/db/image-queries.ts'
 import {
   currentRows,
   findExport,
@@ -13,11 +14,14 @@ import { closeUpload, exportHolder, touchUpload } from '#server/db/uploads.ts'
 import { measureExports, measureSegment, parseManifest } from '#server/images/check-image.ts'
 import type { ChunkStore } from '#server/images/chunk-store.ts'
 import { type ExportFormat, GZIP_EXPORT } from '#server/images/export-format.ts'
+import type { DiskContent } from '#server/images/disk-content.ts'
+import type { DiskFormat } from '#server/images/disk-format.ts'
 import { exportImage } from '#server/images/export-image.ts'
+import { readParts } from '#server/images/export-parts.ts'
 import { segmentExportBytes } from '#server/images/layout.ts'
 
 export interface OpenedExport {
-  format: ExportFormat
+  format: Pick<ExportFormat, 'suffix' | 'mediaType'>
   totalBytes: number
   /** Changes with the bytes, not with the content alone. */
   etag: string
@@ -25,7 +29,9 @@ export interface OpenedExport {
 }
 
 export interface ImageExports {
-  find(digest: Sha256, format?: ExportFormat): Promise<OpenedExport | undefined>
+  find(digest: Sha256, format?: ExportFormat | DiskFormat): Promise<OpenedExport | undefined>
+  /** The disk itself, for who reads here and there; its chunks stay until it is disposed. */
+  openDisk(digest: Sha256): Promise<(DiskContent & AsyncDisposable) | undefined>
   /** What goes out at the moment: its chunks must stay. */
   digests(): Sha256[]
   /** When the oldest that still goes out began; what was replaced since must stay. */
@@ -45,10 +51,7 @@ const TELL_MILLISECONDS = 60_000
 export function createImageExports({ db, store, log }: ImageExportsOptions): ImageExports {
   const open = new Set<{ digest: Sha256; startedAt: Date }>()
 
-  async function* held(
-    digest: Sha256,
-    content: AsyncIterable<Uint8Array>,
-  ): AsyncGenerator<Uint8Array> {
+  function hold(digest: Sha256): AsyncDisposable {
     const startedAt = new Date()
     const entry = { digest, startedAt }
     const holder = exportHolder(digest, randomUUID())
@@ -60,12 +63,46 @@ export function createImageExports({ db, store, log }: ImageExportsOptions): Ima
       )
     }, TELL_MILLISECONDS)
     open.add(entry)
-    try {
-      yield* content
-    } finally {
-      open.delete(entry)
-      clearInterval(telling)
-      if (isTold) await closeUpload(db, holder)
+    return {
+      async [Symbol.asyncDispose]() {
+        open.delete(entry)
+        clearInterval(telling)
+        if (isTold) await closeUpload(db, holder)
+      },
+    }
+  }
+
+  async function* held(
+    digest: Sha256,
+    content: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array> {
+    await using _held = hold(digest)
+    yield* content
+  }
+
+  async function findDisk(digest: Sha256): Promise<DiskContent | undefined> {
+    const bytes = await findManifest(db, digest)
+    if (!bytes) return undefined
+    const { sizeBytes, segments } = parseManifest(bytes)
+    return {
+      store,
+      sizeBytes,
+      segments: segments.map((hash) => (hash === null ? null : parseSha256(hash))),
+    }
+  }
+
+  async function findDiskExport(
+    digest: Sha256,
+    format: DiskFormat,
+  ): Promise<OpenedExport | undefined> {
+    const disk = await findDisk(digest)
+    if (!disk) return undefined
+    const { totalBytes, parts } = await format.open(digest, disk)
+    return {
+      format,
+      totalBytes,
+      etag: `"${digest}-${format.tag}"`,
+      read: (range) => held(digest, readParts(parts(range.start), range)),
     }
   }
 
@@ -92,6 +129,7 @@ export function createImageExports({ db, store, log }: ImageExportsOptions): Ima
 
   return {
     async find(digest, format = GZIP_EXPORT) {
+      if ('open' in format) return await findDiskExport(digest, format)
       const found = await find(digest)
       if (!found) return undefined
       const { sizeBytes, generation, layoutHash } = found
@@ -113,6 +151,14 @@ export function createImageExports({ db, store, log }: ImageExportsOptions): Ima
         etag: `"${tag}${isGzip ? '' : '-zst'}"`,
         read: (range) => held(digest, exportImage(store, source, range)),
       }
+    },
+
+    async openDisk(digest) {
+      const held = hold(digest)
+      const disk = await findDisk(digest)
+      if (disk) return { ...disk, ...held }
+      await held[Symbol.asyncDispose]()
+      return undefined
     },
 
     digests: () => [...open].map(({ digest }) => digest),

@@ -16,7 +16,9 @@ import {
   pruneManifests,
   saveImage,
 } from '#server/db/image-queries.ts'
+import { pruneLayouts } from '#server/db/image-layouts.ts'
 import { pruneLinks } from '#server/db/links.ts'
+import { getJob } from '#server/db/store-jobs.ts'
 import {
   closeUpload,
   listLongExports,
@@ -31,6 +33,7 @@ import type { CommitLock } from '#server/images/commit-lock.ts'
 import { HashSet } from '#server/images/hash-set.ts'
 import { ImageRefusedError } from '#server/images/import-error.ts'
 import { checkRoom, digestOf, importImage, type SectorBytes } from '#server/images/import-image.ts'
+import { measureRoom, type StoreRoom } from '#server/images/store-room.ts'
 import { sweepChunks } from '#server/images/sweep.ts'
 import { createImageExports, type ImageExports } from './image-exports.ts'
 import { createImageStatistics, type StoreStatistics } from './image-statistics.ts'
@@ -41,8 +44,10 @@ export interface ImageLibraryOptions {
   lock: CommitLock
   spoolFolder: string
   maxImageBytes: number
-  /** Room in the store, if that can be told. */
-  freeBytes?: () => Promise<number | undefined>
+  /** Room in the store; absent: no limit known. `usedBytes`: of all chunks, as last counted. */
+  room?: (usedBytes: number) => Promise<StoreRoom>
+  /** Of an export in hand another server may not know yet: what was replaced stays this long at least. */
+  replacedGraceSeconds?: number
   /** Which versions of an image are kept, if nothing else was said of it. */
   retention?: RetentionRule
   log: FastifyBaseLogger
@@ -93,6 +98,7 @@ export interface ImageLibrary extends AsyncDisposable {
   touch(holder: string): Promise<void>
   /** As `.img.gz`, unless another format is asked for. */
   findExport: ImageExports['find']
+  openDisk: ImageExports['openDisk']
   /** Whether the chunk, or segment, is one of the image with this digest. */
   isChunkOf(hash: Sha256, digest: Sha256): Promise<boolean>
   /** Removes the chunks that nothing needs, in the background. */
@@ -101,6 +107,10 @@ export interface ImageLibrary extends AsyncDisposable {
   sweep(): Promise<number>
   /** What all images take, as of the last count, which is at most seconds old. */
   statistics(): Promise<StoreStatistics>
+  room(): Promise<StoreRoom>
+  readonly lock: CommitLock
+  /** Whether this server is reading or sending images, and when it last was. */
+  activity(): { isBusy: boolean; lastAt: number; sweptAt: Date | undefined }
 }
 
 /** An open upload is written down again this often; idle ones end after a day. */
@@ -112,6 +122,9 @@ const KEPT_CHUNK_SETS = 16
 const MAX_UPLOADS = 32
 /** How long a commit waits to be told what the image shares; a large store takes longer. */
 const COUNT_MILLISECONDS = 500
+/** Longer than exports take to be known to all servers. */
+const REPLACED_GRACE_SECONDS = 600
+const NO_LIMITS = { freeBytes: undefined, totalBytes: undefined, quotaBytes: undefined }
 const KEEP_ALL: RetentionRule = { keepVersions: null, keepDays: null }
 const COMPRESSED_FILE = /\.(gz|xz|zst|bz2|qcow2)$/i
 
@@ -124,12 +137,15 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   const chunkSets = new Map<Sha256, Promise<HashSet>>()
   const counting = createImageStatistics(db, store)
   let uploading = 0
+  let lastActiveAt = 0
   /** Resolves when all that is there now was counted. */
   let counted = Promise.withResolvers<void>()
   let sweeping: Promise<unknown> = Promise.resolve()
   let isSweepQueued = false
+  let sweptAt: Date | undefined
 
   async function touch(holder: string): Promise<void> {
+    lastActiveAt = Date.now()
     const last = touchedAt.get(holder)
     if (last !== undefined && Date.now() - last < TOUCH_MILLISECONDS) return
     await touchUpload(db, holder, new Date())
@@ -166,6 +182,23 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     return shown?.digest === image.digest ? shown : image
   }
 
+  async function room(): Promise<StoreRoom> {
+    const { storedBytes } = await counting.read()
+    return options.room
+      ? await options.room(storedBytes)
+      : measureRoom({ ...NO_LIMITS, usedBytes: storedBytes })
+  }
+
+  /** Before it, what was replaced is read by nobody any more. */
+  async function replacedCutoff(now: Date): Promise<Date | undefined> {
+    const { renewedAt } = (await getJob(db, 'recompress')).state as { renewedAt?: string }
+    if (renewedAt === undefined) return undefined
+    const long = (await listLongExports(db)).map(({ startedAt }) => startedAt.getTime())
+    const grace = (options.replacedGraceSeconds ?? REPLACED_GRACE_SECONDS) * 1000
+    const oldest = exports.oldestStart()?.getTime() ?? Infinity
+    return new Date(Math.min(Date.parse(renewedAt), now.getTime() - grace, oldest, ...long))
+  }
+
   function checkLimit(sizeBytes: number): void {
     if (sizeBytes > options.maxImageBytes)
       throw new ImageRefusedError(
@@ -196,7 +229,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       touch(holder).catch((err: unknown) => log.warn({ err, holder }, 'Upload could not be kept'))
     }, TOUCH_MILLISECONDS)
     try {
-      const imported = await importImage(body, { ...options, ...given })
+      const imported = await importImage(body, { ...options, room, ...given })
       if (sizeBytes !== undefined) checkWhole(imported.manifest, sizeBytes)
       given.signal?.throwIfAborted()
       const info = { ...imported.info, ...(source !== undefined && { source }) }
@@ -226,7 +259,11 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       await count()
       const manifests = allManifests(db)
       const exclusively: CommitLock['exclusive'] = (work) => lock.exclusive(work)
-      const removed = await sweepChunks({ store, exclusively, cutoff, manifests })
+      const replaced = await replacedCutoff(started)
+      if (replaced) await pruneLayouts(db, replaced)
+      const cutoffs = { cutoff, replacedCutoff: replaced }
+      const removed = await sweepChunks({ store, exclusively, manifests, ...cutoffs })
+      sweptAt = started
       if (removed > 0) log.info({ removed }, 'Swept chunks that no image needs')
       return removed
     })
@@ -274,14 +311,22 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     sweep,
     sweepSoon,
     statistics: () => counting.read(),
+    room,
+    lock,
+    activity: () => {
+      const isBusy = uploading > 0 || exports.oldestStart() !== undefined
+      if (isBusy) lastActiveAt = Date.now()
+      return { isBusy, lastAt: lastActiveAt, sweptAt }
+    },
 
     async checkRoom({ sizeBytes, fileName }) {
       checkLimit(sizeBytes)
       const neededBytes = COMPRESSED_FILE.test(fileName ?? '') ? sizeBytes : 1
-      checkRoom(neededBytes, await options.freeBytes?.())
+      await checkRoom(neededBytes, room)
     },
 
     findExport: exports.find,
+    openDisk: exports.openDisk,
 
     async isChunkOf(hash, digest) {
       let set = chunkSets.get(digest)

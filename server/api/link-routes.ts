@@ -46,15 +46,21 @@ export function linkRoutes(options: LinkRoutesOptions): FastifyPluginAsyncTypebo
 export async function createLink(
   { database, serverUrl }: Pick<LinkRoutesOptions, 'database' | 'serverUrl'>,
   link: Link,
+  suffix = EXPORT_SUFFIX,
 ): Promise<string> {
   const token = createToken()
   await saveLink(database.db, hashToken(token), link)
-  const suffix = link.kind === 'download' ? EXPORT_SUFFIX : ''
-  return `${serverUrl()}/l/${token}/${link.imageName}${suffix}`
+  return `${serverUrl()}/l/${token}/${link.imageName}${link.kind === 'download' ? suffix : ''}`
 }
 
+const SUFFIXES = { gz: '.img.gz', zst: '.img.zst', raw: '.img', qcow2: '.qcow2' }
+
 const LinkRequest = Type.Object(
-  { expiresInSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_LINK_SECONDS })) },
+  {
+    expiresInSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_LINK_SECONDS })),
+    /** Of the file; the same token is good for the others too. */
+    format: Type.Optional(Type.Enum(['gz', 'zst', 'raw', 'qcow2'])),
+  },
   { additionalProperties: false },
 )
 
@@ -79,13 +85,14 @@ function createRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
         if (!image) throw new NotFoundError(`There is no image "${name}"`)
         const seconds = body?.expiresInSeconds ?? DEFAULT_LINK_SECONDS
         const expiresAt = new Date(now().getTime() + seconds * 1000)
-        const url = await createLink(options, {
+        const link: Link = {
           kind: 'download',
           imageName: name,
           digest: parseSha256(image.digest),
           runId: null,
           expiresAt,
-        })
+        }
+        const url = await createLink(options, link, SUFFIXES[body?.format ?? 'gz'])
         return reply.code(201).send({ url, expiresAt: expiresAt.toISOString() })
       },
     )

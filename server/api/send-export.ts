@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { DISK_FORMATS, type DiskFormat } from '#server/images/disk-format.ts'
 import { EXPORT_FORMATS, type ExportFormat } from '#server/images/export-format.ts'
 import { parseRange } from './byte-range.ts'
 import { NotFoundError, RequestError } from './errors.ts'
@@ -70,11 +71,16 @@ function isListed(header: string | undefined, etag: string): boolean {
 
 export const EXPORT_SUFFIX = '.img.gz'
 
+const FORMATS = [...EXPORT_FORMATS, ...DISK_FORMATS]
+
 /** What is asked for as `debian-13.img.gz`. Throws NotFoundError. */
-export function exportedName(fileName: string): { name: string; format: ExportFormat } {
-  const format = EXPORT_FORMATS.find(({ suffix }) => fileName.endsWith(suffix))
+export function exportedName(fileName: string): {
+  name: string
+  format: ExportFormat | DiskFormat
+} {
+  const format = FORMATS.find(({ suffix }) => fileName.endsWith(suffix))
   if (!format) {
-    const suffixes = EXPORT_FORMATS.map(({ suffix }) => suffix).join(' or ')
+    const suffixes = FORMATS.map(({ suffix }) => suffix).join(' or ')
     throw new NotFoundError(`There is no "${fileName}"; images end in ${suffixes}`)
   }
   return { name: fileName.slice(0, -format.suffix.length), format }

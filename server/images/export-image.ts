@@ -10,6 +10,7 @@ import type { Sha256 } from '#protocol/sha256.ts'
 import { readContent, verifiedContent } from './chunk-codec.ts'
 import { ChunkCorruptError, type ChunkStore } from './chunk-store.ts'
 import type { ExportFormat } from './export-format.ts'
+import { type ExportPart, readParts, skippedPart } from './export-parts.ts'
 import { statedLength } from './gzip-member.ts'
 import { type LayoutEntry, layoutEntry, type SegmentLayout } from './layout.ts'
 import { decodeFrameHeader } from './zstd-frame.ts'
@@ -28,11 +29,6 @@ export type ExportSource = {
   loadLayout: (segmentIndex: number) => Promise<SegmentLayout>
 }
 
-/** A part of the export whose length is known before its bytes are. */
-type Part = { length: number; load: () => Promise<Uint8Array> }
-
-/** Parts read ahead of the client, about 1 MiB at most each. */
-const READ_AHEAD = 4
 /** Constant members that go out in one piece, so that a sparse disk is not a kilobyte at a time. */
 const ZERO_RUN_CHUNKS = 256
 
@@ -44,22 +40,9 @@ const ZERO_RUN_CHUNKS = 256
 export async function* exportImage(
   store: ChunkStore,
   source: ExportSource,
-  { start, end }: { start: number; end: number },
+  range: { start: number; end: number },
 ): AsyncGenerator<Uint8Array> {
-  const ahead: Promise<Uint8Array>[] = []
-  let partEnd = 0
-  for await (const { length, load } of partsOf(store, source, start)) {
-    const partStart = partEnd
-    partEnd += length
-    if (partEnd <= start) continue
-    if (partStart >= end) break
-    const from = Math.max(0, start - partStart)
-    const bytes = load().then((whole) => whole.subarray(from, end - partStart))
-    bytes.catch(() => {}) // awaited in its turn, or never if the client leaves
-    ahead.push(bytes)
-    if (ahead.length >= READ_AHEAD) yield await ahead.shift()!
-  }
-  for (const bytes of ahead) yield await bytes
+  yield* readParts(partsOf(store, source, range.start), range)
 }
 
 /** All parts from the first byte on; whole segments that end before `start` are one part each. */
@@ -67,23 +50,19 @@ async function* partsOf(
   store: ChunkStore,
   source: ExportSource,
   start: number,
-): AsyncGenerator<Part> {
+): AsyncGenerator<ExportPart> {
   const stamp = source.format.stamp(source)
   yield { length: stamp.length, load: async () => stamp }
   let segmentStart = stamp.length
   for (const [index, { hash, exportBytes }] of source.segments.entries()) {
-    if (segmentStart + exportBytes <= start)
-      yield {
-        length: exportBytes,
-        load: () => Promise.reject(new Error('Skipped parts are not read')),
-      }
+    if (segmentStart + exportBytes <= start) yield skippedPart(exportBytes)
     else if (hash === null) yield* zeroParts(source, index)
     else yield* storedParts(store, source, index, hash)
     segmentStart += exportBytes
   }
 }
 
-function* zeroParts(source: ExportSource, segmentIndex: number): Generator<Part> {
+function* zeroParts(source: ExportSource, segmentIndex: number): Generator<ExportPart> {
   const count = segmentLength(source.sizeBytes, segmentIndex)
   yield* zeroRun(source, segmentIndex * SEGMENT_CHUNKS, count)
 }
@@ -93,7 +72,7 @@ async function* storedParts(
   source: ExportSource,
   segmentIndex: number,
   hash: Sha256,
-): AsyncGenerator<Part> {
+): AsyncGenerator<ExportPart> {
   const segment = decodeSegment(await readContent(store, hash))
   const layout = await source.loadLayout(segmentIndex)
   const first = segmentIndex * SEGMENT_CHUNKS
@@ -118,7 +97,7 @@ function* zeroRun(
   { sizeBytes, format }: ExportSource,
   firstIndex: number,
   count: number,
-): Generator<Part> {
+): Generator<ExportPart> {
   for (let index = firstIndex; index < firstIndex + count;) {
     const contentBytes = chunkLength(sizeBytes, index)
     const run = contentBytes < CHUNK_BYTES ? 1 : Math.min(ZERO_RUN_CHUNKS, wholeChunks(index))

@@ -42,7 +42,7 @@ GET    /images/by-digest/:digest                        viewer+
 GET    /chunks/:sha256                                  viewer+
 PUT    /chunks/:sha256                                  operator+ images
 POST   /chunks/missing                                  operator+ images
-GET    /images/:file(^.+\\.img\\.gz$)                   viewer
+GET    /images/:file(^.+\\.(?:img|img\\.gz|img\\.zst|qcow2)$) viewer
 GET    /api/setup                                       public
 POST   /api/setup                                       public
 POST   /api/session                                     public
@@ -140,7 +140,7 @@ const VALUES: Record<string, string> = {
 /** An address that fits the route, of things that are not there, so that nobody's call does anything. */
 function addressOf(url: string): string {
   return url
-    .replace(':file(^.+\\.img\\.gz$)', 'no-such.img.gz')
+    .replace(/:file\(\^\.\+\\\.\(\?:img.*$/, 'no-such.img.gz')
     .replace(':file(^.+\\.bty$)', '52-54-00-00-07-99.bty')
     .replace('/l/:token/:file', '/l/x/no-such.img.gz')
     .replaceAll(/:(\w+)/g, (_, name: string) => VALUES[name] ?? 'x')
