@@ -17,14 +17,12 @@ export interface RadosGateway extends AsyncDisposable {
   /** Of its user to a part of a bucket. */
   access: (bucket: string, prefix?: string) => S3Access
   createBucket: (bucket: string) => Promise<void>
-  accessKeyId: string
-  secretAccessKey: string
   /** As Ceph's `radosgw-admin`. */
   admin: (...args: string[]) => Promise<string>
   /** Ends the gateway as a power cut would; its objects stay. */
   kill: () => Promise<void>
-  /** Starts the gateway again, at the same address. */
-  start: () => Promise<void>
+  /** Starts the gateway again, at the same address, with more options if any are given. */
+  start: (...options: string[]) => Promise<void>
   /** Halts the gateway in the middle of whatever it does; it still takes connections. */
   pause: () => void
   resume: () => void
@@ -65,8 +63,9 @@ export async function openRadosGateway(): Promise<RadosGateway> {
 
   const endpoint = `http://127.0.0.1:${port}`
   let gateway: ChildProcess | undefined
-  async function start(): Promise<void> {
-    gateway = startDaemon(folder, 'radosgw', ['-f', '-c', configPath, '-n', 'client.rgw.a'])
+  async function start(...options: string[]): Promise<void> {
+    const name = ['-n', 'client.rgw.a']
+    gateway = startDaemon(folder, 'radosgw', ['-f', '-c', configPath, ...name, ...options])
     await until('the gateway answers', () =>
       fetch(endpoint).then(
         () => true,
@@ -95,7 +94,6 @@ export async function openRadosGateway(): Promise<RadosGateway> {
     access,
     createBucket: async (bucket) =>
       void (await createS3Client(access(bucket)).send({ method: 'PUT' })),
-    ...keys,
     admin,
     start,
     kill: () => stop(gateway),

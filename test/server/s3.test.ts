@@ -1,13 +1,20 @@
-import { after, before } from 'node:test'
-import { tmpdir } from 'node:os'
 import { randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { after, before, describe } from 'node:test'
 import { createChunkTouches } from '#server/db/chunk-touches.ts'
 import { createS3Client } from '#server/images/s3-client.ts'
 import { createS3Store } from '#server/images/s3-store.ts'
 import { parseObjectPage } from '#server/images/s3-xml.ts'
 import { testChunkStore } from '#test/suites/chunk-store.ts'
-import { describeOnEveryDatabase, type TestDatabase } from '#test/support/database.ts'
+import { testS3Faults } from '#test/suites/s3-faults.ts'
+import {
+  describeOnEveryDatabase,
+  openTestDatabase,
+  type TestDatabase,
+} from '#test/support/database.ts'
 import { openRadosGateway, type RadosGateway } from '#test/support/rados-gateway.ts'
+
+/** All that needs a gateway, so that it is started once. */
 
 let gateway: RadosGateway
 before(async () => {
@@ -16,9 +23,9 @@ before(async () => {
 })
 after(() => gateway[Symbol.asyncDispose]())
 
-describeOnEveryDatabase('S3 store on a RADOS gateway', (openTestDatabase, kind) => {
+describeOnEveryDatabase('S3 store on a RADOS gateway', (openDatabase, kind) => {
   let database: TestDatabase
-  before(async () => void (database = await openTestDatabase()))
+  before(async () => void (database = await openDatabase()))
   after(() => database[Symbol.asyncDispose]())
 
   testChunkStore(async () => {
@@ -36,7 +43,21 @@ describeOnEveryDatabase('S3 store on a RADOS gateway', (openTestDatabase, kind) 
         const { body } = await client.send({ method: 'GET', query })
         return parseObjectPage(new TextDecoder().decode(body)).objects.map(({ key }) => key)
       },
-      async [Symbol.asyncDispose]() {},
+      async [Symbol.asyncDispose]() {
+        client[Symbol.dispose]()
+      },
     }
+  })
+})
+
+describe('faults of S3', () => {
+  let database: TestDatabase
+  before(async () => void (database = await openTestDatabase()))
+  after(() => database[Symbol.asyncDispose]())
+
+  testS3Faults({
+    gateway: () => gateway,
+    openStore: (access) =>
+      createS3Store(createS3Client(access), createChunkTouches(database.db, 'embedded')),
   })
 })

@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { it, mock } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import {
+  type ChunkStore,
+  StoreFullError,
+  StoreUnreachableError,
+} from '#server/images/chunk-store.ts'
+import type { S3Access } from '#server/images/s3-access.ts'
+import { checkS3Store } from '#server/images/s3-check.ts'
+import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
+import { putEmbeddedDatabase } from '#test/support/database.ts'
+import type { RadosGateway } from '#test/support/rados-gateway.ts'
+import { openTestApp } from '#test/support/test-app.ts'
+
+const MAIN = new URL('../../server/main.ts', import.meta.url).pathname
+const CONTENT = Buffer.alloc(MIB, 'the content ')
+const HASH = sha256(CONTENT)
+const MEMBER = gzipSync(CONTENT)
+
+export interface FaultSubject {
+  gateway: () => RadosGateway
+  /** A store of the gateway. */
+  openStore: (access: S3Access) => ChunkStore
+}
+
+/** What becomes of a store in S3 when S3, the network, the keys or the clock fail. */
+export function testS3Faults({ gateway, openStore }: FaultSubject): void {
+  const env = (prefix: string) => ({
+    STAMPEDE_STORE: `s3://stampede/${prefix}`,
+    AWS_ENDPOINT_URL: gateway().endpoint,
+    AWS_ACCESS_KEY_ID: gateway().access('stampede').accessKeyId,
+    AWS_SECRET_ACCESS_KEY: gateway().access('stampede').secretAccessKey,
+  })
+
+  const refused = (change: Partial<S3Access>, pattern: RegExp) =>
+    assert.rejects(
+      checkS3Store({ ...gateway().access('stampede', 'faults/'), ...change }),
+      (err) => {
+        assert.ok(err instanceof StoreUnreachableError)
+        assert.match(err.message, pattern)
+        assert.doesNotMatch(err.message, /testsecretkey/)
+        return true
+      },
+    )
+
+  it('is content with a bucket that can be written, and leaves nothing in it', async () => {
+    const access = gateway().access('stampede', 'checked/')
+    await checkS3Store(access)
+    assert.deepEqual(await Array.fromAsync(openStore(access).list('')), [])
+  })
+
+  it('says that there is no such bucket', () =>
+    refused(
+      { bucket: 'nowhere', bucketUrl: `${gateway().endpoint}/nowhere/` },
+      /has no bucket "nowhere"; create it, or correct STAMPEDE_STORE/,
+    ))
+
+  it('says that the access key is unknown', () =>
+    refused({ accessKeyId: 'AKIDOFNOBODY' }, /does not know the access key "AKIDOFNOBODY"/))
+
+  it('says that the secret key is wrong', () =>
+    refused({ secretAccessKey: 'guessed' }, /"TESTACCESSKEY"; check AWS_SECRET_ACCESS_KEY/))
+
+  it('says that nothing answers there', () =>
+    refused(
+      { bucketUrl: 'http://127.0.0.1:9/stampede/' },
+      /does not answer.*ECONNREFUSED.*AWS_END/,
+    ))
+
+  it('says that the server there is none of S3', async () => {
+    const server = createServer((_request, response) => response.end('<html>Welcome</html>'))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const { port } = server.address() as AddressInfo
+      await refused({ bucketUrl: `http://127.0.0.1:${port}/x/` }, /does not answer as S3 does/)
+    } finally {
+      server.close()
+    }
+  })
+
+  it('says that the clocks differ, and what they say', async () => {
+    mock.timers.enable({ apis: ['Date'], now: Date.now() - 3_600_000 })
+    try {
+      await refused(
+        {},
+        /its clock says \d{4}-.*Z and this server's .*Z, 60 minutes apart; set both/,
+      )
+    } finally {
+      mock.timers.reset()
+    }
+  })
+
+  it('ends with one sentence if the bucket cannot be used', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'stampede-s3-main-'))
+    try {
+      await putEmbeddedDatabase(folder)
+      const child = spawn(process.execPath, [MAIN], {
+        env: {
+          PATH: process.env['PATH'],
+          ...env('main'),
+          STAMPEDE_DATA: folder,
+          STAMPEDE_DHCP: 'off',
+          STAMPEDE_HTTP: '127.0.0.1:0',
+          STAMPEDE_URL: 'http://127.0.0.1:1',
+          AWS_SECRET_ACCESS_KEY: 'guessed',
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      let output = ''
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding('utf8').on('data', (text: string) => (output += text))
+      await once(child, 'close')
+      assert.equal(child.exitCode, 1)
+      assert.match(
+        output,
+        /^.*s3:\/\/stampede\/main refuses the signature.*AWS_SECRET_ACCESS_KEY\n$/,
+      )
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  })
+
+  it('says that the quota is used up, and works again with a larger one', async () => {
+    const bucket = 'small'
+    await gateway().createBucket(bucket)
+    const store = openStore(gateway().access(bucket))
+    const quota = (objects: number) =>
+      gateway().admin(
+        'quota',
+        'set',
+        '--quota-scope=bucket',
+        `--bucket=${bucket}`,
+        `--max-objects=${objects}`,
+      )
+    await quota(2)
+    await gateway().admin('quota', 'enable', '--quota-scope=bucket', `--bucket=${bucket}`)
+    const put = async (index: number) => {
+      const content = Buffer.alloc(4096, `${index} `)
+      await store.putIfAbsent(sha256(content), gzipSync(content))
+    }
+    await assert.rejects(async () => {
+      for (let index = 0; index < 20; index++) await put(index)
+    }, StoreFullError)
+    await quota(1000)
+    await put(30)
+  })
+
+  it('answers 503 while the store is away, and serves again when it is back', async () => {
+    await using app = await openTestApp({ env: env('outage') })
+    const disk = diskContent({ chunks: 5, lastBytes: 4096 })
+    const made = await app.call('POST', '/api/images/debian', disk)
+    assert.equal(made.status, 201, JSON.stringify(made.body))
+    const chunk = sha256(disk.subarray(0, MIB))
+    assert.equal((await app.call('GET', `/chunks/${chunk}`)).status, 200)
+    await gateway().kill()
+    try {
+      const calls = [
+        ['GET', `/chunks/${chunk}`],
+        ['HEAD', `/chunks/${chunk}`],
+        ['PUT', `/chunks/${HASH}`, MEMBER],
+        ['POST', '/chunks/missing', { sha256: [chunk, HASH] }],
+        ['POST', '/api/images/other', disk],
+      ] as const
+      const answers = calls.map(async ([method, path, body]) => {
+        const answer = await app.call<{ error: { code: string } }>(method, path, body)
+        assert.equal(answer.status, 503, `${method} ${path}`)
+        if (method !== 'HEAD') assert.equal(answer.body.error.code, 'store-unreachable')
+      })
+      await Promise.all(answers)
+      // What needs no chunk goes on.
+      assert.equal((await app.call('GET', '/api/images')).status, 200)
+    } finally {
+      await gateway().start()
+    }
+    assert.equal((await app.call('PUT', `/chunks/${HASH}`, MEMBER)).status, 201)
+    const response = await fetch(`${app.url}/images/debian.img.gz`, {
+      headers: { authorization: 'Bearer admin-token-of-the-tests' },
+    })
+    assert.ok(gunzipSync(Buffer.from(await response.arrayBuffer())).equals(disk))
+  })
+
+  it('waits out an outage of a second or two', async () => {
+    const store = openStore(gateway().access('stampede', 'short/'))
+    await store.putIfAbsent(HASH, MEMBER)
+    await gateway().kill()
+    const reading = store.read(HASH)
+    await sleep(300)
+    await gateway().start()
+    assert.ok(MEMBER.equals((await reading).bytes))
+  })
+
+  it('gives up on a store that takes connections and says nothing', async () => {
+    const store = openStore(gateway().access('stampede', 'silent/'))
+    await store.putIfAbsent(HASH, MEMBER)
+    gateway().pause()
+    try {
+      await assert.rejects(store.read(HASH), /does not answer: GET .* no answer for 10 s/)
+    } finally {
+      gateway().resume()
+    }
+    assert.ok(MEMBER.equals((await store.read(HASH)).bytes))
+  })
+
+  it('slows down when it is told to', async () => {
+    await gateway().kill()
+    // Everything beyond one request at a time is answered 503 SlowDown.
+    await gateway().start('--rgw-max-concurrent-requests=1')
+    try {
+      const { bucketUrl } = gateway().access('stampede')
+      const asked = await Promise.all(Array.from({ length: 40 }, () => fetch(bucketUrl)))
+      const slow = asked.find(({ status }) => status === 503)
+      assert.match(String(await slow?.text()), /<Code>SlowDown</)
+      const store = openStore(gateway().access('stampede', 'slow/'))
+      const contents = Array.from({ length: 40 }, (_, index) => Buffer.alloc(4096, `${index} `))
+      await Promise.all(
+        contents.map((content) => store.putIfAbsent(sha256(content), gzipSync(content))),
+      )
+      const found = await store.touch(contents.map((content) => sha256(content)))
+      assert.equal(found.size, contents.length)
+    } finally {
+      await gateway().kill()
+      await gateway().start()
+    }
+  })
+}
