@@ -9,7 +9,8 @@ import { openDevice, type Device } from '../disk/device.ts'
 import { sha256 } from '../http-chunk-client.ts'
 import { readDisk } from '../pipeline/read-disk.ts'
 import { totalBytes } from '../used/extents.ts'
-import { surveyDisk, wholeDisk, type Survey } from '../used/survey.ts'
+import { lookInside } from '../used/look-inside.ts'
+import { surveyDisk, type Survey } from '../used/survey.ts'
 import type { StepContext, StepOutcome } from './step.ts'
 
 export interface ReadImageOptions {
@@ -40,11 +41,16 @@ export async function readImageWith(
   await using device = await openDevice(disk.path, 'read')
   const release = device.holdReadOnly()
   try {
-    const survey = run.options.wholeDisk
-      ? wholeDisk(device)
-      : await surveyDisk({ device, disk, exec: context.exec, signal })
+    const whole = run.options.wholeDisk ?? false
+    const looking = { device, disk, exec: context.exec, signal, whole }
+    const survey = await surveyDisk(looking)
     tell(context, survey, device)
-    const info = { ...(await describeContent(device, disk)), ...noted, ...told(survey) }
+    const system = await lookInside(
+      { ...looking, log: (text) => context.log(text) },
+      survey.contents,
+    )
+    const content = await describeContent(device, disk)
+    const info = { ...content, ...noted, ...system, ...told(survey) }
     const { manifest, bytesSent } = await readDisk({
       device,
       sectorBytes,

@@ -12,12 +12,13 @@ export async function findRoots(
   exec: Exec,
   candidates: readonly Candidate[],
   log: (text: string) => void,
+  mode: 'ro' | 'look' = 'ro',
 ): Promise<Root[]> {
   const roots: Root[] = []
   for (const candidate of candidates) {
     if (!LINUX_FILE_SYSTEMS.has(candidate.fileSystem)) continue
     try {
-      roots.push(...(await rootsIn(exec, candidate)))
+      roots.push(...(await rootsIn(exec, candidate, mode)))
     } catch (err) {
       // A damaged or too new file system beside the root need not stop anything.
       log(`Can't look into ${candidate.path} (${candidate.fileSystem}): ${String(err)}`)
@@ -26,16 +27,16 @@ export async function findRoots(
   return roots
 }
 
-async function rootsIn(exec: Exec, candidate: Candidate): Promise<Root[]> {
+async function rootsIn(exec: Exec, candidate: Candidate, mode: 'ro' | 'look'): Promise<Root[]> {
   const { path: device, fileSystem } = candidate
   const isBtrfs = fileSystem === 'btrfs'
   {
-    await using mount = await openMount(exec, { device, fileSystem, mode: 'ro' })
+    await using mount = await openMount(exec, { device, fileSystem, mode })
     if (await isRoot(createSystemFiles(mount.path))) return [candidate]
   }
   if (!isBtrfs) return []
   const options = ['subvolid=5']
-  await using mount = await openMount(exec, { device, fileSystem, mode: 'ro', options })
+  await using mount = await openMount(exec, { device, fileSystem, mode, options })
   const files = createSystemFiles(mount.path)
   const roots: Root[] = []
   for (const name of (await files.list('/')).slice(0, MAX_SUBVOLUMES)) {

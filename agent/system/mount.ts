@@ -8,6 +8,14 @@ const UNMOUNT_TRIES = 20
 const UNMOUNT_PAUSE_MILLISECONDS = 250
 const MOUNT_TIMEOUT_SECONDS = 300 // a journal may have to be replayed
 
+/** Read-only alone would replay a journal. */
+const NO_REPLAY: Record<string, readonly string[]> = {
+  ext3: ['noload'],
+  ext4: ['noload'],
+  xfs: ['norecovery'],
+  btrfs: ['rescue=nologreplay'],
+}
+
 export interface Mount extends AsyncDisposable {
   readonly path: string
 }
@@ -15,7 +23,8 @@ export interface Mount extends AsyncDisposable {
 export type MountRequest = {
   device: string
   fileSystem: string
-  mode: 'ro' | 'rw'
+  /** `look`: read-only, and no journal is replayed, so that not a byte is written. */
+  mode: 'ro' | 'rw' | 'look'
   /** Such as `subvol=@`. */
   options?: readonly string[]
   /** Where to mount; a temporary folder unless told. */
@@ -37,7 +46,14 @@ export async function openMount(exec: Exec, request: MountRequest): Promise<Moun
   if (fileSystem === 'btrfs')
     await exec('btrfs', ['device', 'scan', '--forget'], { allowExitCodes: [1] })
   const own = fileSystem === 'xfs' ? ['nouuid'] : []
-  const options = [mode, 'nodev', 'nosuid', ...own, ...(request.options ?? [])].join(',')
+  if (mode === 'look') own.push(...(NO_REPLAY[fileSystem] ?? []))
+  const options = [
+    mode === 'rw' ? 'rw' : 'ro',
+    'nodev',
+    'nosuid',
+    ...own,
+    ...(request.options ?? []),
+  ].join(',')
   const timeoutSeconds = MOUNT_TIMEOUT_SECONDS
   await exec('mount', ['-t', fileSystem, '-o', options, '--', device, path], { timeoutSeconds })
   opened.defer(() => unmount(path))

@@ -5,7 +5,8 @@ import type { ByteSpan, Extents } from './extents.ts'
 /** A partition, a logical volume, or a disk without a table; bytes of the disk. */
 export interface Region extends ByteSpan {
   partition?: number
-  /** For people: `partition 2`. */
+  volume?: { group: string; name: string; segmentType: string }
+  /** For people, at the start of a sentence: `Partition 2`. */
   name: string
   /** Another partition has bytes in common with it. */
   overlaps?: boolean
@@ -20,14 +21,21 @@ export interface Patch {
 }
 
 export interface LeftOut {
-  /** For people: `swap space`, `page file "/pagefile.sys"`. */
+  /** For people: `swap space`, `page file /pagefile.sys`. */
   what: string
   bytes: number
 }
 
 /** What of a region a capture reads; positions count from its start. */
 export type RegionUse =
-  | { kind: 'used'; used: Extents; leftOut: LeftOut[]; patches: Patch[] }
+  | {
+      kind: 'used'
+      used: Extents
+      leftOut: LeftOut[]
+      patches: Patch[]
+      /** Parts of it of which all is read, and why: finished sentences. */
+      copiedWhole?: string[]
+    }
   /** All of it, since `reason`. */
   | { kind: 'whole'; reason: string }
   /** All of it, which nobody need be told: its content is known to be like that. */
@@ -37,6 +45,7 @@ export type RegionUse =
 export interface RegionView {
   readonly path: string
   readonly sizeBytes: number
+  readonly region: Region
   /** A copy of the bytes that are there; at most 1 MiB. */
   peek(start: number, length: number): Promise<Buffer>
 }
@@ -44,6 +53,8 @@ export interface RegionView {
 export interface LookContext {
   exec: Exec
   signal: AbortSignal
+  /** Looks into a region that was found inside of another. */
+  survey(region: Region): Promise<RegionUse>
 }
 
 /** Asks what a region of this content uses. Throws, and the region is copied whole. */

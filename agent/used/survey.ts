@@ -10,12 +10,16 @@ import { surveyFat } from './file-systems/fat.ts'
 import { surveyNtfs } from './file-systems/ntfs.ts'
 import { surveySwap } from './file-systems/swap.ts'
 import { surveyXfs } from './file-systems/xfs.ts'
-import type { Patch, Region, RegionUse, Surveyor } from './region.ts'
+import { surveyPhysicalVolume } from './physical-volume.ts'
+import type { Patch, Region, RegionUse, RegionView, Surveyor } from './region.ts'
 import { regionsOf } from './regions.ts'
-import { openView, type OpenView } from './view.ts'
+import { openView } from './view.ts'
 
 /** 64 MB; a file system in more pieces is read with some of its free space. */
 const MAX_SPANS = 4_000_000
+
+/** blkid(8): more than one thing was found. */
+const BLKID_AMBIVALENT = 8
 
 /** By what blkid calls it; everything else is copied whole. */
 const SURVEYORS: Record<string, Surveyor> = {
@@ -28,6 +32,7 @@ const SURVEYORS: Record<string, Surveyor> = {
   vfat: surveyFat,
   swap: surveySwap,
   swsuspend: surveySwap,
+  LVM2_member: surveyPhysicalVolume,
 }
 
 /** For people; what is not listed is called as blkid calls it. */
@@ -43,6 +48,13 @@ export interface Survey {
   patches: Patch[]
   copiedWhole: NonNullable<ImageInfo['copiedWhole']>
   leftOut: NonNullable<ImageInfo['leftOut']>
+  /** Everything with a known content, whatever is read of it. */
+  contents: FoundContent[]
+}
+
+export interface FoundContent {
+  region: Region
+  content: Content
 }
 
 export interface SurveyOptions {
@@ -50,16 +62,8 @@ export interface SurveyOptions {
   disk: Disk
   exec: Exec
   signal: AbortSignal
-}
-
-/** A capture of everything. */
-export function wholeDisk({ sizeBytes }: Pick<Device, 'sizeBytes'>): Survey {
-  return {
-    used: extentsOf([{ start: 0, end: sizeBytes }]),
-    patches: [],
-    copiedWhole: [],
-    leftOut: [],
-  }
+  /** Everything is to be read: nobody is asked what is in use. */
+  whole?: boolean
 }
 
 /**
@@ -67,11 +71,11 @@ export function wholeDisk({ sizeBytes }: Pick<Device, 'sizeBytes'>): Survey {
  * read: boot loaders lie there. Nothing is mounted, activated or written.
  */
 export async function surveyDisk(options: SurveyOptions): Promise<Survey> {
-  const { device, disk, signal } = options
-  const survey = wholeDisk(device)
+  const { device, disk } = options
+  const used = extentsOf([{ start: 0, end: device.sizeBytes }])
+  const survey: Survey = { used, patches: [], copiedWhole: [], leftOut: [], contents: [] }
   for (const region of regionsOf(disk, device.sizeBytes)) {
-    const use = await surveyRegion(options, region)
-    signal.throwIfAborted()
+    const use = await surveyRegion(options, region, survey.contents)
     note(survey, region, use)
   }
   survey.used = coarsen(survey.used, MAX_SPANS)
@@ -85,48 +89,61 @@ function note(survey: Survey, { start, end, partition, name }: Region, use: Regi
     survey.copiedWhole.push({ ...where, reason: `${name}: ${use.reason}` })
     return
   }
-  const inside = shift(use.used, start)
-  survey.used = union(subtract(survey.used, extentsOf([{ start, end }])), inside)
-  survey.leftOut.push(...use.leftOut.map((left) => ({ ...where, ...left })))
-  for (const patch of use.patches) survey.patches.push({ ...patch, start: start + patch.start })
+  const { used, patches, leftOut, copiedWhole = [] } = use
+  survey.used = union(subtract(survey.used, extentsOf([{ start, end }])), shift(used, start))
+  survey.leftOut.push(...leftOut.map((left) => ({ ...where, ...left })))
+  survey.copiedWhole.push(...copiedWhole.map((reason) => ({ ...where, reason })))
+  for (const patch of patches) survey.patches.push({ ...patch, start: start + patch.start })
 }
 
-async function surveyRegion(options: SurveyOptions, region: Region): Promise<RegionUse> {
+async function surveyRegion(
+  options: SurveyOptions,
+  region: Region,
+  contents: FoundContent[],
+): Promise<RegionUse> {
   const { device, disk, exec, signal } = options
   if (region.overlaps) return { kind: 'whole', reason: 'it overlaps another partition' }
   try {
-    await using view = await openView(exec, {
-      device,
-      sectorBytes: disk.sectorBytes,
-      span: region,
-    })
-    return await surveyView({ exec, signal }, view, region)
+    await using view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })
+    const content = await findContent(exec, view.path)
+    if (content) contents.push({ region, content })
+    return await surveyContent(options, view, content, contents)
   } catch (err) {
     signal.throwIfAborted()
-    return { kind: 'whole', reason: firstLine(err) }
+    return { kind: 'whole', reason: reasonOf(err) }
   }
 }
 
-async function surveyView(
-  context: { exec: Exec; signal: AbortSignal },
-  view: OpenView,
-  region: Region,
+async function surveyContent(
+  options: SurveyOptions,
+  view: RegionView,
+  content: Content | undefined,
+  contents: FoundContent[],
 ): Promise<RegionUse> {
-  const content = await findContent(context.exec, view.path)
+  if (options.whole) return { kind: 'plain' }
   if (!content)
-    return region.isRaw
+    return view.region.isRaw
       ? { kind: 'plain' }
       : { kind: 'whole', reason: 'no known file system is there' }
   const surveyor = SURVEYORS[content.type]
   if (!surveyor) return { kind: 'whole', reason: `it is ${nameOf(content)}` }
-  return await surveyor(context, view, content)
+  const { exec, signal } = options
+  const survey = (region: Region) => surveyRegion(options, region, contents)
+  return await surveyor({ exec, signal, survey }, view, content)
 }
 
 function nameOf({ type }: Content): string {
   return NAMES[type] ?? `of type "${type}", which is not looked into`
 }
 
-function firstLine(err: unknown): string {
-  const text = err instanceof ExecError ? err.message : String((err as Error)?.message ?? err)
+/** One line of what went wrong. */
+function reasonOf(err: unknown): string {
+  if (
+    err instanceof ExecError &&
+    err.exitCode === BLKID_AMBIVALENT &&
+    err.message.startsWith('"blkid ')
+  )
+    return 'it looks like more than one thing'
+  const text = err instanceof Error ? err.message : String(err)
   return text.split('\n')[0]!
 }

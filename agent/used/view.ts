@@ -2,8 +2,7 @@ import type { Device } from '../disk/device.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import { exec as plainExec, type Exec } from '../exec.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
-import type { ByteSpan } from './extents.ts'
-import type { RegionView } from './region.ts'
+import type { Region, RegionView } from './region.ts'
 
 /** Multiple of every sector size: what O_DIRECT wants of offsets and lengths. */
 const PAGE_BYTES = 4096
@@ -16,15 +15,15 @@ export interface OpenView extends RegionView, AsyncDisposable {}
  */
 export async function openView(
   exec: Exec,
-  { device, sectorBytes, span }: { device: Device; sectorBytes: number; span: ByteSpan },
+  { device, sectorBytes, region }: { device: Device; sectorBytes: number; region: Region },
 ): Promise<OpenView> {
-  const sizeBytes = span.end - span.start
+  const sizeBytes = region.end - region.start
   const { stdout } = await exec('losetup', [
     '--find',
     '--show',
     '--read-only',
     '--offset',
-    String(span.start),
+    String(region.start),
     '--sizelimit',
     String(sizeBytes),
     '--sector-size',
@@ -35,7 +34,8 @@ export async function openView(
   return {
     path,
     sizeBytes,
-    peek: (start, length) => peek(device, span.start + start, length),
+    region,
+    peek: (start, length) => peek(device, region.start + start, length),
     async [Symbol.asyncDispose]() {
       // Not bound to the run's signal: a cancelled run lets go of the disk, too.
       await plainExec('losetup', ['--detach', path])

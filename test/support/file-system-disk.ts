@@ -1,9 +1,19 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { lstat, mkdir, mkdtempDisposable, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import {
+  lstat,
+  mkdir,
+  mkdtemp,
+  mkdtempDisposable,
+  readdir,
+  readFile,
+  rm,
+  rmdir,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { exec } from '#agent/exec.ts'
-import { openMount } from '#agent/system/mount.ts'
+import { openMount, type Mount } from '#agent/system/mount.ts'
 
 /** File systems made, filled, checked and read by Debian's own tools, on a block device. */
 export interface TestFileSystem {
@@ -97,7 +107,7 @@ function mounted(fileSystem: string) {
 function ext(kind: 'ext2' | 'ext3' | 'ext4', options: string[] = []): TestFileSystem {
   return {
     name: [kind, ...options].join(' '),
-    sizeBytes: 96 * MIB,
+    sizeBytes: 48 * MIB,
     async format(device) {
       await exec(`mkfs.${kind}`, ['-q', '-F', ...options, device])
     },
@@ -122,7 +132,7 @@ const xfs: TestFileSystem = {
 
 const btrfs: TestFileSystem = {
   name: 'btrfs',
-  sizeBytes: 256 * MIB,
+  sizeBytes: 128 * MIB,
   async format(device) {
     await exec('mkfs.btrfs', ['-q', '-f', device])
   },
@@ -134,27 +144,34 @@ const btrfs: TestFileSystem = {
 
 const ntfs: TestFileSystem = {
   name: 'ntfs',
-  sizeBytes: 64 * MIB,
+  sizeBytes: 40 * MIB,
   async format(device) {
     await exec('mkntfs', ['-q', '-F', '-Q', device])
   },
   async fill(device, files) {
-    await withNtfs(device, 'rw', (path) => writeAndDelete(path, files))
+    await using mount = await openNtfs(device, 'rw')
+    await writeAndDelete(mount.path, files)
   },
-  digests: (device) => withNtfs(device, 'ro', (path) => digestTree(path)),
+  async digests(device) {
+    await using mount = await openNtfs(device, 'ro')
+    return await digestTree(mount.path)
+  },
   async check(device) {
     await exec('ntfsfix', ['--no-action', device])
   },
 }
 
-async function withNtfs<T>(device: string, mode: string, use: (path: string) => Promise<T>) {
-  await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-ntfs-'))
-  await exec('ntfs-3g', ['-o', mode, device, folder.path])
-  try {
-    return await use(folder.path)
-  } finally {
-    // Of a block device (fuseblk), this waits for the program behind the mount.
-    await exec('umount', [folder.path])
+/** By ntfs-3g, which wants FUSE of the kernel and nothing else. */
+export async function openNtfs(device: string, mode: 'ro' | 'rw'): Promise<Mount> {
+  const path = await mkdtemp(join(tmpdir(), 'stampede-ntfs-'))
+  await exec('ntfs-3g', ['-o', mode, device, path])
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      // Of a block device (fuseblk), this waits for the program behind the mount.
+      await exec('umount', [path])
+      await rmdir(path)
+    },
   }
 }
 
@@ -191,7 +208,6 @@ async function digestFat(device: string): Promise<Record<string, string>> {
 
 export const TEST_FILE_SYSTEMS: TestFileSystem[] = [
   ext('ext2'),
-  ext('ext3'),
   ext('ext4'),
   ext('ext4', ['-b', '1024', '-O', '^resize_inode,sparse_super2']),
   xfs,

@@ -1,3 +1,5 @@
+import type { Exec } from '../../exec.ts'
+import { SWAP_FILES, omitSwapFile, withoutOmitted, type FilePiece } from '../page-files.ts'
 import { mapUsed } from '../partclone.ts'
 import type { Surveyor } from '../region.ts'
 
@@ -6,10 +8,46 @@ export const surveyXfs: Surveyor = async (context, view) => {
   const state = logState(stdout)
   if (state === 'DIRTY') return { kind: 'whole', reason: 'its log has not been replayed' }
   if (state !== 'CLEAN') return { kind: 'whole', reason: 'the state of its log is not known' }
-  return { kind: 'used', used: await mapUsed(context, 'xfs', view), leftOut: [], patches: [] }
+  const used = await mapUsed(context, 'xfs', view)
+  const omitted = []
+  for (const file of SWAP_FILES) {
+    const pieces = await findFile(context.exec, view.path, file)
+    const omission = pieces && (await omitSwapFile(view, file, pieces))
+    if (omission) omitted.push(omission)
+  }
+  return withoutOmitted(used, omitted)
 }
 
 /** `log tail: 2 head: 2 state: <CLEAN>`. */
 export function logState(text: string): string | undefined {
   return /\bstate: <(\w+)>/.exec(text)?.[1]
+}
+
+/** Where a regular file lies; undefined if there is none of this name. */
+async function findFile(exec: Exec, device: string, path: string) {
+  const asked = ['sb 0', 'p blocksize agblocks', `path ${path}`, 'p core.mode', 'bmap']
+  const args = asked.flatMap((command) => ['-c', command])
+  // It ends with 1 where a path leads nowhere.
+  const answer = await exec('xfs_db', ['-r', ...args, device], { allowExitCodes: [1] })
+  return parseBmap(answer.stdout)
+}
+
+/** `data offset 0 startblock 24 (0/24) count 5120 flag 0`: allocation group, and block in it. */
+const PIECE = /^data offset (\d+) startblock \d+ \((\d+)\/(\d+)\) count (\d+)/gm
+
+export function parseBmap(text: string): FilePiece[] | undefined {
+  const value = (name: string) => Number(new RegExp(`^${name} = 0*(\\d+)$`, 'm').exec(text)?.[1])
+  // Octal: 0100644.
+  if (!String(value('core.mode')).startsWith('100')) return undefined
+  const blockBytes = value('blocksize')
+  const groupBlocks = value('agblocks')
+  if (!(blockBytes > 0) || !(groupBlocks > 0)) return undefined
+  return [...text.matchAll(PIECE)].map((match) => {
+    const [at, group, block, count] = match.slice(1).map(Number)
+    return {
+      at: at! * blockBytes,
+      start: (group! * groupBlocks + block!) * blockBytes,
+      bytes: count! * blockBytes,
+    }
+  })
 }
