@@ -24,7 +24,7 @@ const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'network namespaces need r
 const UPLOAD_TIMEOUT_MS = 5 * 60_000
 
 /** MBR, BIOS and virtio are what an operator has in operator.e2e.ts. */
-describe('deployments in virtual machines', { concurrency: 2, skip: NEEDS_ROOT }, () => {
+describe('deployments in virtual machines', { skip: NEEDS_ROOT }, () => {
   before(async () => {
     for (const name of ['a', 'c'] as const)
       await goldenImage(name, (message) => process.stderr.write(`${message}\n`))
