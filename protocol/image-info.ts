@@ -85,6 +85,8 @@ export const ImageSchema = Type.Object({
   /** What the file was called that it came from. */
   fileName: Type.Optional(Type.String()),
   info: ImageInfoSchema,
+  /** Chunks of it were lost in the store: it cannot be deployed until they are brought again. */
+  damaged: Type.Optional(Type.Object({ chunks: Type.Integer({ minimum: 1 }) })),
   /** Why it cannot be deleted: machines that it is assigned to, and runs that have not ended. */
   usedBy: Type.Object({
     machines: Type.Array(Type.Object({ mac: Type.String(), name: Type.String() })),

@@ -29,11 +29,13 @@ import { runRoutes } from './api/run-routes.ts'
 import { uploadRoutes } from './api/upload-routes.ts'
 import { runStartRoutes } from './api/run-start-routes.ts'
 import { systemRoutes } from './api/system-routes.ts'
+import { storeRoutes } from './api/store-routes.ts'
 import { versionRoutes } from './api/version-routes.ts'
 import { webRoutes } from './api/web-routes.ts'
 import { webhookRoutes } from './api/webhook-routes.ts'
 import type { BootFiles } from './boot-files.ts'
 import { openBootProgress } from './boot-progress.ts'
+import { openStoreCare } from './care/store-care.ts'
 import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
 import { refuseBesideAnother } from './dhcp-service.ts'
@@ -92,6 +94,7 @@ export async function openApp(
   const metrics = createMetrics(db)
   const feed = opened.use(await openEventFeed(database))
   const library = opened.use(await openImageService({ config, database, log, now }))
+  const care = opened.use(await openStoreCare({ config, database, library, log }))
   const uploads = opened.use(openUploads({ library, log, now }))
   const sessions = opened.use(await openSessionCache(database))
   const people = opened.use(await openPeople({ database, now }))
@@ -162,6 +165,8 @@ export async function openApp(
   const storeStatistics = () => library.statistics()
   const systemStatus = () => readSystemStatus({ ...facts(), storeStatistics })
   await http.register(systemRoutes({ status: systemStatus }), { prefix: '/api' })
+  const sweep = () => library.sweep()
+  await http.register(storeRoutes({ ...care, sweep }), { prefix: '/api' })
   reportBootyProgress(http, { database, now })
   const ends = bootyEnds({ database, log, now })
   await http.register(linkRoutes({ database, library, serverUrl, now, ...ends }))

@@ -15,6 +15,7 @@ import {
 import type { RetentionRule } from '#protocol/image-version.ts'
 import type { DatabaseConfig } from './db/database.ts'
 import { ConfigError, type Env, readVariable as read } from './env.ts'
+import { CARE_SETTINGS, type CareConfig, readBytes, readCare } from './care-config.ts'
 import { parseStore, type StoreConfig } from './store-config.ts'
 
 /** All that an operator can choose; read once, checked whole. */
@@ -43,6 +44,9 @@ export interface Config {
   maxImageBytes: number
   /** Which versions of an image are kept, if nothing else was said of it. */
   retention: RetentionRule
+  /** How many bytes all chunks together may have; undefined: as many as there is room for. */
+  storeQuotaBytes: number | undefined
+  care: CareConfig
   /** Absent: the one in the data folder, made at the first start. */
   adminToken: string | undefined
   /** Trust the MAC that an asker from beyond the link names. */
@@ -92,7 +96,9 @@ const NAMES = [
   'DATA STORE STORE_REDIRECT HTTP URL INTERFACE DHCP DHCP_RANGE DHCP_ROUTER DHCP_DNS DHCP_LEASE_SECONDS',
   'DHCP_FORCE UNKNOWN BOOTY MAX_IMAGE_BYTES ADMIN_TOKEN TRUST_RELAYED',
   'HTTPS TLS_CERT TLS_KEY RUN_RETENTION_DAYS KEEP_VERSIONS KEEP_VERSION_DAYS',
-].flatMap((line) => line.split(' ').map((name) => `STAMPEDE_${name}`))
+]
+  .flatMap((line) => line.split(' ').map((name) => `STAMPEDE_${name}`))
+  .concat(CARE_SETTINGS)
 
 /** As many segments as a manifest may list: 64 TiB. */
 const MOST_IMAGE_BYTES = 2048 * SEGMENT_CHUNKS * CHUNK_BYTES
@@ -131,6 +137,8 @@ export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces(
       absent: MOST_IMAGE_BYTES,
     }),
     retention: readRetention(env),
+    storeQuotaBytes: readBytes(env, 'STAMPEDE_STORE_QUOTA'),
+    care: readCare(env),
     adminToken: readAdminToken(env),
     trustRelayed: readSwitch(env, 'STAMPEDE_TRUST_RELAYED'),
     runRetentionDays: readInteger(env, 'STAMPEDE_RUN_RETENTION_DAYS', {

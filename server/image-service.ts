@@ -7,14 +7,18 @@ import { createDatabaseCommitLock } from './db/commit-lock.ts'
 import type { OpenedDatabase } from './db/database.ts'
 import { closeServerUploads } from './db/uploads.ts'
 import { createCommitLock } from './images/commit-lock.ts'
+import { limitStore, measureRoom } from './images/store-room.ts'
 import { openStore } from './open-store.ts'
 
 export interface ImageServiceOptions {
-  config: Pick<Config, 'dataFolder' | 'store' | 'maxImageBytes' | 'database' | 'retention'>
+  config: Pick<Config, 'dataFolder' | 'store' | 'storeQuotaBytes' | 'maxImageBytes' | 'database' | 'retention'>
   database: OpenedDatabase
   log: FastifyBaseLogger
   now: () => Date
 }
+
+/** From when an export was found to when its first byte is asked for. */
+const EMBEDDED_GRACE_SECONDS = 60
 
 /** The image library on the configured store, rid of what a crash left behind. */
 export async function openImageService(
@@ -26,16 +30,22 @@ export async function openImageService(
   await rm(spoolFolder, { recursive: true, force: true })
   await mkdir(spoolFolder, { recursive: true, mode: 0o700 })
   const { kind } = config.database
-  const { store, freeBytes } = opened.use(await openStore(config.store, { db: database.db, kind }))
-  const library = opened.use(
+  const { store, size } = opened.use(await openStore(config.store, { db: database.db, kind }))
+  const quotaBytes = config.storeQuotaBytes
+  const measure = async (usedBytes: number) =>
+    measureRoom({ ...(await size()), quotaBytes, usedBytes: usedBytes + limited.putSince(usedBytes) })
+  const limited = limitStore(store, () => library.room())
+  const library: ImageLibrary = opened.use(
     openImageLibrary({
       ...options,
-      store,
+      store: limited.store,
       lock: kind === 'postgres' ? createDatabaseCommitLock(database.db) : createCommitLock(),
       spoolFolder,
       maxImageBytes: config.maxImageBytes,
       retention: config.retention,
-      freeBytes,
+      room: measure,
+      // The embedded database has one server, which knows all exports.
+      ...(kind === 'embedded' && { replacedGraceSeconds: EMBEDDED_GRACE_SECONDS }),
     }),
   )
   // The data folder is ours alone, so uploads of the embedded database died with its last process.

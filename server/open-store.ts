@@ -13,8 +13,8 @@ import type { StoreConfig } from './store-config.ts'
 
 export interface OpenedStore extends AsyncDisposable {
   store: ChunkStore
-  /** Room in the store, if that can be told. */
-  freeBytes: () => Promise<number | undefined>
+  /** Of the file system that it lies on; undefined where it does not say. */
+  size: () => Promise<{ freeBytes: number | undefined; totalBytes: number | undefined }>
 }
 
 /** The database that the touches of chunks are written to, if the store cannot keep them. */
@@ -39,7 +39,7 @@ export async function openStore(
       const client = createS3Client(config.access)
       return {
         store: createS3Store(client, createChunkTouches(database.db, database.kind)),
-        freeBytes: async () => undefined,
+        size: async () => ({ freeBytes: undefined, totalBytes: undefined }),
         async [Symbol.asyncDispose]() {
           client[Symbol.dispose]()
         },
@@ -62,13 +62,13 @@ async function openFolder(folder: string): Promise<OpenedStore> {
   const folderSync = await openFolderSync(folder)
   return {
     store: createDirectoryStore({ folder, flush: () => folderSync.flush() }),
-    freeBytes: () => freeBytes(folder),
+    size: () => sizeOf(folder),
     [Symbol.asyncDispose]: () => folderSync[Symbol.asyncDispose](),
   }
 }
 
-/** Undefined if the file system does not say. */
-export async function freeBytes(folder: string): Promise<number | undefined> {
+async function sizeOf(folder: string) {
   const { bavail, bsize, blocks } = await statfs(folder)
-  return blocks > 0 ? bavail * bsize : undefined
+  if (blocks === 0) return { freeBytes: undefined, totalBytes: undefined }
+  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
 }

@@ -17,7 +17,7 @@ export interface SystemStatusOptions {
   url: string
   tftp: string
   bootFileNames: () => Promise<ReadonlySet<string>>
-  storeStatistics: () => Promise<StoreStatistics>
+  storeStatistics: () => Promise<Omit<StoreStatistics, 'chunks' | 'codecs'>>
   startedAt: Date
   now: () => Date
 }

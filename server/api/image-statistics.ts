@@ -5,7 +5,7 @@ import { getLayout } from '#server/db/image-layouts.ts'
 import { findManifest } from '#server/db/image-queries.ts'
 import { findTwins, listCountable, saveShares } from '#server/db/image-shares.ts'
 import type { ChunkStore } from '#server/images/chunk-store.ts'
-import { type CountedManifest, countShares } from '#server/images/count-shares.ts'
+import { type CountedManifest, type CountedShares, countShares } from '#server/images/count-shares.ts'
 
 export interface StoreStatistics {
   /** By name. */
@@ -16,6 +16,8 @@ export interface StoreStatistics {
   storedBytes: number
   /** What the images would take more if they shared nothing. */
   savedBytes: number
+  chunks: number
+  codecs: CountedShares['codecs']
 }
 
 export interface ImageStatistics {
@@ -25,8 +27,13 @@ export interface ImageStatistics {
   read(): Promise<StoreStatistics>
 }
 
+const NOTHING: CountedShares['codecs'] = {
+  gzip: { chunks: 0, storedBytes: 0 },
+  zstd: { chunks: 0, storedBytes: 0 },
+}
+
 export function createImageStatistics(db: Database, store: ChunkStore): ImageStatistics {
-  let counted: { of: string; storedBytes: number } | undefined
+  let counted: { of: string; storedBytes: number; codecs: CountedShares['codecs'] } | undefined
 
   async function* manifestsOf(digests: readonly Sha256[]): AsyncGenerator<CountedManifest> {
     for (const digest of digests) {
@@ -52,14 +59,16 @@ export function createImageStatistics(db: Database, store: ChunkStore): ImageSta
         uniqueBytes: twins.has(digest) ? 0 : uniqueBytes,
       }))
       await saveShares(db, rows)
-      counted = { of, storedBytes: shares.storedBytes }
+      counted = { of, storedBytes: shares.storedBytes, codecs: shares.codecs }
     },
 
     async read() {
       const { images, contentBytes, storedBytes: summedBytes } = await sumImages(db)
       const storedBytes = counted?.storedBytes ?? summedBytes
       const savedBytes = Math.max(0, summedBytes - storedBytes)
-      return { images, contentBytes, storedBytes, savedBytes }
+      const codecs = counted?.codecs ?? NOTHING
+      const chunks = codecs.gzip.chunks + codecs.zstd.chunks
+      return { images, contentBytes, storedBytes, savedBytes, chunks, codecs }
     },
   }
 }

@@ -2,6 +2,7 @@ import { and, asc, eq, gt, inArray, isNotNull, notInArray, sql } from 'drizzle-o
 import type { Image, ImageInfo } from '#protocol/image-info.ts'
 import { ACTIVE_RUN_STATES } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
+import { countDamage } from './damage-count.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { type NewManifest, saveManifest } from './image-layouts.ts'
@@ -142,8 +143,13 @@ async function toImages(db: Database | Transaction, rows: ImageRow[]): Promise<I
     db,
     rows.map(({ name }) => name),
   )
+  const damage = await countDamage(
+    db,
+    rows.map(({ digest }) => digest),
+  )
   return rows.map(({ description, createdAt, info: { fileName, ...info }, ...row }) => ({
     ...row,
+    ...(damage.has(row.digest) && { damaged: { chunks: damage.get(row.digest)! } }),
     createdAt: createdAt.toISOString(),
     ...(description !== null && { description }),
     ...(fileName !== undefined && { fileName }),

@@ -5,6 +5,7 @@ import type { Mac } from '#protocol/mac.ts'
 import type { Plan } from '#protocol/plan.ts'
 import { ACTIVE_RUN_STATES } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
+import { countDamage } from './damage-count.ts'
 import type { Database, Transaction } from './database.ts'
 import type { MachineRow } from './machines.ts'
 import type { RunRow } from './runs.ts'
@@ -85,6 +86,8 @@ export interface NamedImage {
   sizeBytes: number
   sectorBytes: number
   info: ImageInfo
+  /** How many of its chunks the store has lost. */
+  damagedChunks?: number
 }
 
 /**
@@ -108,10 +111,18 @@ export async function findNamedImages(
   const versions = references.some((reference) => reference.includes('@'))
     ? await findVersionsOf(db, names)
     : []
+  const picked = references.flatMap((reference) => {
+    const image = pick(reference, promoted, versions)
+    return image ? [{ ...image, name: reference }] : []
+  })
+  const damage = await countDamage(
+    db,
+    picked.map(({ digest }) => digest),
+  )
   return new Map(
-    references.flatMap((reference) => {
-      const image = pick(reference, promoted, versions)
-      return image ? [[reference, { ...image, name: reference }] as const] : []
+    picked.map((image) => {
+      const damagedChunks = damage.get(image.digest)
+      return [image.name, { ...image, ...(damagedChunks !== undefined && { damagedChunks }) }]
     }),
   )
 }

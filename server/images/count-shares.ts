@@ -18,6 +18,7 @@ export interface ShareCountOptions {
 
 export interface CountedShares {
   storedBytes: number
+  codecs: ShareCounter['codecs']
   byDigest: Map<Sha256, ShareCount>
 }
 
@@ -35,7 +36,7 @@ export async function countShares(options: ShareCountOptions): Promise<CountedSh
       if (hash !== null) await countSegment(options, counter, digest, index, parseSha256(hash))
   }
   const byDigest = new Map(digests.map((digest, index) => [digest, counter.counts[index]!]))
-  return { storedBytes: counter.storedBytes, byDigest }
+  return { storedBytes: counter.storedBytes, codecs: counter.codecs, byDigest }
 }
 
 async function countSegment(
@@ -50,12 +51,12 @@ async function countSegment(
     throw err
   })
   if (!stored) return
-  counter.add(chunkKey(hash), stored.bytes.length)
+  counter.add(chunkKey(hash), stored.bytes.length, stored.codec)
   const segment = await verifiedContent(hash, stored)
   const layout = await loadLayout(digest, index)
   let at = 0
   for (const key of segmentKeys(segment)) {
     const entry = layoutEntry(layout, at++)
-    if (entry.kind !== 'zero') counter.add(key, entry.storedBytes)
+    if (entry.kind !== 'zero') counter.add(key, entry.storedBytes, entry.kind)
   }
 }

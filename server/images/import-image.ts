@@ -7,12 +7,13 @@ import { BufferPool } from './buffer-pool.ts'
 import { ByteInput } from './byte-input.ts'
 import { compressChunk, hashChunk } from './chunk-codec.ts'
 import { cutChunks, type Piece } from './chunk-cutter.ts'
-import { type ChunkStore, StoreFullError } from './chunk-store.ts'
+import type { ChunkStore } from './chunk-store.ts'
 import { type DecodedUpload, decodeUpload } from './decode-upload.ts'
 import type { ExportStamp } from './export-stamp.ts'
 import { ImageRefusedError } from './import-error.ts'
 import { learnInfo } from './learn-info.ts'
 import { SegmentWriter } from './segment-writer.ts'
+import { checkRoomFor, type StoreRoom } from './store-room.ts'
 
 export type SectorBytes = 512 | 4096
 
@@ -25,8 +26,8 @@ export type ImportOptions = {
   sectorBytes?: SectorBytes | undefined
   /** Of the file that is uploaded, if it is known. */
   fileBytes?: number | undefined
-  /** Room that the store has, if it can tell. */
-  freeBytes?: () => Promise<number | undefined>
+  /** Room that the store has. */
+  room?: () => Promise<StoreRoom>
   /** Ends the import with its reason. */
   signal?: AbortSignal | undefined
 }
@@ -53,7 +54,7 @@ export async function importImage(
   const upload = await decodeUpload(input, options)
   // Chunks are no smaller than a file that is compressed already; a raw disk may be mostly zeros.
   if (upload.format !== 'raw' && options.fileBytes !== undefined)
-    checkRoom(options.fileBytes, await options.freeBytes?.())
+    await checkRoom(options.fileBytes, options.room)
   const stored = await storeContent(limited(upload.pieces, options), options.store)
   const { sizeBytes, head, segments } = stored
   checkSize(sizeBytes)
@@ -69,11 +70,11 @@ export async function importImage(
 }
 
 /** Throws StoreFullError before anything was stored in vain. */
-export function checkRoom(neededBytes: number, freeBytes: number | undefined): void {
-  if (freeBytes === undefined || freeBytes >= neededBytes) return
-  throw new StoreFullError(
-    `The upload needs about ${neededBytes} bytes, but the chunk store has ${freeBytes} left; make room or delete images`,
-  )
+export async function checkRoom(
+  neededBytes: number,
+  room: ImportOptions['room'],
+): Promise<void> {
+  if (room) checkRoomFor(await room(), neededBytes, 'The upload')
 }
 
 export function digestOf(manifest: Uint8Array): Sha256 {

@@ -1,5 +1,6 @@
 import { HASH_BYTES } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
+import type { Codec } from './chunk-store.ts'
 
 /** Twelve digits, 48 bits, fit a number exactly: two chunks that begin alike are as good as never. */
 const PREFIX_DIGITS = 12
@@ -23,6 +24,12 @@ export class ShareCounter {
   /** Stored bytes of everything, each chunk once. */
   storedBytes = 0
 
+  /** The same by codec, and how many chunks. */
+  readonly codecs: Record<Codec, { chunks: number; storedBytes: number }> = {
+    gzip: { chunks: 0, storedBytes: 0 },
+    zstd: { chunks: 0, storedBytes: 0 },
+  }
+
   get counts(): readonly ShareCount[] {
     return this.#counts
   }
@@ -32,7 +39,7 @@ export class ShareCounter {
     this.#counts.push({ storedBytes: 0, uniqueBytes: 0 })
   }
 
-  add(chunk: ChunkKey, storedBytes: number): void {
+  add(chunk: ChunkKey, storedBytes: number, codec: Codec): void {
     if (this.#used >= this.#slots.keys.length * MOST_FILLED) this.#grow()
     const { keys, owners, latest, sizes } = this.#slots
     const index = this.#counts.length - 1
@@ -44,6 +51,8 @@ export class ShareCounter {
       owners[slot] = index
       sizes[slot] = storedBytes
       this.storedBytes += storedBytes
+      this.codecs[codec].chunks++
+      this.codecs[codec].storedBytes += storedBytes
       count.uniqueBytes += storedBytes
     } else {
       if (latest[slot] === index) return

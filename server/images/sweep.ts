@@ -11,6 +11,8 @@ export type SweepOptions = {
   exclusively: <Result>(work: () => Promise<Result>) => Promise<Result>
   /** Chunks touched at this moment or later stay: the start of the oldest open upload, or now. */
   cutoff: Date
+  /** Forms of chunks that were replaced before this moment go; absent: all stay. */
+  replacedCutoff?: Date | undefined
   /** Manifests of all that must stay, read after the cutoff was taken. */
   manifests: AsyncIterable<Uint8Array>
 }
@@ -25,7 +27,12 @@ export async function sweepChunks(options: SweepOptions): Promise<number> {
   let removed = 0
   for (const prefix of PREFIXES)
     removed += await options.exclusively(() =>
-      options.store.sweep({ prefix, isLive: (hash) => live.has(hash), cutoff: options.cutoff }),
+      options.store.sweep({
+        prefix,
+        isLive: (hash) => live.has(hash),
+        cutoff: options.cutoff,
+        replacedCutoff: options.replacedCutoff,
+      }),
     )
   return removed
 }

@@ -2,12 +2,13 @@ import { randomUUIDv7 } from 'node:crypto'
 import { parseMac } from '#protocol/mac.ts'
 import type { Run, RunRequest } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
+import { countDamage } from '#server/db/damage-count.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
 import { isUniqueViolation } from '#server/db/failures.ts'
 import { findImageDigest } from '#server/db/image-digest.ts'
 import { findMachineRow } from '#server/db/machines.ts'
 import { findActiveCapture, findActiveRun, insertRun, toRun } from '#server/db/runs.ts'
-import { createSteps, imageOf, refuseRun, runOptions } from './new-run.ts'
+import { createSteps, imageOf, refuseRun, runOptions, whyDamaged } from './new-run.ts'
 import { RunRefusedError } from './refused.ts'
 
 /** Queues a run. Throws RunRefusedError. */
@@ -72,7 +73,11 @@ async function pinImage(
     return null
   }
   const digest = await findImageDigest(tx, image)
-  if (digest) return digest
+  if (digest) {
+    const chunks = (await countDamage(tx, [digest])).get(digest)
+    if (chunks === undefined) return digest
+    throw new RunRefusedError(409, 'image-damaged', whyDamaged(image, chunks))
+  }
   throw new RunRefusedError(
     422,
     'image-unknown',

@@ -56,6 +56,12 @@ export function refuseRun(request: RunRequest, machine: MachineSettings): Refuse
   return undefined
 }
 
+/** Of an image that the store has lost a part of. */
+export function whyDamaged(image: string, chunks: number): string {
+  const what = chunks === 1 ? 'a chunk' : `${chunks} chunks`
+  return `Image "${image}" lacks ${what} that the store has lost; capture or upload its content again, or choose another image`
+}
+
 function senseless(code: string, message: string): Refused {
   return { status: 422, code, message }
 }

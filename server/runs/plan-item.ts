@@ -5,7 +5,13 @@ import type { Mac } from '#protocol/mac.ts'
 import type { ExpectedTarget, PlanItem, PlanRequest } from '#protocol/plan.ts'
 import type { Finding } from '#protocol/run-checks.ts'
 import type { Run } from '#protocol/run.ts'
-import { imageOf, refuseRun, runOptions, type MachineSettings } from './new-run.ts'
+import {
+  imageOf,
+  refuseRun,
+  runOptions,
+  whyDamaged,
+  type MachineSettings,
+} from './new-run.ts'
 import { judgeDisk, type PlannedImage } from './plan-judge.ts'
 import { describeLosses, describePresent } from './plan-present.ts'
 
@@ -145,6 +151,9 @@ function findImageProblem(
       code: 'image-unknown',
       message: `There is no image "${name}"; upload or capture it first`,
     }
+  const { damagedChunks = 0 } = images.get(name) ?? {}
+  if (workflow === 'deploy' && damagedChunks > 0)
+    return { code: 'image-damaged', message: whyDamaged(name, damagedChunks) }
   const other = workflow === 'capture' ? captures.get(name) : undefined
   if (other === undefined) return undefined
   return {

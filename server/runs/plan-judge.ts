@@ -14,6 +14,8 @@ export interface PlannedImage {
   sizeBytes: number
   sectorBytes: number
   info: ImageInfo
+  /** How many of its chunks the store has lost. */
+  damagedChunks?: number
 }
 
 export interface Judged {

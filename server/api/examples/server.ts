@@ -1,4 +1,5 @@
 import type { NetworkStatus } from '#protocol/network-status.ts'
+import type { StoreStatus } from '#protocol/store.ts'
 import type { SystemStatus } from '#protocol/system-status.ts'
 import type { CreatedWebhook, Webhook, WebhookDelivery } from '#protocol/webhook.ts'
 import type { Examples } from '../openapi/add-examples.ts'
@@ -49,6 +50,55 @@ const system: SystemStatus = {
   ],
 }
 
+const store: StoreStatus = {
+  kind: 'folder',
+  location: '/var/lib/stampede/store',
+  availableBytes: 811_271_936_077,
+  freeBytes: 812_345_678_901,
+  totalBytes: 1_999_844_147_200,
+  reserveBytes: 1_073_741_824,
+  quotaBytes: null,
+  images: 12,
+  chunks: 24_310,
+  storedBytes: 9_876_543_210,
+  contentBytes: 41_234_567_890,
+  savedBytes: 31_358_024_680,
+  codecs: {
+    gzip: { chunks: 4210, storedBytes: 1_765_432_109 },
+    zstd: { chunks: 20_100, storedBytes: 8_111_111_101 },
+  },
+  damaged: [{ image: 'debian-12', chunks: 1 }],
+  healFrom: 'https://192.0.2.2:8443',
+  recompression: {
+    enabled: true,
+    state: 'working',
+    progress: 0.25,
+    triedChunks: 6100,
+    replacedChunks: 5800,
+    savedBytes: 391_111_222,
+    finishedAt: null,
+  },
+  scrub: {
+    state: 'waiting',
+    progress: 0,
+    everyHours: 168,
+    bytesPerSecond: 50_000_000,
+    startedAt: null,
+    checkedChunks: 0,
+    checkedBytes: 0,
+    damagedChunks: 0,
+    nextAt: LATER,
+    last: {
+      startedAt: AT,
+      finishedAt: LATER,
+      checkedChunks: 24_310,
+      checkedBytes: 9_876_543_210,
+      damagedChunks: 1,
+    },
+  },
+  sweptAt: LATER,
+}
+
 const webhook: Webhook = {
   id: WEBHOOK_ID,
   url: 'https://ci.example.com/hooks/stampede',
@@ -90,6 +140,10 @@ export const SERVER_EXAMPLES: Examples = {
   },
   'GET /api/network': { answers: { 200: network } },
   'GET /api/system': { answers: { 200: system } },
+  'GET /api/store': { answers: { 200: store } },
+  'POST /api/store/scrub': { answers: { 202: store } },
+  'POST /api/store/recompress': { body: { enabled: true }, answers: { 202: store } },
+  'POST /api/store/sweep': { answers: { 200: { removedChunks: 512 } } },
   'GET /api/reservations': { answers: { 200: listWith(reservation) } },
   'GET /api/reservations/{mac}': { answers: { 200: reservation } },
   'PUT /api/reservations/{mac}': { body: reserved, answers: { 200: reservation } },

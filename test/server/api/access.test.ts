@@ -80,6 +80,10 @@ PUT    /api/reservations/:mac                           operator  network
 DELETE /api/reservations/:mac                           operator  network
 GET    /api/network                                     viewer
 GET    /api/system                                      viewer
+GET    /api/store                                       viewer
+POST   /api/store/scrub                                 admin     settings
+POST   /api/store/recompress                            admin     settings
+POST   /api/store/sweep                                 admin     settings
 GET    /api/events                                      viewer
 GET    /api/images                                      viewer
 GET    /api/images/:name                                viewer

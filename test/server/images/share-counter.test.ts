@@ -11,7 +11,7 @@ function count(...images: number[][]) {
   const counter = new ShareCounter()
   for (const chunks of images) {
     counter.begin()
-    for (const index of chunks) counter.add(chunkKey(hash(index)), 100 + index)
+    for (const index of chunks) counter.add(chunkKey(hash(index)), 100 + index, 'gzip')
   }
   return counter
 }

@@ -1,0 +1,106 @@
+import { type ChunkStore, StoreFullError } from './chunk-store.ts'
+
+/** How much more the store may take, and where that limit comes from. */
+export interface StoreRoom {
+  /** Of the file system; null if it does not say, as in S3. */
+  freeBytes: number | null
+  totalBytes: number | null
+  /** What is left alone, so that the database and the system beside the store go on. */
+  reserveBytes: number
+  /** Of all chunks; null: no limit. */
+  quotaBytes: number | null
+  usedBytes: number
+  /** null: no limit known. */
+  availableBytes: number | null
+}
+
+/** Of a large disk this much is left alone, of a small one a share. */
+const RESERVE_BYTES = 1024 ** 3
+const RESERVE_SHARE = 0.02
+
+export interface RoomFacts {
+  freeBytes: number | undefined
+  totalBytes: number | undefined
+  quotaBytes: number | undefined
+  usedBytes: number
+}
+
+export function measureRoom(facts: RoomFacts): StoreRoom {
+  const { freeBytes, totalBytes, quotaBytes, usedBytes } = facts
+  const share = Math.ceil((totalBytes ?? 0) * RESERVE_SHARE)
+  const reserveBytes = freeBytes === undefined ? 0 : Math.min(RESERVE_BYTES, share)
+  const limits = [
+    ...(freeBytes === undefined ? [] : [freeBytes - reserveBytes]),
+    ...(quotaBytes === undefined ? [] : [quotaBytes - usedBytes]),
+  ]
+  return {
+    freeBytes: freeBytes ?? null,
+    totalBytes: totalBytes ?? null,
+    reserveBytes,
+    quotaBytes: quotaBytes ?? null,
+    usedBytes,
+    availableBytes: limits.length === 0 ? null : Math.max(0, Math.min(...limits)),
+  }
+}
+
+/** Throws StoreFullError, with all figures, unless there is room for so many bytes. */
+export function checkRoomFor(room: StoreRoom, neededBytes: number, what: string): void {
+  const { availableBytes, freeBytes, reserveBytes, quotaBytes, usedBytes } = room
+  if (availableBytes === null || availableBytes >= neededBytes) return
+  const limits = [
+    freeBytes === null
+      ? ''
+      : `${freeBytes} bytes are free on its disk, of which ${reserveBytes} are kept in reserve`,
+    quotaBytes === null
+      ? ''
+      : `${usedBytes} bytes are used of its quota of ${quotaBytes} (STAMPEDE_STORE_QUOTA)`,
+  ].filter(Boolean)
+  throw new StoreFullError(
+    `${what} needs about ${neededBytes} bytes, but the chunk store has ${availableBytes} left: ${limits.join('; ')}; make room or delete images`,
+  )
+}
+
+/** How long a measurement holds, so that not every chunk asks the file system. */
+const KEPT_MILLISECONDS = 1000
+
+/**
+ * The store, refusing chunks that there is no room for before the disk is full; and what it was given
+ * since its chunks were counted, as far as that can be told.
+ */
+export function limitStore(
+  store: ChunkStore,
+  room: () => Promise<StoreRoom>,
+): { store: ChunkStore; putSince: (countedBytes: number) => number } {
+  let putBytes = 0
+  let counted = { bytes: 0, putBytes: 0 }
+  let measured: { room: StoreRoom; at: number; putBytes: number } | undefined
+
+  async function check(bytes: number): Promise<void> {
+    if (!measured || performance.now() - measured.at > KEPT_MILLISECONDS)
+      measured = { room: await room(), at: performance.now(), putBytes }
+    const since = putBytes - measured.putBytes
+    const { availableBytes } = measured.room
+    if (availableBytes !== null)
+      checkRoomFor({ ...measured.room, availableBytes: availableBytes - since }, bytes, 'A chunk')
+  }
+
+  return {
+    putSince(countedBytes) {
+      if (countedBytes !== counted.bytes) counted = { bytes: countedBytes, putBytes }
+      return putBytes - counted.putBytes
+    },
+    store: {
+      ...store,
+      async putIfAbsent(hash, bytes) {
+        await check(bytes.length)
+        await store.putIfAbsent(hash, bytes)
+        putBytes += bytes.length
+      },
+      async replace(hash, bytes) {
+        // The old form stays for a while.
+        await check(bytes.length)
+        return await store.replace(hash, bytes)
+      },
+    },
+  }
+}
