@@ -516,3 +516,11 @@ export const events = pgTable('events', {
   data: jsonb().notNull(),
   at: moment().notNull().defaultNow(),
 })
+
+/** Keys that servers on this database share; an embedded one has its own in the data folder. */
+export const signingKeys = pgTable('signing_keys', {
+  purpose: text().primaryKey(),
+  /** PKCS #8 in PEM. */
+  privateKey: text().notNull(),
+  createdAt: moment().notNull(),
+})
