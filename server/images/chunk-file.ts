@@ -1,4 +1,4 @@
-import { constants } from 'node:fs'
+import fs, { constants } from 'node:fs'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
@@ -76,18 +76,48 @@ export async function readWhole(
 ): Promise<Uint8Array> {
   if (fromMedium) return await readDirect(path, buffer)
   if (!buffer) return await readFile(path)
-  await using file = await open(path, 'r')
-  return await readInto(file, buffer)
+  return await readQuickly(path, buffer)
+}
+
+/**
+ * With the calls that take callbacks: for a chunk out of the page cache, the handles and promises
+ * of the others take as long as everything else.
+ */
+function readQuickly(path: string, buffer: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    fs.open(path, 'r', (err, fd) => {
+      if (err) return reject(err)
+      let length = 0
+      const end = (failure: Error | null) => {
+        fs.close(fd, () => {}) // what was read is there
+        if (failure) reject(failure)
+        else resolve(buffer.subarray(0, length))
+      }
+      const next = () =>
+        fs.read(fd, buffer, length, buffer.length - length, length, (failure, bytesRead) => {
+          if (failure) return end(failure)
+          length += bytesRead
+          if (isWholeRead(bytesRead, length, buffer)) end(null)
+          else next()
+        })
+      next()
+    })
+  })
+}
+
+/**
+ * A whole chunk is shorter than the buffer: what fills it is found to be none. Nothing follows a short
+ * read of a file but its end; for O_DIRECT what is left is not aligned.
+ */
+function isWholeRead(bytesRead: number, length: number, buffer: Uint8Array): boolean {
+  return bytesRead === 0 || length === buffer.length || length % ALIGNMENT !== 0
 }
 
 async function readInto(file: FileHandle, buffer: Uint8Array): Promise<Uint8Array> {
   for (let length = 0; ;) {
     const { bytesRead } = await file.read(buffer, length, buffer.length - length, length)
     length += bytesRead
-    // A whole chunk is shorter than the buffer: what fills it is found to be none.
-    if (bytesRead === 0 || length === buffer.length) return buffer.subarray(0, length)
-    // Nothing follows a short read of a file but its end; for O_DIRECT what is left is not aligned.
-    if (length % ALIGNMENT !== 0) return buffer.subarray(0, length)
+    if (isWholeRead(bytesRead, length, buffer)) return buffer.subarray(0, length)
   }
 }
 

@@ -51,6 +51,8 @@ const LISTED_AT_ONCE = 64
 export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): ChunkStore {
   const limit = pLimit(CONCURRENT_CALLS)
   const changing = new Map<Sha256, Promise<unknown>>()
+  /** Of the last chunk that was read: one file that is not there costs as much as one that is. */
+  let likely: Codec = 'zstd'
   const pathOf = (hash: Sha256, codec: Codec) =>
     join(folder, hash.slice(0, 2), fileName(hash, codec))
   const replacedPath = (hash: Sha256, form: ChunkForm) =>
@@ -237,7 +239,10 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     },
 
     async read(hash, buffer, { form, fromMedium } = {}): Promise<StoredChunk> {
-      const current = CODECS.map((codec) => ({ path: pathOf(hash, codec), codec }))
+      const current = [likely, ...CODECS.filter((codec) => codec !== likely)].map((codec) => ({
+        path: pathOf(hash, codec),
+        codec,
+      }))
       // A form is kept aside before another takes its name, so in this order it is found.
       const asked = form && [
         { path: pathOf(hash, form.codec), ...form },
@@ -249,6 +254,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
         // Its codec changed in between.
         (await readFirst(hash, current, buffer, fromMedium))
       if (!found) throw new ChunkMissingError(hash)
+      likely = found.codec
       return found
     },
 

@@ -1,0 +1,68 @@
+import { CHUNK_BYTES } from '#protocol/image.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
+import type { ChunkForm, ChunkStore, Codec } from './chunk-store.ts'
+
+/** Bytes of a chunk in memory that is used again: nobody may look at them after `release`. */
+export interface HeldChunk {
+  codec: Codec
+  bytes: Uint8Array
+  /** Once, by everyone who was given it. */
+  release: () => void
+}
+
+export interface SharedReads {
+  /** Throws as `ChunkStore.read` does. */
+  read(hash: Sha256, form?: ChunkForm): Promise<HeldChunk>
+}
+
+/** Longer than any stored chunk, as `ChunkStore.read` wants it. */
+const BUFFER_BYTES = CHUNK_BYTES + 65_536
+/** Of buffers that nobody uses; how many are in use is up to those who read. */
+const MAX_FREE = 32
+
+interface Entry {
+  buffer: Uint8Array
+  reading: Promise<{ codec: Codec; bytes: Uint8Array }>
+  users: number
+}
+
+/**
+ * Reads for answers. Machines that boot together ask for the same chunks within milliseconds: as long
+ * as one of them is being sent a chunk, the others get it from the same memory. Nothing is kept
+ * beyond that, so whoever reads finds what the store holds. Memory is used again, because a MiB of
+ * new memory for each chunk has V8 collect garbage all the time.
+ */
+export function createSharedReads(store: Pick<ChunkStore, 'read'>): SharedReads {
+  const entries = new Map<string, Entry>()
+  const free: Uint8Array[] = []
+
+  function open(key: string, hash: Sha256, form: ChunkForm | undefined): Entry {
+    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
+    const reading = store.read(hash, buffer, form && { form })
+    const entry: Entry = { buffer, reading, users: 0 }
+    entries.set(key, entry)
+    return entry
+  }
+
+  function release(key: string, entry: Entry): void {
+    entry.users--
+    if (entry.users > 0) return
+    if (entries.get(key) === entry) entries.delete(key)
+    if (free.length < MAX_FREE) free.push(entry.buffer)
+  }
+
+  return {
+    async read(hash, form) {
+      const key = form ? `${hash} ${form.codec} ${form.storedBytes}` : hash
+      const entry = entries.get(key) ?? open(key, hash, form)
+      entry.users++
+      try {
+        const { codec, bytes } = await entry.reading
+        return { codec, bytes, release: () => release(key, entry) }
+      } catch (err) {
+        release(key, entry)
+        throw err
+      }
+    },
+  }
+}

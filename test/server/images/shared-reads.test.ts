@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { parseSha256 } from '#protocol/sha256.ts'
+import { ChunkMissingError, type ChunkStore } from '#server/images/chunk-store.ts'
+import { createSharedReads } from '#server/images/shared-reads.ts'
+
+const HASH = parseSha256('ab'.repeat(32))
+const OTHER = parseSha256('cd'.repeat(32))
+
+/** A store that answers when it is told to, with a byte that is another one each time. */
+function openSlowStore() {
+  const asked: PromiseWithResolvers<void>[] = []
+  const read: ChunkStore['read'] = async (_hash, buffer) => {
+    const answer = Promise.withResolvers<void>()
+    const value = asked.push(answer)
+    await answer.promise
+    return { codec: 'zstd', bytes: buffer!.subarray(0, 4).fill(value) }
+  }
+  return { read, asked }
+}
+
+describe('shared reads', () => {
+  it('read once what several ask for at the same time', async () => {
+    const store = openSlowStore()
+    const reads = createSharedReads(store)
+    const both = Promise.all([reads.read(HASH), reads.read(HASH)])
+    store.asked[0]!.resolve()
+    const [first, second] = await both
+    assert.equal(store.asked.length, 1)
+    first.release()
+    assert.deepEqual([...second.bytes], [1, 1, 1, 1])
+    second.release()
+  })
+
+  it('read anew once nobody uses it any more', async () => {
+    const store = openSlowStore()
+    const reads = createSharedReads(store)
+    for (const value of [1, 2]) {
+      const reading = reads.read(HASH)
+      store.asked.at(-1)!.resolve()
+      const { bytes, release } = await reading
+      assert.equal(bytes[0], value)
+      release()
+    }
+  })
+
+  it('leave bytes alone as long as one of those who asked has not released them', async () => {
+    const store = openSlowStore()
+    const reads = createSharedReads(store)
+    const both = Promise.all([reads.read(HASH), reads.read(HASH)])
+    store.asked[0]!.resolve()
+    const [first, second] = await both
+    first.release()
+    const other = reads.read(OTHER)
+    store.asked[1]!.resolve()
+    await other
+    assert.deepEqual([...second.bytes], [1, 1, 1, 1])
+  })
+
+  it('use memory again after the last of them', async () => {
+    const store = openSlowStore()
+    const reads = createSharedReads(store)
+    const reading = reads.read(HASH)
+    store.asked[0]!.resolve()
+    const first = await reading
+    first.release()
+    const other = reads.read(OTHER)
+    store.asked[1]!.resolve()
+    assert.equal((await other).bytes.buffer, first.bytes.buffer)
+  })
+
+  it('forget a read that failed', async () => {
+    let isThere = false
+    const reads = createSharedReads({
+      async read(hash, buffer) {
+        if (!isThere) throw new ChunkMissingError(hash)
+        return { codec: 'gzip', bytes: buffer!.subarray(0, 1) }
+      },
+    })
+    await assert.rejects(Promise.all([reads.read(HASH), reads.read(HASH)]), ChunkMissingError)
+    isThere = true
+    assert.equal((await reads.read(HASH)).codec, 'gzip')
+  })
+})
