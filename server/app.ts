@@ -142,7 +142,7 @@ export async function openApp(
   const { retention } = config
   await http.register(versionRoutes({ database, library, retention, now }), { prefix: '/api' })
   await http.register(uploadRoutes({ uploads }), { prefix: '/api' })
-  await http.register(chunkRoutes({ database, library }))
+  await http.register(chunkRoutes({ database, library, redirect: config.storeRedirect }))
   await http.register(exportRoutes({ database, library }))
   const isProven = createProof({ ...config, db, log, now })
   const serverUrl = () => url

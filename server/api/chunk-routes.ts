@@ -21,8 +21,12 @@ import {
 export interface ChunkRoutesOptions {
   database: OpenedDatabase
   library: ImageLibrary
+  /** Send whoever asks for a chunk to the store itself, if it can be reached there. */
+  redirect: boolean
 }
 
+/** How long the address of a chunk in the store is good: until it was asked for, with time to spare. */
+const REDIRECT_SECONDS = 300
 /** 1 MiB that does not compress, and what gzip adds. */
 const MAX_CHUNK_BODY_BYTES = CHUNK_BYTES + 65_536
 const MAX_ASKED = 4096
@@ -35,10 +39,19 @@ const tags = ['chunks']
 const config = { access: 'viewer-or-agent' } as const
 const writing = { access: 'operator-or-agent', scope: 'images' } as const
 const ChunkParams = Type.Object({ sha256: Sha256Text })
+const ChunkQuery = Type.Object({
+  direct: Type.Optional(
+    Type.Literal('1', { description: 'From this server, also if it redirects to the store' }),
+  ),
+})
 const DigestParams = Type.Object({ digest: Sha256Text })
 
 /** What agents read images from and write them to. */
-export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyPluginAsyncTypebox {
+export function chunkRoutes({
+  database,
+  library,
+  redirect,
+}: ChunkRoutesOptions): FastifyPluginAsyncTypebox {
   const { store } = library
   return async (app) => {
     await app.register(putRoute(library))
@@ -68,11 +81,16 @@ export function chunkRoutes({ database, library }: ChunkRoutesOptions): FastifyP
           tags,
           summary: 'A chunk as it is stored: one gzip member or zstd frame',
           params: ChunkParams,
+          querystring: ChunkQuery,
         },
       },
       async (request, reply) => {
         const hash = parseSha256(request.params.sha256)
         await checkMayReadChunk(request, hash, library).catch(rethrowImageError)
+        if (redirect && store.presign && request.query.direct === undefined)
+          return reply
+            .header('cache-control', 'no-store')
+            .redirect(await store.presign(hash, REDIRECT_SECONDS), 307)
         const buffer = answerBuffers.take()
         // Also after an error, and when the caller went away.
         reply.raw.once('close', () => answerBuffers.give(buffer))
