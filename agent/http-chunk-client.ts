@@ -13,6 +13,7 @@ import {
 import { compressChunk, decodeChunk } from './chunk-pool.ts'
 import { withChunkBuffer } from './disk/buffer-pool.ts'
 import { HttpStatusError, type HttpClient } from './http.ts'
+import { directPath } from './redirects.ts'
 
 const MISSING_BATCH = 4096
 /** The server looks at every chunk of the image before it answers: ten million take minutes. */
@@ -69,8 +70,11 @@ export function parseManifest(bytes: Uint8Array): Manifest {
 }
 
 async function readChunk(http: HttpClient, hash: Sha256, chunk: Buffer, signal: AbortSignal) {
-  return await retryCorrupt(signal, async () => {
-    const stored = await get(http, `/chunks/${hash}`, `Chunk ${hash}`, signal)
+  return await retryCorrupt(signal, async (attemptNumber) => {
+    const path = `/chunks/${hash}`
+    // What changed it may lie between us and a store that the server sent us to.
+    const asked = attemptNumber > 1 ? directPath(path) : path
+    const stored = await get(http, asked, `Chunk ${hash}`, signal)
     const content = await decode(hash, stored, chunk)
     if (content.hash !== hash)
       throw new ChunkCorruptError(
@@ -91,7 +95,10 @@ async function decode(hash: Sha256, stored: Buffer, chunk: Buffer) {
   }
 }
 
-async function retryCorrupt<Result>(signal: AbortSignal, read: () => Promise<Result>) {
+async function retryCorrupt<Result>(
+  signal: AbortSignal,
+  read: (attemptNumber: number) => Promise<Result>,
+) {
   return await pRetry(read, {
     retries: CORRUPT_TRIES - 1,
     minTimeout: CORRUPT_WAIT_MILLISECONDS,

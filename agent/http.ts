@@ -1,6 +1,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import pRetry, { AbortError } from 'p-retry'
+import { createRedirects, withoutRedirect } from './redirects.ts'
 
 /** A server that says nothing for this long is taken for gone. */
 const IDLE_SECONDS = 30
@@ -41,6 +42,8 @@ export interface HttpRequest {
 export interface HttpAnswer {
   status: number
   body: Buffer
+  /** Where a redirect points to. */
+  location?: string
 }
 
 export interface HttpClient {
@@ -94,6 +97,7 @@ export interface HttpClientOptions {
 export function createHttpClient(options: HttpClientOptions): HttpClient {
   const { reach } = options
   const exchange = createExchange(options)
+  const redirects = createRedirects((serverUrl) => createExchange({ serverUrl, token: undefined }))
   const ask: Exchange = async (request) => {
     const answer = await exchange(request)
     if (!AWAY_STATUSES.has(answer.status)) reach?.answered()
@@ -107,10 +111,16 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       if (status === 200) return { status, body }
       if (status !== 404) throw new HttpStatusError({ method: 'HEAD', path }, status, body)
     }
-    const answer = await ask(request)
+    const answer = await askOrFollow(request)
     if (answer.status < 300) return answer
     const error = new HttpStatusError(request, answer.status, answer.body)
     throw isFinal(answer.status) ? new AbortError(error) : error
+  }
+
+  async function askOrFollow(request: HttpRequest): Promise<HttpAnswer> {
+    const answer = await ask(redirects.prepare(request))
+    if (answer.location === undefined || request.method !== 'GET') return answer
+    return (await redirects.follow(answer.location, request)) ?? ask(withoutRedirect(request))
   }
 
   return {
@@ -145,7 +155,10 @@ function isFault(error: Error): boolean {
 type Exchange = (request: HttpRequest) => Promise<HttpAnswer>
 
 /** One request and its answer, whatever that is, over connections that are kept. */
-function createExchange({ serverUrl, token }: HttpClientOptions): Exchange {
+function createExchange({
+  serverUrl,
+  token,
+}: Pick<HttpClientOptions, 'serverUrl' | 'token'>): Exchange {
   const base = new URL(serverUrl)
   const transport = base.protocol === 'https:' ? https : http
   const agent = new transport.Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS })
@@ -193,7 +206,13 @@ async function collect(incoming: http.IncomingMessage): Promise<HttpAnswer> {
     pieces.push(piece)
   }
   // A connection cut in the middle of an answer of known length is an error of the stream itself.
-  return { status: incoming.statusCode ?? 0, body: Buffer.concat(pieces, bytes) }
+  const { statusCode: status = 0, headers } = incoming
+  const isRedirect = status >= 300 && status < 400 && headers.location !== undefined
+  return {
+    status,
+    body: Buffer.concat(pieces, bytes),
+    ...(isRedirect && { location: headers.location! }),
+  }
 }
 
 function abortReason(signal: AbortSignal): Error {
