@@ -22,7 +22,7 @@ async function makePhysicalVolume(disk: LoopDevice): Promise<void> {
 }
 
 /** Version 1.2 superblock, md(4): 4 kB from the start. Written here, so that mdadm isn't needed. */
-async function makeRaidMember(disk: LoopDevice): Promise<void> {
+export async function makeRaidMember({ path }: { path: string }): Promise<void> {
   const superblock = Buffer.alloc(256)
   superblock.writeUInt32LE(0xa92b4efc, 0)
   superblock.writeUInt32LE(1, 4)
@@ -32,7 +32,7 @@ async function makeRaidMember(disk: LoopDevice): Promise<void> {
   superblock.writeUInt32LE(2, 92)
   superblock.writeBigUInt64LE(8n, 144)
   superblock.writeUInt32LE(raidChecksum(superblock), 216)
-  await using file = await open(disk.path, 'r+')
+  await using file = await open(path, 'r+')
   await file.write(superblock, 0, superblock.length, 4096)
 }
 

@@ -21,7 +21,8 @@ const NOT_IN_ORDER = 0x4001
 
 export const surveyNtfs: Surveyor = async (context, view) => {
   const { exec } = context
-  const facts = parseNtfsInfo((await exec('ntfsinfo', ['-m', view.path])).stdout)
+  // Without -f it says nothing of a volume that is not in order.
+  const facts = parseNtfsInfo((await exec('ntfsinfo', ['-f', '-m', view.path])).stdout)
   if ((facts.flags & NOT_IN_ORDER) !== 0) return { kind: 'whole', reason: 'it is marked dirty' }
   const log = await findPieces(exec, view, ['-I', String(LOG_INODE)], facts.clusterBytes)
   if (!isCleanLog(await readHead(view, log, RESTART_BYTES)))

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdtempDisposable, open, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { exec } from '#agent/exec.ts'
+import { openMount } from '#agent/system/mount.ts'
+import { IS_ROOT, mib, openLoopDisk } from '#test/agent/system/loop-disk.ts'
+import { makeRaidMember } from '#test/support/delicate-disks.ts'
+import { openNtfs } from '#test/support/file-system-disk.ts'
+import { NEEDS_ROOT, fileDigest } from '#test/support/loop-device.ts'
+import { openCapturedDisk } from './captured-disk.ts'
+
+/** Contents of a partition of which nothing may be missing, and why. */
+const CASES: { what: string; sizeBytes?: number; reason: RegExp; prepare: Prepare }[] = [
+  {
+    what: 'an ext4 with a journal to replay',
+    reason: /journal has not been replayed/,
+    prepare: dirtyExt4,
+  },
+  { what: 'an ext2 that was not unmounted', reason: /marked "not clean"/, prepare: dirtyExt2 },
+  {
+    what: 'an XFS with a log to replay',
+    sizeBytes: mib(320),
+    reason: /log has not been replayed/,
+    prepare: (device) => crash(device, 'xfs'),
+  },
+  {
+    what: 'a btrfs with a log to replay',
+    sizeBytes: mib(128),
+    reason: /log has not been replayed/,
+    prepare: (device) => crash(device, 'btrfs'),
+  },
+  { what: 'an NTFS that is marked dirty', reason: /marked dirty/, prepare: dirtyNtfs },
+  {
+    what: 'an NTFS with a log to replay',
+    reason: /log has not been replayed/,
+    prepare: uncleanNtfs,
+  },
+  { what: 'a hibernated Windows', reason: /hibernated/, prepare: hibernatedNtfs },
+  {
+    what: 'a FAT32 that was not unmounted',
+    reason: /not unmounted/,
+    prepare: (d) => dirtyFat(d, 32),
+  },
+  {
+    what: 'a FAT16 that was not unmounted',
+    reason: /not unmounted/,
+    prepare: (d) => dirtyFat(d, 16),
+  },
+  { what: 'an ext4 with damaged bitmaps', reason: /partclone|dumpe2fs/, prepare: damagedExt4 },
+  {
+    what: 'one device of a btrfs of two',
+    sizeBytes: mib(128),
+    reason: /one of 2 devices/,
+    prepare: halfBtrfs,
+  },
+  { what: 'LUKS', reason: /encrypted volume \(LUKS\)/, prepare: luks },
+  { what: 'BitLocker', reason: /encrypted volume \(BitLocker\)/, prepare: bitLocker },
+  {
+    what: 'a RAID member',
+    reason: /member of a RAID/,
+    prepare: (path) => makeRaidMember({ path }),
+  },
+  { what: 'nothing that is known', reason: /no known file system/, prepare: async () => {} },
+]
+type Prepare = (device: string) => Promise<void>
+
+const DEFAULT_BYTES = mib(48)
+
+describe('copied whole', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
+  for (const { what, sizeBytes = DEFAULT_BYTES, reason, prepare } of CASES) {
+    it(`${what}: every byte arrives, and the image says why`, async () => {
+      await using disk = await openCapturedDisk({
+        partitions: [sizeBytes],
+        sizeBytes: sizeBytes + mib(2),
+        async prepare(source) {
+          const device = source.partition(1)
+          await writeFile(device, randomBytes(mib(4)), { flag: 'r+' })
+          await prepare(device)
+        },
+      })
+      assert.ok(disk.isUntouched)
+      const [{ partition, reason: told } = {}] = disk.info.copiedWhole ?? []
+      assert.equal(partition, 1)
+      assert.match(told!, reason)
+      assert.match(disk.context.warnings.join(), reason)
+      assert.equal(disk.context.facts.bytesUnused, 0)
+      const [before, after] = await Promise.all(
+        [disk.source, disk.target].map((one) => fileDigest(one.partition(1))),
+      )
+      assert.equal(after, before)
+    })
+  }
+
+  it('everything, where the run says so', async () => {
+    await using disk = await openCapturedDisk({
+      partitions: [DEFAULT_BYTES],
+      sizeBytes: DEFAULT_BYTES + mib(2),
+      prepare: (source) => exec('mkfs.ext4', ['-q', source.partition(1)]).then(() => undefined),
+      options: { wholeDisk: true },
+    })
+    assert.deepEqual(disk.context.warnings, [])
+    assert.equal(disk.context.facts.bytesUnused, 0)
+    assert.equal(await fileDigest(disk.target.path), await fileDigest(disk.source.path))
+  })
+})
+
+async function change(device: string, at: number, bytes: Uint8Array): Promise<void> {
+  await using file = await open(device, 'r+')
+  await file.write(bytes, 0, bytes.length, at)
+}
+
+async function dirtyExt4(device: string): Promise<void> {
+  await exec('mkfs.ext4', ['-q', '-F', '-O', '^metadata_csum', device])
+  await exec('debugfs', ['-w', '-R', 'feature needs_recovery', device])
+}
+
+async function dirtyExt2(device: string): Promise<void> {
+  await exec('mkfs.ext2', ['-q', '-F', device])
+  await exec('debugfs', ['-w', '-R', 'set_super_value state 0', device])
+}
+
+async function damagedExt4(device: string): Promise<void> {
+  await exec('mkfs.ext4', ['-q', '-F', device])
+  const { stdout } = await exec('dumpe2fs', [device])
+  const bitmap = Number(/Block bitmap at (\d+)/.exec(stdout)![1])
+  const blockBytes = Number(/^Block size:\s+(\d+)/m.exec(stdout)![1])
+  await change(device, bitmap * blockBytes, randomBytes(blockBytes))
+}
+
+/** As a power cut leaves it: a copy of the device while a file system on it has something logged. */
+async function crash(device: string, fileSystem: string): Promise<void> {
+  await exec(`mkfs.${fileSystem}`, ['-q', '-f', device])
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-crash-'))
+  const copy = join(folder.path, 'copy')
+  {
+    await using mount = await openMount(exec, { device, fileSystem, mode: 'rw' })
+    const path = join(mount.path, 'logged')
+    await writeFile(path, 'old')
+    await exec('sync', ['-f', mount.path])
+    await writeFile(path, randomBytes(100_000), { flag: 'r+', flush: true })
+    // Past the page cache: to flush that would empty the log, too.
+    await exec('dd', [`if=${device}`, `of=${copy}`, 'bs=1M', 'iflag=direct', 'conv=sparse'])
+  }
+  await exec('dd', [`if=${copy}`, `of=${device}`, 'bs=1M', 'conv=fsync'])
+}
+
+async function dirtyNtfs(device: string): Promise<void> {
+  await exec('mkntfs', ['-q', '-F', '-Q', device])
+  await exec('ntfsfix', [device]) // without -d it asks Windows for a check
+}
+
+async function uncleanNtfs(device: string): Promise<void> {
+  await exec('mkntfs', ['-q', '-F', '-Q', device])
+  const { stdout } = await exec('ntfscluster', ['-I', '2', device])
+  const log = Number(/Length\s+0\s+(\d+)/.exec(stdout)![1]) * 4096
+  const page = Buffer.alloc(4096)
+  page.write('RSTR', 'latin1')
+  page.writeUInt16LE(0x30, 0x18)
+  page.writeBigUInt64LE(1000n, 0x30)
+  page.writeUInt16LE(0, 0x30 + 12) // a client is using it
+  await change(device, log, Buffer.concat([page, page]))
+}
+
+async function hibernatedNtfs(device: string): Promise<void> {
+  await exec('mkntfs', ['-q', '-F', '-Q', device])
+  await using mount = await openNtfs(device, 'rw')
+  await writeFile(join(mount.path, 'hiberfil.sys'), Buffer.alloc(100_000, 'HIBR'))
+}
+
+async function dirtyFat(device: string, bits: 16 | 32): Promise<void> {
+  await exec('mkfs.vfat', ['-F', String(bits), '-s', bits === 32 ? '1' : '4', device])
+  await change(device, bits === 32 ? 0x41 : 0x25, Buffer.of(1))
+}
+
+async function halfBtrfs(device: string): Promise<void> {
+  await using other = await openLoopDisk(mib(128))
+  await exec('mkfs.btrfs', ['-q', '-f', device, other.path])
+}
+
+async function luks(device: string): Promise<void> {
+  const header = Buffer.alloc(4096)
+  header.write('LUKS\xba\xbe', 'latin1')
+  header.writeUInt16BE(1, 6)
+  header.write('6fb4a2ab-2b3a-4c79-8d6e-5a0f7b3a1d11', 168, 'latin1')
+  await change(device, 0, header)
+}
+
+async function bitLocker(device: string): Promise<void> {
+  const header = Buffer.alloc(8192)
+  header.write('\xeb\x58\x90-FVE-FS-', 'latin1')
+  header.writeBigUInt64LE(4096n, 0xb0) // where its metadata lies
+  header.write('-FVE-FS-', 4096, 'latin1')
+  header.writeUInt16LE(2, 4096 + 10)
+  await change(device, 0, header)
+}
