@@ -7,6 +7,7 @@ import { createS3Store } from '#server/images/s3-store.ts'
 import { parseObjectPage } from '#server/images/s3-xml.ts'
 import { testChunkStore } from '#test/suites/chunk-store.ts'
 import { testS3Faults } from '#test/suites/s3-faults.ts'
+import { testS3Redirects } from '#test/suites/s3-redirects.ts'
 import {
   describeOnEveryDatabase,
   openTestDatabase,
@@ -61,3 +62,5 @@ describe('faults of S3', () => {
       createS3Store(createS3Client(access), createChunkTouches(database.db, 'embedded')),
   })
 })
+
+describe('chunks from a store in S3', () => testS3Redirects(() => gateway))
