@@ -25,6 +25,7 @@ import { machineScriptRoutes } from './api/machine-script-routes.ts'
 import { networkRoutes } from './api/network-routes.ts'
 import { planRoutes } from './api/plan-routes.ts'
 import { openUploads } from './api/open-uploads.ts'
+import { receiptRoutes } from './api/receipt-routes.ts'
 import { runRoutes } from './api/run-routes.ts'
 import { uploadRoutes } from './api/upload-routes.ts'
 import { runStartRoutes } from './api/run-start-routes.ts'
@@ -48,6 +49,7 @@ import { readNetworkStatus } from './network-status.ts'
 import { openNetwork } from './network.ts'
 import { openPeople } from './people.ts'
 import { createProof } from './proof.ts'
+import { openReceiptSigner } from './receipt-key.ts'
 import { openRunReports } from './runs/reports.ts'
 import { openSessionCache } from './session-cache.ts'
 import { readSystemStatus } from './system-status.ts'
@@ -92,6 +94,7 @@ export async function openApp(
   const database = opened.use(await openDatabase(config.database))
   const { db } = database
   const metrics = createMetrics(db)
+  const receipts = await openReceiptSigner(config, db, now())
   const feed = opened.use(await openEventFeed(database))
   const library = opened.use(await openImageService({ config, database, log, now }))
   const care = opened.use(await openStoreCare({ config, database, library, log }))
@@ -135,6 +138,7 @@ export async function openApp(
   await http.register(planRoutes({ database, now }), { prefix: '/api' })
   await http.register(runStartRoutes({ database, now }), { prefix: '/api' })
   await http.register(runRoutes({ database, reports, now }), { prefix: '/api' })
+  await http.register(receiptRoutes({ db, key: receipts.publicKey }), { prefix: '/api' })
   await http.register(leaseRoutes({ db }), { prefix: '/api' })
   await http.register(eventRoutes({ feed, stopping }), { prefix: '/api' })
   await http.register(webhookRoutes({ db, now, sender: webhooks }), { prefix: '/api' })
@@ -167,11 +171,12 @@ export async function openApp(
   await http.register(systemRoutes({ status: systemStatus }), { prefix: '/api' })
   const sweep = () => library.sweep()
   await http.register(storeRoutes({ ...care, sweep }), { prefix: '/api' })
+  const signReceipt = receipts.sign
   reportBootyProgress(http, { database, now })
-  const ends = bootyEnds({ database, log, now })
+  const ends = bootyEnds({ database, signReceipt, log, now })
   await http.register(linkRoutes({ database, library, serverUrl, now, ...ends }))
   if (config.booty) await http.register(bootyRoutes({ database, serverUrl, isProven, now }))
-  await http.register(agentRoutes({ database, reports, now }), { prefix: '/agent' })
+  await http.register(agentRoutes({ database, reports, signReceipt, now }), { prefix: '/agent' })
   await http.register(
     bootRoutes({
       database,

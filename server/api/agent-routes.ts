@@ -18,7 +18,7 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { saveInventoryAfterRun } from '#server/db/machines.ts'
 import { toRun } from '#server/db/runs.ts'
 import { sayHello } from '#server/runs/hello.ts'
-import { appendRunLog, resultRun } from '#server/runs/moves.ts'
+import { appendRunLog, resultRun, type SignReceipt } from '#server/runs/moves.ts'
 import type { RunReports } from '#server/runs/reports.ts'
 import { createToken, hashToken, type AgentSession } from './auth.ts'
 import { BadRequestError, ForbiddenError } from './errors.ts'
@@ -32,12 +32,14 @@ const Refusals = { 400: ErrorSchema, 401: ErrorSchema, 409: ErrorSchema }
 export interface AgentRoutesOptions {
   database: OpenedDatabase
   reports: RunReports
+  signReceipt: SignReceipt
   now: () => Date
 }
 
 export function agentRoutes({
   database,
   reports,
+  signReceipt,
   now,
 }: AgentRoutesOptions): FastifyPluginAsyncTypebox {
   const { db } = database
@@ -125,7 +127,7 @@ export function agentRoutes({
         const { attempt } = sessionOf(request)
         const { inventory, ...body } = request.body
         await reports.save(request.params.id)
-        const run = await resultRun(db, request.params.id, attempt, body, now())
+        const run = await resultRun(db, request.params.id, attempt, body, now(), signReceipt)
         reports.forget(run.id)
         if (inventory && run.finishedAt)
           await saveInventoryAfterRun(db, run.mac, clean(inventory), run.finishedAt)

@@ -5,12 +5,13 @@ import { bootyAnswer, findDeviceBytes, type BootyRequest } from '#server/boot/bo
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findMachineRow } from '#server/db/machines.ts'
 import { findRun, type RunRow } from '#server/db/runs.ts'
-import { endRun } from '#server/runs/moves.ts'
+import { endRun, type SignReceipt } from '#server/runs/moves.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
 import type { LinkRoutesOptions } from './link-routes.ts'
 
 export interface BootyEndsOptions {
   database: OpenedDatabase
+  signReceipt: SignReceipt
   log: FastifyBaseLogger
   now: () => Date
 }
@@ -73,7 +74,7 @@ function imageReceipt({ name, digest, sizeBytes }: Image): Partial<Receipt> {
 type Ending = Parameters<typeof endRun>[2]
 
 async function finish(
-  { database, log, now }: BootyEndsOptions,
+  { database, signReceipt, log, now }: BootyEndsOptions,
   runId: string,
   ending: (run: RunRow, receipt: Receipt) => Ending,
 ): Promise<void> {
@@ -89,7 +90,7 @@ async function finish(
     finishedAt: at.toISOString(),
   }
   try {
-    const ended = await endRun(db, runId, ending(run, receipt), at)
+    const ended = await endRun(db, runId, ending(run, receipt), at, signReceipt)
     await database.flush()
     log.info({ mac: run.mac, run: runId, state: ended.state }, 'Run of BOOTy ended')
   } catch (err) {

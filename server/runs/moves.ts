@@ -1,7 +1,7 @@
 import type { Log, Report, ReportAnswer, Result } from '#protocol/agent.ts'
 import { findMismatch } from '#protocol/expected-target.ts'
 import type { Inventory } from '#protocol/inventory.ts'
-import type { Run } from '#protocol/run.ts'
+import type { Receipt, Run } from '#protocol/run.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
 import { notifyProgress } from '#server/db/events.ts'
 import { appendLog } from '#server/db/run-logs.ts'
@@ -12,6 +12,19 @@ import * as rules from './rules.ts'
 /** What moves a run: each function asks the rules under a lock, and stores what they say. */
 
 type Decide<Decided extends rules.Outcome> = (run: RunRow) => Decided
+
+/** The receipt with the server's signature over it and the run as it is with it. */
+export type SignReceipt = (
+  run: Pick<Run, 'id' | 'mac' | 'workflow' | 'state' | 'attempts'>,
+  receipt: Receipt,
+) => Receipt
+
+function withSignature(run: RunRow, outcome: rules.Outcome, sign: SignReceipt): rules.Outcome {
+  const { changes } = outcome
+  if (!changes.receipt || changes.receipt === run.receipt) return outcome
+  const receipt = sign({ ...run, ...changes }, changes.receipt)
+  return { ...outcome, changes: { ...changes, receipt } }
+}
 
 /**
  * Changes that come with a refusal (a run that ends because it was tried too often) are stored, and
@@ -98,12 +111,18 @@ export async function touchRun(
 }
 
 /** Ends a run that reports nothing itself. Throws RunRefusedError if it is over. */
-export async function endRun(db: Database, id: string, body: Result, now: Date): Promise<RunRow> {
+export async function endRun(
+  db: Database,
+  id: string,
+  body: Result,
+  now: Date,
+  sign: SignReceipt,
+): Promise<RunRow> {
   const decide = (run: RunRow): rules.Outcome => {
     if (!rules.isActive(run))
       return { changes: {}, refusal: { code: 'run-over', message: `The run is ${run.state}` } }
     const changes = rules.end(run, body.state, now, body.error)
-    return { changes: { ...changes, receipt: body.receipt ?? null } }
+    return withSignature(run, { changes: { ...changes, receipt: body.receipt ?? null } }, sign)
   }
   return (await move(db, id, decide)).run
 }
@@ -153,8 +172,10 @@ export async function resultRun(
   attempt: number,
   body: Result,
   now: Date,
+  sign: SignReceipt,
 ): Promise<RunRow> {
-  return (await move(db, id, (run) => rules.result(run, attempt, body, now))).run
+  const decide = (run: RunRow) => withSignature(run, rules.result(run, attempt, body, now), sign)
+  return (await move(db, id, decide)).run
 }
 
 export async function cancelRun(db: Database, id: string, now: Date): Promise<Run> {

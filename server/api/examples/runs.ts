@@ -1,6 +1,7 @@
 import type { AgentRun, Hello, Log, Report, Result } from '#protocol/agent.ts'
 import type { Plan, PlanRequest } from '#protocol/plan.ts'
 import type { Receipt, Run, RunOptions, Step } from '#protocol/run.ts'
+import { signedReceipt, type ReceiptKey } from '#protocol/receipt.ts'
 import type { BootyConfig } from '#server/boot/booty.ts'
 import type { Examples } from '../openapi/add-examples.ts'
 import { INVENTORY } from './machines.ts'
@@ -47,12 +48,32 @@ const receipt: Receipt = {
   imageDigest: DIGEST,
   disk: receiptDisk,
   imageVerified: true,
-  bytesRead: 700_000_000,
-  bytesWritten: 1_717_986_918,
-  bytesVerified: IMAGE_BYTES,
+  bytesWritten: 117_440_512,
+  bytesZeroed: 0,
+  bytesSkipped: 1_600_546_406,
+  bytesFetched: 48_300_201,
+  bytesVerified: 1_717_986_918,
+  bytesUnused: IMAGE_BYTES - 1_717_986_918,
   warnings: [],
+  agentVersion: '0.1.0',
+  durations: { compareSeconds: 2.4, writeSeconds: 0.9, readBackSeconds: 0.1 },
   startedAt: AT,
   finishedAt: LATER,
+  signature: {
+    keyId: 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k',
+    algorithm: 'ed25519',
+    value: 'Hy2bWy1rkQ…',
+  },
+}
+/** RFC 8037, appendix A. */
+const RECEIPT_KEY: ReceiptKey = {
+  kty: 'OKP',
+  crv: 'Ed25519',
+  x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+  kid: 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k',
+  alg: 'EdDSA',
+  use: 'sig',
+  pem: '-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n',
 }
 const run: Run = {
   id: RUN_ID,
@@ -167,6 +188,8 @@ export const RUN_EXAMPLES: Examples = {
   'GET /api/runs': { answers: { 200: { items: [done], next: RUN_ID } } },
   'GET /api/runs/{id}': { answers: { 200: { ...done, log: [lineOfLog] } } },
   'GET /api/runs/{id}/log': { answers: { 200: listWith(lineOfLog) } },
+  'GET /api/runs/{id}/receipt': { answers: { 200: signedReceipt(done, receipt) } },
+  'GET /api/receipt-key': { answers: { 200: RECEIPT_KEY } },
   'POST /api/runs/{id}/cancel': { answers: { 200: { ...run, cancelRequested: true } } },
   'POST /agent/hello': {
     body: hello,

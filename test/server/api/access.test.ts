@@ -72,6 +72,8 @@ GET    /api/runs                                        viewer
 POST   /api/runs                                        operator  runs
 GET    /api/runs/:id                                    viewer
 GET    /api/runs/:id/log                                viewer
+GET    /api/runs/:id/receipt                            viewer
+GET    /api/receipt-key                                 public
 POST   /api/runs/:id/cancel                             operator  runs
 GET    /api/leases                                      viewer
 GET    /api/reservations                                viewer
