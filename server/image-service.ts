@@ -11,7 +11,10 @@ import { limitStore, measureRoom } from './images/store-room.ts'
 import { openStore } from './open-store.ts'
 
 export interface ImageServiceOptions {
-  config: Pick<Config, 'dataFolder' | 'store' | 'storeQuotaBytes' | 'maxImageBytes' | 'database' | 'retention'>
+  config: Pick<
+    Config,
+    'dataFolder' | 'store' | 'storeQuotaBytes' | 'maxImageBytes' | 'database' | 'retention'
+  >
   database: OpenedDatabase
   log: FastifyBaseLogger
   now: () => Date
@@ -33,7 +36,11 @@ export async function openImageService(
   const { store, size } = opened.use(await openStore(config.store, { db: database.db, kind }))
   const quotaBytes = config.storeQuotaBytes
   const measure = async (usedBytes: number) =>
-    measureRoom({ ...(await size()), quotaBytes, usedBytes: usedBytes + limited.putSince(usedBytes) })
+    measureRoom({
+      ...(await size()),
+      quotaBytes,
+      usedBytes: usedBytes + limited.putSince(usedBytes),
+    })
   const limited = limitStore(store, () => library.room())
   const library: ImageLibrary = opened.use(
     openImageLibrary({

@@ -5,7 +5,11 @@ import { getLayout } from '#server/db/image-layouts.ts'
 import { findManifest } from '#server/db/image-queries.ts'
 import { findTwins, listCountable, saveShares } from '#server/db/image-shares.ts'
 import type { ChunkStore } from '#server/images/chunk-store.ts'
-import { type CountedManifest, type CountedShares, countShares } from '#server/images/count-shares.ts'
+import {
+  type CountedManifest,
+  type CountedShares,
+  countShares,
+} from '#server/images/count-shares.ts'
 
 export interface StoreStatistics {
   /** By name. */

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { after, before, it } from 'node:test'
+import { gunzipSync } from 'node:zlib'
+import { parseSha256 } from '#protocol/sha256.ts'
+import type { ImageLibrary } from '#server/api/image-library.ts'
+import type { RecompressState } from '#server/care/recompress-job.ts'
+import type { OpenedDatabase } from '#server/db/database.ts'
+import { findImage } from '#server/db/image-queries.ts'
+import { changeJob, getJob } from '#server/db/store-jobs.ts'
+import type { ChunkStore } from '#server/images/chunk-store.ts'
+import { ZSTD_EXPORT } from '#server/images/export-format.ts'
+import { describeOnEveryDatabase } from '#test/support/database.ts'
+import { MIB } from '#test/support/disk-content.ts'
+import { openTestStore, type TestStore } from '#test/support/image-store.ts'
+import {
+  captureDisk,
+  chunkFilesOf,
+  chunkHash,
+  compressibleDisk,
+  openLibrary,
+  openRound,
+  readAll,
+  waitFor,
+} from './care-lab.ts'
+
+const CHUNKS = 6
+const DISK = compressibleDisk(CHUNKS)
+
+describeOnEveryDatabase('recompression', (openTestDatabase, kind) => {
+  let database: OpenedDatabase
+  let test: TestStore
+  let library: ImageLibrary
+  before(async () => {
+    database = await openTestDatabase()
+    test = await openTestStore()
+    library = openLibrary(database, kind, test)
+  })
+  after(async () => {
+    await library[Symbol.asyncDispose]()
+    await test[Symbol.asyncDispose]()
+    await database[Symbol.asyncDispose]()
+  })
+
+  const state = async () => (await getJob(database.db, 'recompress')).state as RecompressState
+  const again = () => changeJob(database.db, 'recompress', { requestedAt: new Date() })
+
+  /** Until the round that begins now has ended. */
+  async function round(store?: ChunkStore): Promise<RecompressState> {
+    const { finishedAt } = await state()
+    await again()
+    await using _job = openRound(database, library, store && { store })
+    await waitFor('a round', async () => (await state()).finishedAt !== finishedAt)
+    return state()
+  }
+
+  it('makes chunks smaller and leaves an export that began before as it was', async () => {
+    const { digest, storedBytes } = await captureDisk(test.store, library, 'disk', DISK)
+    const find = () => library.findExport(parseSha256(digest), ZSTD_EXPORT)
+    const before = (await find())!
+    const whole = await readAll(before.read({ start: 0, end: before.totalBytes }))
+    const open = before.read({ start: 0, end: before.totalBytes })
+    const first = Buffer.from((await open.next()).value as Uint8Array)
+
+    const { replacedChunks, savedBytes } = await round()
+    assert.equal(replacedChunks, CHUNKS)
+    await library.sweep()
+    const after = (await find())!
+    assert.notEqual(after.etag, before.etag)
+    assert.ok(after.totalBytes < before.totalBytes)
+    assert.equal(before.totalBytes - after.totalBytes, savedBytes)
+    assert.equal((await findImage(database.db, 'disk'))!.storedBytes, storedBytes - savedBytes!)
+
+    // What it read already, and all of the rest, is what its ETag and length said.
+    assert.ok(Buffer.concat([first, await readAll(open)]).equals(whole))
+    const now = await readAll(after.read({ start: 0, end: after.totalBytes }))
+    assert.equal(now.length, after.totalBytes)
+    for (const file of [whole, now])
+      assert.ok(
+        execFileSync('zstd', ['-dc'], { input: file, maxBuffer: 64 * MIB, stdio: 'pipe' }).equals(
+          DISK,
+        ),
+      )
+    const gzip = (await library.findExport(parseSha256(digest)))!
+    assert.ok(gunzipSync(await readAll(gzip.read({ start: 0, end: gzip.totalBytes }))).equals(DISK))
+  })
+
+  it('lets a sweep take the old forms once nobody reads them', async () => {
+    const old = async () => (await chunkFilesOf(test.folder)).filter((path) => path.includes('~'))
+    assert.equal((await old()).length, CHUNKS)
+    await library.sweep()
+    assert.deepEqual(await old(), [])
+    for (let index = 0; index < CHUNKS; index++) await test.store.read(chunkHash(DISK, index))
+  })
+
+  it('does not try again what it is done with, over restarts', async () => {
+    const { triedChunks, finishedAt } = await state()
+    const read: string[] = []
+    const store: ChunkStore = {
+      ...test.store,
+      read: (hash, ...rest) => {
+        read.push(hash)
+        return test.store.read(hash, ...rest)
+      },
+    }
+    const later = await round(store)
+    assert.notEqual(later.finishedAt, finishedAt)
+    assert.equal(later.triedChunks, triedChunks)
+    assert.deepEqual(read, [])
+  })
+
+  it('stops when something begins, and goes on where it was', async () => {
+    const disk = compressibleDisk(CHUNKS, 'another ')
+    await captureDisk(test.store, library, 'another', disk)
+    const { replacedChunks = 0 } = await state()
+    await again()
+    let isIdle = true
+    const replaced: string[] = []
+    const store: ChunkStore = {
+      ...test.store,
+      async replace(hash, bytes) {
+        const done = await test.store.replace(hash, bytes)
+        replaced.push(hash)
+        isIdle = false
+        return done
+      },
+    }
+    {
+      await using job = openRound(database, library, { store, isIdle: async () => isIdle })
+      await waitFor('the first chunk', async () => replaced.length > 0)
+      await waitFor('its end', async () => !job.isWorking)
+    }
+    const stopped = replaced.length
+    assert.ok(stopped < CHUNKS + 1)
+    // Exports still find the forms that they name.
+    const { digest } = (await findImage(database.db, 'another'))!
+    const open = (await library.findExport(parseSha256(digest)))!
+    assert.ok(gunzipSync(await readAll(open.read({ start: 0, end: open.totalBytes }))).equals(disk))
+
+    const { finishedAt } = await state()
+    isIdle = true
+    await using _job = openRound(database, library)
+    await waitFor('the rest', async () => (await state()).finishedAt !== finishedAt)
+    assert.equal((await state()).replacedChunks, replacedChunks + CHUNKS)
+    assert.equal((await state()).isUnrenewed, false)
+  })
+
+  it('is one server’s at a time', async () => {
+    await captureDisk(test.store, library, 'third', compressibleDisk(CHUNKS, 'third '))
+    const { finishedAt, replacedChunks = 0 } = await state()
+    await again()
+    let working = 0
+    let most = 0
+    const store: ChunkStore = {
+      ...test.store,
+      async read(...args) {
+        most = Math.max(most, ++working)
+        return test.store.read(...args).finally(() => working--)
+      },
+    }
+    await using _one = openRound(database, library, { store })
+    await using _two = openRound(database, library, { store })
+    await waitFor('a round', async () => (await state()).finishedAt !== finishedAt)
+    assert.equal(most, 1)
+    assert.equal((await state()).replacedChunks, replacedChunks + CHUNKS)
+  })
+})
