@@ -339,6 +339,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/receipt-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The public key that receipts are signed with */
+        get: operations["getReceiptKey"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/runs/{id}/receipt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a finished run proves, signed, as a file */
+        get: operations["getRunReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/leases": {
         parameters: {
             query?: never;
@@ -648,6 +682,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{name}/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have the server fetch an image from a URL, and make a version of it */
+        post: operations["sendImagePull"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pulls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List images that are being fetched, and those of late, newest first */
+        get: operations["listPulls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pulls/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read how far the fetching of an image is */
+        get: operations["getPull"];
+        put?: never;
+        post?: never;
+        /** Cancel the fetching of an image; nothing of it stays */
+        delete: operations["deletePull"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/uploads/{id}": {
         parameters: {
             query?: never;
@@ -804,6 +890,74 @@ export interface paths {
         get: operations["getSystem"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/store": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Room, contents, damage, scrub and recompression of the chunk store */
+        get: operations["getStore"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/store/scrub": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Read and hash every chunk from the medium, from now on */
+        post: operations["sendStoreScrub"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/store/recompress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Store chunks in fewer bytes as soon as nothing else is to do, or turn that on or off */
+        post: operations["sendStoreRecompress"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/store/sweep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Remove the chunks that no image needs, and wait for it */
+        post: operations["sendStoreSweep"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1463,6 +1617,9 @@ export interface components {
             description?: string;
             fileName?: string;
             info: components["schemas"]["ImageInfo"];
+            damaged?: {
+                chunks: number;
+            };
             usedBy: {
                 machines: {
                     mac: string;
@@ -1510,6 +1667,38 @@ export interface components {
             url: string;
             /** @example 2026-05-01T12:00:00.000Z */
             expiresAt: string;
+        };
+        ImagePull: {
+            id: string;
+            /** @example debian-13 */
+            image: string;
+            url: string;
+            /** @enum {unknown} */
+            state: "running" | "done" | "failed" | "cancelled";
+            bytesDone: number;
+            bytesTotal: number | null;
+            version: number | null;
+            digest: string | null;
+            error: {
+                code: string;
+                message: string;
+            } | null;
+            createdBy: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            finishedAt: string | null;
+        };
+        PullRequest: {
+            /** @example https://cloud.debian.org/images/cloud/trixie/latest/debian-13-generic-amd64.qcow2 */
+            url: string;
+            sha256?: string;
+            headers?: {
+                [key: string]: string;
+            };
+            sectorSize?: 512 | 4096;
+            /** @example Debian 13 with nginx, for the web rack */
+            description?: string;
+            promote?: boolean;
         };
         ImageVersion: {
             /** @example debian-13 */
@@ -3896,12 +4085,26 @@ export interface operations {
                      *               "sizeBytes": 500107862016
                      *             },
                      *             "imageVerified": true,
-                     *             "bytesRead": 700000000,
-                     *             "bytesWritten": 1717986918,
-                     *             "bytesVerified": 10737418240,
+                     *             "bytesWritten": 117440512,
+                     *             "bytesZeroed": 0,
+                     *             "bytesSkipped": 1600546406,
+                     *             "bytesFetched": 48300201,
+                     *             "bytesVerified": 1717986918,
+                     *             "bytesUnused": 9019431322,
                      *             "warnings": [],
+                     *             "agentVersion": "0.1.0",
+                     *             "durations": {
+                     *               "compareSeconds": 2.4,
+                     *               "writeSeconds": 0.9,
+                     *               "readBackSeconds": 0.1
+                     *             },
                      *             "startedAt": "2026-05-01T12:00:00.000Z",
-                     *             "finishedAt": "2026-05-01T12:03:20.000Z"
+                     *             "finishedAt": "2026-05-01T12:03:20.000Z",
+                     *             "signature": {
+                     *               "keyId": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *               "algorithm": "ed25519",
+                     *               "value": "Hy2bWy1rkQ…"
+                     *             }
                      *           },
                      *           "createdAt": "2026-05-01T12:00:00.000Z",
                      *           "startedAt": "2026-05-01T12:00:00.000Z",
@@ -4053,12 +4256,26 @@ export interface operations {
                      *           "sizeBytes": 500107862016
                      *         },
                      *         "imageVerified": true,
-                     *         "bytesRead": 700000000,
-                     *         "bytesWritten": 1717986918,
-                     *         "bytesVerified": 10737418240,
+                     *         "bytesWritten": 117440512,
+                     *         "bytesZeroed": 0,
+                     *         "bytesSkipped": 1600546406,
+                     *         "bytesFetched": 48300201,
+                     *         "bytesVerified": 1717986918,
+                     *         "bytesUnused": 9019431322,
                      *         "warnings": [],
+                     *         "agentVersion": "0.1.0",
+                     *         "durations": {
+                     *           "compareSeconds": 2.4,
+                     *           "writeSeconds": 0.9,
+                     *           "readBackSeconds": 0.1
+                     *         },
                      *         "startedAt": "2026-05-01T12:00:00.000Z",
-                     *         "finishedAt": "2026-05-01T12:03:20.000Z"
+                     *         "finishedAt": "2026-05-01T12:03:20.000Z",
+                     *         "signature": {
+                     *           "keyId": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *           "algorithm": "ed25519",
+                     *           "value": "Hy2bWy1rkQ…"
+                     *         }
                      *       },
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
                      *       "startedAt": "2026-05-01T12:00:00.000Z",
@@ -4199,6 +4416,175 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getReceiptKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kty": "OKP",
+                     *       "crv": "Ed25519",
+                     *       "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+                     *       "kid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *       "alg": "EdDSA",
+                     *       "use": "sig",
+                     *       "pem": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n"
+                     *     }
+                     */
+                    "application/json": {
+                        /** @enum {string} */
+                        kty: "OKP";
+                        /** @enum {string} */
+                        crv: "Ed25519";
+                        x: string;
+                        kid: string;
+                        /** @enum {string} */
+                        alg: "EdDSA";
+                        /** @enum {string} */
+                        use: "sig";
+                        pem: string;
+                    };
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    getRunReceipt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "mediaType": "application/vnd.stampede.receipt.v1+json",
+                     *       "run": {
+                     *         "id": "019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88",
+                     *         "mac": "52:54:00:12:34:56",
+                     *         "workflow": "deploy",
+                     *         "state": "succeeded",
+                     *         "attempt": 1
+                     *       },
+                     *       "receipt": {
+                     *         "imageName": "debian-13",
+                     *         "imageDigest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *         "disk": {
+                     *           "path": "/dev/nvme0n1",
+                     *           "model": "Samsung SSD 980",
+                     *           "serial": "S64DNL0T123456X",
+                     *           "sizeBytes": 500107862016
+                     *         },
+                     *         "imageVerified": true,
+                     *         "bytesWritten": 117440512,
+                     *         "bytesZeroed": 0,
+                     *         "bytesSkipped": 1600546406,
+                     *         "bytesFetched": 48300201,
+                     *         "bytesVerified": 1717986918,
+                     *         "bytesUnused": 9019431322,
+                     *         "warnings": [],
+                     *         "agentVersion": "0.1.0",
+                     *         "durations": {
+                     *           "compareSeconds": 2.4,
+                     *           "writeSeconds": 0.9,
+                     *           "readBackSeconds": 0.1
+                     *         },
+                     *         "startedAt": "2026-05-01T12:00:00.000Z",
+                     *         "finishedAt": "2026-05-01T12:03:20.000Z"
+                     *       },
+                     *       "signature": {
+                     *         "keyId": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *         "algorithm": "ed25519",
+                     *         "value": "Hy2bWy1rkQ…"
+                     *       }
+                     *     }
+                     */
+                    "application/json": {
+                        /** @enum {string} */
+                        mediaType: "application/vnd.stampede.receipt.v1+json";
+                        run: {
+                            id: string;
+                            /** @example 52:54:00:12:34:56 */
+                            mac: string;
+                            /** @enum {unknown} */
+                            workflow: "deploy" | "capture" | "wipe" | "inventory";
+                            state: components["schemas"]["RunState"];
+                            attempt: number;
+                        };
+                        receipt: {
+                            imageName?: string;
+                            imageDigest?: string;
+                            disk?: {
+                                path: string;
+                                serial?: string;
+                                wwn?: string;
+                                model?: string;
+                                sizeBytes: number;
+                            };
+                            delivered?: boolean;
+                            imageVerified: boolean;
+                            bytesRead?: number;
+                            bytesSent?: number;
+                            bytesWritten?: number;
+                            bytesZeroed?: number;
+                            bytesSkipped?: number;
+                            bytesFetched?: number;
+                            bytesVerified?: number;
+                            bytesUnused?: number;
+                            shrunk?: {
+                                imageBytes: number;
+                                diskBytes: number;
+                                writtenDigest: string;
+                            };
+                            warnings: string[];
+                            agentVersion?: string;
+                            durations?: {
+                                compareSeconds?: number;
+                                writeSeconds?: number;
+                                readBackSeconds?: number;
+                            };
+                            /** @example 2026-05-01T12:00:00.000Z */
+                            startedAt: string;
+                            /** @example 2026-05-01T12:00:00.000Z */
+                            finishedAt: string;
+                        };
+                        signature?: {
+                            keyId: string;
+                            /** @enum {string} */
+                            algorithm: "ed25519";
+                            value: string;
+                        };
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             default: components["responses"]["Failure"];
         };
     };
@@ -5916,6 +6302,199 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
+    sendImagePull: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer */
+                "if-match"?: string;
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path: {
+                /** @example debian-13 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "url": "https://cloud.debian.org/images/cloud/trixie/latest/debian-13-generic-amd64.qcow2",
+                 *       "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+                 *       "promote": false
+                 *     }
+                 */
+                "application/json": {
+                    /** @example https://cloud.debian.org/images/cloud/trixie/latest/debian-13-generic-amd64.qcow2 */
+                    url: string;
+                    sha256?: string;
+                    headers?: {
+                        [key: string]: string;
+                    };
+                    sectorSize?: 512 | 4096;
+                    /** @example Debian 13 with nginx, for the web rack */
+                    description?: string;
+                    promote?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "019c2f71-3a52-7b90-8d44-0c9d8e7f6a51",
+                     *       "image": "debian-13",
+                     *       "url": "https://cloud.debian.org/images/cloud/trixie/latest/debian-13-generic-amd64.qcow2",
+                     *       "state": "running",
+                     *       "bytesDone": 104857600,
+                     *       "bytesTotal": 419430400,
+                     *       "version": null,
+                     *       "digest": null,
+                     *       "error": null,
+                     *       "createdBy": "maria",
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "finishedAt": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ImagePull"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listPulls: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019c2f71-3a52-7b90-8d44-0c9d8e7f6a51",
+                     *           "image": "debian-13",
+                     *           "url": "https://cloud.debian.org/images/cloud/trixie/latest/debian-13-generic-amd64.qcow2",
+                     *           "state": "running",
+                     *           "bytesDone": 104857600,
+                     *           "bytesTotal": 419430400,
+                     *           "version": null,
+                     *           "digest": null,
+                     *           "error": null,
+                     *           "createdBy": "maria",
+                     *           "createdAt": "2026-05-01T12:00:00.000Z",
+                     *           "finishedAt": null
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": {
+                        items: components["schemas"]["ImagePull"][];
+                        next: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getPull: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "019c2f71-3a52-7b90-8d44-0c9d8e7f6a51",
+                     *       "image": "debian-13",
+                     *       "url": "https://cloud.debian.org/images/cloud/trixie/latest/debian-13-generic-amd64.qcow2",
+                     *       "state": "running",
+                     *       "bytesDone": 104857600,
+                     *       "bytesTotal": 419430400,
+                     *       "version": null,
+                     *       "digest": null,
+                     *       "error": null,
+                     *       "createdBy": "maria",
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "finishedAt": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ImagePull"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deletePull: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done, and there is nothing to tell */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            default: components["responses"]["Failure"];
+        };
+    };
     getUpload: {
         parameters: {
             query?: never;
@@ -6243,7 +6822,10 @@ export interface operations {
     };
     getChunk: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description From this server, also if it redirects to the store */
+                direct?: "1";
+            };
             header?: never;
             path: {
                 sha256: string;
@@ -6613,6 +7195,502 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getStore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kind": "folder",
+                     *       "location": "/var/lib/stampede/store",
+                     *       "availableBytes": 811271936077,
+                     *       "freeBytes": 812345678901,
+                     *       "totalBytes": 1999844147200,
+                     *       "reserveBytes": 1073741824,
+                     *       "quotaBytes": null,
+                     *       "images": 12,
+                     *       "chunks": 24310,
+                     *       "storedBytes": 9876543210,
+                     *       "contentBytes": 41234567890,
+                     *       "savedBytes": 31358024680,
+                     *       "codecs": {
+                     *         "gzip": {
+                     *           "chunks": 4210,
+                     *           "storedBytes": 1765432109
+                     *         },
+                     *         "zstd": {
+                     *           "chunks": 20100,
+                     *           "storedBytes": 8111111101
+                     *         }
+                     *       },
+                     *       "damaged": [
+                     *         {
+                     *           "image": "debian-12",
+                     *           "chunks": 1
+                     *         }
+                     *       ],
+                     *       "healFrom": "https://192.0.2.2:8443",
+                     *       "recompression": {
+                     *         "enabled": true,
+                     *         "state": "working",
+                     *         "progress": 0.25,
+                     *         "triedChunks": 6100,
+                     *         "replacedChunks": 5800,
+                     *         "savedBytes": 391111222,
+                     *         "finishedAt": null
+                     *       },
+                     *       "scrub": {
+                     *         "state": "waiting",
+                     *         "progress": 0,
+                     *         "everyHours": 168,
+                     *         "bytesPerSecond": 50000000,
+                     *         "startedAt": null,
+                     *         "checkedChunks": 0,
+                     *         "checkedBytes": 0,
+                     *         "damagedChunks": 0,
+                     *         "nextAt": "2026-05-01T12:03:20.000Z",
+                     *         "last": {
+                     *           "startedAt": "2026-05-01T12:00:00.000Z",
+                     *           "finishedAt": "2026-05-01T12:03:20.000Z",
+                     *           "checkedChunks": 24310,
+                     *           "checkedBytes": 9876543210,
+                     *           "damagedChunks": 1
+                     *         }
+                     *       },
+                     *       "sweptAt": "2026-05-01T12:03:20.000Z"
+                     *     }
+                     */
+                    "application/json": {
+                        /** @enum {unknown} */
+                        kind: "folder" | "s3";
+                        location: string;
+                        availableBytes: number | null;
+                        freeBytes: number | null;
+                        totalBytes: number | null;
+                        reserveBytes: number;
+                        quotaBytes: number | null;
+                        images: number;
+                        chunks: number;
+                        storedBytes: number;
+                        contentBytes: number;
+                        savedBytes: number;
+                        codecs: {
+                            gzip: {
+                                chunks: number;
+                                storedBytes: number;
+                            };
+                            zstd: {
+                                chunks: number;
+                                storedBytes: number;
+                            };
+                        };
+                        damaged: {
+                            image: string;
+                            chunks: number;
+                        }[];
+                        healFrom: string | null;
+                        recompression: {
+                            enabled: boolean;
+                            /** @enum {unknown} */
+                            state: "off" | "waiting" | "working" | "done";
+                            progress: number;
+                            triedChunks: number;
+                            replacedChunks: number;
+                            savedBytes: number;
+                            finishedAt: string | null;
+                        };
+                        scrub: {
+                            /** @enum {unknown} */
+                            state: "off" | "waiting" | "working";
+                            progress: number;
+                            everyHours: number;
+                            bytesPerSecond: number;
+                            startedAt: string | null;
+                            checkedChunks: number;
+                            checkedBytes: number;
+                            damagedChunks: number;
+                            nextAt: string | null;
+                            last: {
+                                /** @example 2026-05-01T12:00:00.000Z */
+                                startedAt: string;
+                                /** @example 2026-05-01T12:00:00.000Z */
+                                finishedAt: string;
+                                checkedChunks: number;
+                                checkedBytes: number;
+                                damagedChunks: number;
+                            } | null;
+                        };
+                        sweptAt: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    sendStoreScrub: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kind": "folder",
+                     *       "location": "/var/lib/stampede/store",
+                     *       "availableBytes": 811271936077,
+                     *       "freeBytes": 812345678901,
+                     *       "totalBytes": 1999844147200,
+                     *       "reserveBytes": 1073741824,
+                     *       "quotaBytes": null,
+                     *       "images": 12,
+                     *       "chunks": 24310,
+                     *       "storedBytes": 9876543210,
+                     *       "contentBytes": 41234567890,
+                     *       "savedBytes": 31358024680,
+                     *       "codecs": {
+                     *         "gzip": {
+                     *           "chunks": 4210,
+                     *           "storedBytes": 1765432109
+                     *         },
+                     *         "zstd": {
+                     *           "chunks": 20100,
+                     *           "storedBytes": 8111111101
+                     *         }
+                     *       },
+                     *       "damaged": [
+                     *         {
+                     *           "image": "debian-12",
+                     *           "chunks": 1
+                     *         }
+                     *       ],
+                     *       "healFrom": "https://192.0.2.2:8443",
+                     *       "recompression": {
+                     *         "enabled": true,
+                     *         "state": "working",
+                     *         "progress": 0.25,
+                     *         "triedChunks": 6100,
+                     *         "replacedChunks": 5800,
+                     *         "savedBytes": 391111222,
+                     *         "finishedAt": null
+                     *       },
+                     *       "scrub": {
+                     *         "state": "waiting",
+                     *         "progress": 0,
+                     *         "everyHours": 168,
+                     *         "bytesPerSecond": 50000000,
+                     *         "startedAt": null,
+                     *         "checkedChunks": 0,
+                     *         "checkedBytes": 0,
+                     *         "damagedChunks": 0,
+                     *         "nextAt": "2026-05-01T12:03:20.000Z",
+                     *         "last": {
+                     *           "startedAt": "2026-05-01T12:00:00.000Z",
+                     *           "finishedAt": "2026-05-01T12:03:20.000Z",
+                     *           "checkedChunks": 24310,
+                     *           "checkedBytes": 9876543210,
+                     *           "damagedChunks": 1
+                     *         }
+                     *       },
+                     *       "sweptAt": "2026-05-01T12:03:20.000Z"
+                     *     }
+                     */
+                    "application/json": {
+                        /** @enum {unknown} */
+                        kind: "folder" | "s3";
+                        location: string;
+                        availableBytes: number | null;
+                        freeBytes: number | null;
+                        totalBytes: number | null;
+                        reserveBytes: number;
+                        quotaBytes: number | null;
+                        images: number;
+                        chunks: number;
+                        storedBytes: number;
+                        contentBytes: number;
+                        savedBytes: number;
+                        codecs: {
+                            gzip: {
+                                chunks: number;
+                                storedBytes: number;
+                            };
+                            zstd: {
+                                chunks: number;
+                                storedBytes: number;
+                            };
+                        };
+                        damaged: {
+                            image: string;
+                            chunks: number;
+                        }[];
+                        healFrom: string | null;
+                        recompression: {
+                            enabled: boolean;
+                            /** @enum {unknown} */
+                            state: "off" | "waiting" | "working" | "done";
+                            progress: number;
+                            triedChunks: number;
+                            replacedChunks: number;
+                            savedBytes: number;
+                            finishedAt: string | null;
+                        };
+                        scrub: {
+                            /** @enum {unknown} */
+                            state: "off" | "waiting" | "working";
+                            progress: number;
+                            everyHours: number;
+                            bytesPerSecond: number;
+                            startedAt: string | null;
+                            checkedChunks: number;
+                            checkedBytes: number;
+                            damagedChunks: number;
+                            nextAt: string | null;
+                            last: {
+                                /** @example 2026-05-01T12:00:00.000Z */
+                                startedAt: string;
+                                /** @example 2026-05-01T12:00:00.000Z */
+                                finishedAt: string;
+                                checkedChunks: number;
+                                checkedBytes: number;
+                                damagedChunks: number;
+                            } | null;
+                        };
+                        sweptAt: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    sendStoreRecompress: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": true
+                 *     }
+                 */
+                "application/json": {
+                    enabled?: boolean;
+                } | null;
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "kind": "folder",
+                     *       "location": "/var/lib/stampede/store",
+                     *       "availableBytes": 811271936077,
+                     *       "freeBytes": 812345678901,
+                     *       "totalBytes": 1999844147200,
+                     *       "reserveBytes": 1073741824,
+                     *       "quotaBytes": null,
+                     *       "images": 12,
+                     *       "chunks": 24310,
+                     *       "storedBytes": 9876543210,
+                     *       "contentBytes": 41234567890,
+                     *       "savedBytes": 31358024680,
+                     *       "codecs": {
+                     *         "gzip": {
+                     *           "chunks": 4210,
+                     *           "storedBytes": 1765432109
+                     *         },
+                     *         "zstd": {
+                     *           "chunks": 20100,
+                     *           "storedBytes": 8111111101
+                     *         }
+                     *       },
+                     *       "damaged": [
+                     *         {
+                     *           "image": "debian-12",
+                     *           "chunks": 1
+                     *         }
+                     *       ],
+                     *       "healFrom": "https://192.0.2.2:8443",
+                     *       "recompression": {
+                     *         "enabled": true,
+                     *         "state": "working",
+                     *         "progress": 0.25,
+                     *         "triedChunks": 6100,
+                     *         "replacedChunks": 5800,
+                     *         "savedBytes": 391111222,
+                     *         "finishedAt": null
+                     *       },
+                     *       "scrub": {
+                     *         "state": "waiting",
+                     *         "progress": 0,
+                     *         "everyHours": 168,
+                     *         "bytesPerSecond": 50000000,
+                     *         "startedAt": null,
+                     *         "checkedChunks": 0,
+                     *         "checkedBytes": 0,
+                     *         "damagedChunks": 0,
+                     *         "nextAt": "2026-05-01T12:03:20.000Z",
+                     *         "last": {
+                     *           "startedAt": "2026-05-01T12:00:00.000Z",
+                     *           "finishedAt": "2026-05-01T12:03:20.000Z",
+                     *           "checkedChunks": 24310,
+                     *           "checkedBytes": 9876543210,
+                     *           "damagedChunks": 1
+                     *         }
+                     *       },
+                     *       "sweptAt": "2026-05-01T12:03:20.000Z"
+                     *     }
+                     */
+                    "application/json": {
+                        /** @enum {unknown} */
+                        kind: "folder" | "s3";
+                        location: string;
+                        availableBytes: number | null;
+                        freeBytes: number | null;
+                        totalBytes: number | null;
+                        reserveBytes: number;
+                        quotaBytes: number | null;
+                        images: number;
+                        chunks: number;
+                        storedBytes: number;
+                        contentBytes: number;
+                        savedBytes: number;
+                        codecs: {
+                            gzip: {
+                                chunks: number;
+                                storedBytes: number;
+                            };
+                            zstd: {
+                                chunks: number;
+                                storedBytes: number;
+                            };
+                        };
+                        damaged: {
+                            image: string;
+                            chunks: number;
+                        }[];
+                        healFrom: string | null;
+                        recompression: {
+                            enabled: boolean;
+                            /** @enum {unknown} */
+                            state: "off" | "waiting" | "working" | "done";
+                            progress: number;
+                            triedChunks: number;
+                            replacedChunks: number;
+                            savedBytes: number;
+                            finishedAt: string | null;
+                        };
+                        scrub: {
+                            /** @enum {unknown} */
+                            state: "off" | "waiting" | "working";
+                            progress: number;
+                            everyHours: number;
+                            bytesPerSecond: number;
+                            startedAt: string | null;
+                            checkedChunks: number;
+                            checkedBytes: number;
+                            damagedChunks: number;
+                            nextAt: string | null;
+                            last: {
+                                /** @example 2026-05-01T12:00:00.000Z */
+                                startedAt: string;
+                                /** @example 2026-05-01T12:00:00.000Z */
+                                finishedAt: string;
+                                checkedChunks: number;
+                                checkedBytes: number;
+                                damagedChunks: number;
+                            } | null;
+                        };
+                        sweptAt: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    sendStoreSweep: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "removedChunks": 512
+                     *     }
+                     */
+                    "application/json": {
+                        removedChunks: number;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Unprocessable"];
             default: components["responses"]["Failure"];
         };
     };
@@ -7217,12 +8295,26 @@ export interface operations {
                  *           "sizeBytes": 500107862016
                  *         },
                  *         "imageVerified": true,
-                 *         "bytesRead": 700000000,
-                 *         "bytesWritten": 1717986918,
-                 *         "bytesVerified": 10737418240,
+                 *         "bytesWritten": 117440512,
+                 *         "bytesZeroed": 0,
+                 *         "bytesSkipped": 1600546406,
+                 *         "bytesFetched": 48300201,
+                 *         "bytesVerified": 1717986918,
+                 *         "bytesUnused": 9019431322,
                  *         "warnings": [],
+                 *         "agentVersion": "0.1.0",
+                 *         "durations": {
+                 *           "compareSeconds": 2.4,
+                 *           "writeSeconds": 0.9,
+                 *           "readBackSeconds": 0.1
+                 *         },
                  *         "startedAt": "2026-05-01T12:00:00.000Z",
-                 *         "finishedAt": "2026-05-01T12:03:20.000Z"
+                 *         "finishedAt": "2026-05-01T12:03:20.000Z",
+                 *         "signature": {
+                 *           "keyId": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                 *           "algorithm": "ed25519",
+                 *           "value": "Hy2bWy1rkQ…"
+                 *         }
                  *       }
                  *     }
                  */
@@ -7282,12 +8374,26 @@ export interface operations {
                      *           "sizeBytes": 500107862016
                      *         },
                      *         "imageVerified": true,
-                     *         "bytesRead": 700000000,
-                     *         "bytesWritten": 1717986918,
-                     *         "bytesVerified": 10737418240,
+                     *         "bytesWritten": 117440512,
+                     *         "bytesZeroed": 0,
+                     *         "bytesSkipped": 1600546406,
+                     *         "bytesFetched": 48300201,
+                     *         "bytesVerified": 1717986918,
+                     *         "bytesUnused": 9019431322,
                      *         "warnings": [],
+                     *         "agentVersion": "0.1.0",
+                     *         "durations": {
+                     *           "compareSeconds": 2.4,
+                     *           "writeSeconds": 0.9,
+                     *           "readBackSeconds": 0.1
+                     *         },
                      *         "startedAt": "2026-05-01T12:00:00.000Z",
-                     *         "finishedAt": "2026-05-01T12:03:20.000Z"
+                     *         "finishedAt": "2026-05-01T12:03:20.000Z",
+                     *         "signature": {
+                     *           "keyId": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+                     *           "algorithm": "ed25519",
+                     *           "value": "Hy2bWy1rkQ…"
+                     *         }
                      *       },
                      *       "createdAt": "2026-05-01T12:00:00.000Z",
                      *       "startedAt": "2026-05-01T12:00:00.000Z",
