@@ -37,6 +37,7 @@ interface DeployOptions extends CommonOptions {
   yes?: boolean
   verify: boolean
   force?: boolean
+  allowShrink?: boolean
   zeroUnused?: boolean
 }
 
@@ -71,6 +72,10 @@ function createProgram(signal: AbortSignal): Command {
     .option('--yes', 'do not ask before the disk is erased')
     .option('--no-verify', 'do not read back what was written')
     .option('--force', 'deploy although the image seems unable to boot here')
+    .option(
+      '--allow-shrink',
+      'also to a smaller disk, if the partitions of the image end before it',
+    )
     .option('--zero-unused', 'make free space of file systems zero')
     .action((options: DeployOptions) => deploy(options, signal))
   return program
@@ -98,6 +103,7 @@ async function deploy(options: DeployOptions, signal: AbortSignal): Promise<void
   const image = await getImage(openHttp(options), options.image, signal)
   const run = createRun('deploy', image, await diskHint(options))
   run.options.force = options.force ?? false
+  run.options.allowShrink = options.allowShrink ?? false
   run.options.zeroUnused = options.zeroUnused ?? false
   const checkAndAsk = async (context: DisklessContext): Promise<Disk> => {
     const disk = await checkMachine(context)

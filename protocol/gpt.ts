@@ -202,6 +202,11 @@ export function fitGpt(gpt: Gpt, diskBytes: number): { backup: DiskWrite; primar
   }
 }
 
+/** What a disk must have behind its last partition. */
+export function backupGptBytes({ entries, sectorBytes }: Gpt): number {
+  return (Math.ceil(entries.length / sectorBytes) + 1) * sectorBytes
+}
+
 type HeaderPlace = Record<'myLba' | 'alternateLba' | 'entriesLba' | 'lastUsableLba', number>
 
 function headerAt(gpt: Gpt, place: HeaderPlace): Uint8Array {

@@ -1,6 +1,7 @@
 import { describeDisk, formatBytes } from './disk-choice.ts'
 import type { Disk } from './inventory.ts'
 import type { Workflow } from './run.ts'
+import type { ShrinkVerdict } from './shrink.ts'
 
 /** What stops a run before its first write; a plan says it in the agent's own words. */
 
@@ -24,19 +25,8 @@ export function whyUnusable(disk: Disk, workflow: Workflow): Finding | undefined
   return undefined
 }
 
-/** Why the image cannot be on the disk. */
-export function whyUnfit(
-  image: { name: string; sizeBytes: number; sectorBytes: number },
-  disk: Pick<Disk, 'path' | 'sizeBytes' | 'sectorBytes'>,
-): Finding | undefined {
-  if (image.sizeBytes > disk.sizeBytes)
-    return {
-      code: 'image-too-large',
-      message:
-        `Image "${image.name}" is ${formatBytes(image.sizeBytes)} (${image.sizeBytes} bytes) ` +
-        `but disk ${disk.path} holds ${formatBytes(disk.sizeBytes)} (${disk.sizeBytes} bytes); ` +
-        `choose another disk or image`,
-    }
+/** Why the image cannot be on the disk; whether it may be cut to a smaller one is not looked at. */
+export function whyUnfit(image: SizedImage, disk: SizedDisk): Finding | undefined {
   if (image.sectorBytes !== disk.sectorBytes)
     return {
       code: 'sector-size',
@@ -44,7 +34,7 @@ export function whyUnfit(
         `Image "${image.name}" is made for sectors of ${image.sectorBytes} bytes but disk ` +
         `${disk.path} has ${disk.sectorBytes}; choose another disk or image`,
     }
-  if (image.sizeBytes % disk.sectorBytes !== 0)
+  if (image.sizeBytes % disk.sectorBytes !== 0 && image.sizeBytes <= disk.sizeBytes)
     return {
       code: 'sector-size',
       message:
@@ -52,6 +42,33 @@ export function whyUnfit(
         `${disk.sectorBytes} bytes as disk ${disk.path} has them; choose another disk or image`,
     }
   return undefined
+}
+
+export type SizedImage = { name: string; sizeBytes: number; sectorBytes: number }
+export type SizedDisk = Pick<Disk, 'path' | 'sizeBytes' | 'sectorBytes'>
+
+/**
+ * Why the image is too large for the disk. `allowShrink`: it may be cut behind its last partition;
+ * `shrink`: whether that would do, undefined where it only shows when the image is read.
+ */
+export function whyTooLarge(
+  image: SizedImage,
+  disk: SizedDisk,
+  { allowShrink, shrink }: { allowShrink: boolean; shrink: ShrinkVerdict | undefined },
+): Finding | undefined {
+  if (image.sizeBytes <= disk.sizeBytes) return undefined
+  const isBlocked = shrink?.kind === 'blocked'
+  if (allowShrink && !isBlocked) return undefined
+  const figures =
+    `Image "${image.name}" is ${formatBytes(image.sizeBytes)} (${image.sizeBytes} bytes) ` +
+    `but disk ${disk.path} holds ${formatBytes(disk.sizeBytes)} (${disk.sizeBytes} bytes)`
+  const why = allowShrink && isBlocked ? `, and ${shrink.reason}` : ''
+  const how =
+    shrink?.kind === 'fits'
+      ? `its last partition ends at byte ${shrink.endBytes}, so allow the run to cut it (allowShrink), or `
+      : ''
+  const message = `${figures}${why}; ${how}choose another disk or image`
+  return { code: 'image-too-large', message }
 }
 
 /** A capture of such a disk would make an image that no format of ours describes. */

@@ -20,8 +20,11 @@ export type Piece =
 /** Runs of zeros are done in pieces of this size, so that progress and cancel keep up. */
 const MAX_RUN_CHUNKS = 64
 
-/** Backup header and entries: 33 sectors of 512 bytes, or 5 of 4,096, UEFI 2.10 section 5.3.1. */
-const BACKUP_GPT_BYTES = 5 * 4096
+/**
+ * Backup header and entries, UEFI 2.10 section 5.3.1: mostly 33 sectors of 512 bytes or 5 of 4,096, but as
+ * many as 4,096 entries are read.
+ */
+const BACKUP_GPT_BYTES = 4096 * 128 + 4096
 
 export interface ChunkRange {
   start: number

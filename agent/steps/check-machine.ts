@@ -1,13 +1,19 @@
-import { CHUNK_BYTES, decodeSegment, type Manifest } from '#protocol/image.ts'
 import { judgeBootability } from '#protocol/bootability.ts'
 import { chooseDisk, describeDisk } from '#protocol/disk-choice.ts'
 import { checkTarget } from '#protocol/expected-target.ts'
 import type { Disk, Inventory } from '#protocol/inventory.ts'
 import type { AgentRun } from '#protocol/agent.ts'
 import { identityMismatch } from '#protocol/machine-identity.ts'
-import { whyUncapturable, whyUnfit, whyUnusable, type Finding } from '#protocol/run-checks.ts'
+import {
+  whyTooLarge,
+  whyUncapturable,
+  whyUnfit,
+  whyUnusable,
+  type Finding,
+} from '#protocol/run-checks.ts'
+import { planShrink, predictShrink } from '#protocol/shrink.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
-import type { ChunkClient } from '../chunk-client.ts'
+import { imageHead } from '../pipeline/image-head.ts'
 import type { DisklessContext } from './step.ts'
 
 /** The run must not go on; nothing was written. */
@@ -58,9 +64,16 @@ async function refuseUnfitImage(context: DisklessContext, disk: Disk): Promise<v
   const { image } = run
   if (image?.digest === undefined) throw new RefusedError('The run names no image to deploy')
   const manifest = await chunks.manifest(parseSha256(image.digest), signal)
-  refuse(whyUnfit({ ...manifest, name: image.name }, disk))
+  const sized = { ...manifest, name: image.name }
+  refuse(whyUnfit(sized, disk))
+  const { allowShrink = false } = run.options
+  const { sectorBytes } = manifest
+  const noted = predictShrink(image.info ?? {}, sectorBytes, disk.sizeBytes)
+  if (noted) refuse(whyTooLarge(sized, disk, { allowShrink, shrink: noted }))
 
   const head = await imageHead(chunks, manifest, signal)
+  const shrink = planShrink(head, sectorBytes, disk.sizeBytes)
+  refuse(whyTooLarge(sized, disk, { allowShrink, shrink }))
   const { refusal, warning } = judgeBootability(
     { head, sectorBytes: manifest.sectorBytes, info: image.info ?? {} },
     inventory,
@@ -72,18 +85,4 @@ async function refuseUnfitImage(context: DisklessContext, disk: Disk): Promise<v
 
 function refuse(finding: Finding | undefined): void {
   if (finding) throw new RefusedError(finding.message)
-}
-
-async function imageHead(
-  chunks: ChunkClient,
-  manifest: Manifest,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  const [segment] = manifest.segments
-  const reference = segment
-    ? decodeSegment(await chunks.read(parseSha256(segment), signal))[0]
-    : 'zero'
-  if (reference === undefined || reference === 'zero' || reference === 'unused')
-    return new Uint8Array(CHUNK_BYTES)
-  return await chunks.read(reference, signal)
 }

@@ -7,6 +7,7 @@ import { tryRead } from '../disk/try-read.ts'
 import { bringImage } from '../pipeline/bring-image.ts'
 import { isZero } from '../pipeline/verify-pieces.ts'
 import { confirmTarget } from './confirm-target.ts'
+import { fitImage } from './fit-image.ts'
 import type { StepContext, StepOutcome } from './step.ts'
 
 /** Both ends of the disk, where partition tables, RAID superblocks and boot loaders lie. */
@@ -29,12 +30,10 @@ export async function writeImageWith(
   context: StepContext,
   { readBack }: WriteImageOptions,
 ): Promise<StepOutcome> {
-  const { run, disk, chunks, signal } = context
+  const { run, disk, signal } = context
   const digest = imageDigest(context)
-  const manifest = await chunks.manifest(digest, signal)
   await using device = await openDevice(disk.path, 'write')
-  if (device.sizeBytes < manifest.sizeBytes)
-    throw new Error(`Disk ${disk.path} shrank to ${device.sizeBytes} bytes since it was checked`)
+  const { manifest, chunks, shrunk } = await fitImage(context, digest, device.sizeBytes)
 
   await confirmTarget(context)
   const ends = await readEnds(device, manifest.sizeBytes)
@@ -49,6 +48,7 @@ export async function writeImageWith(
     ...facts,
     imageDigest: digest,
     imageVerified: readBack,
+    ...(shrunk && { shrunk }),
     ...(run.image && { imageName: run.image.name }),
   })
   return { state: 'succeeded' }

@@ -2,8 +2,15 @@ import { judgeBootability } from '#protocol/bootability.ts'
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Disk, Inventory } from '#protocol/inventory.ts'
 import type { PlanItem } from '#protocol/plan.ts'
-import { whyUncapturable, whyUnfit, whyUnusable, type Finding } from '#protocol/run-checks.ts'
+import {
+  whyTooLarge,
+  whyUncapturable,
+  whyUnfit,
+  whyUnusable,
+  type Finding,
+} from '#protocol/run-checks.ts'
 import type { RunOptions, Workflow } from '#protocol/run.ts'
+import { predictShrink, type ShrinkVerdict } from '#protocol/shrink.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { predictGrowth } from './plan-growth.ts'
 
@@ -39,17 +46,38 @@ export function judgeDisk(
   ]
   if (workflow !== 'deploy' || !image)
     return { problems: unusable.filter((one) => one !== undefined), warnings: [], fit: null }
-  const unfit = whyUnfit(image, disk)
+  const { allowShrink = false } = options
+  const shrink = predictShrink(image.info, image.sectorBytes, disk.sizeBytes)
+  const unfit = whyUnfit(image, disk) ?? whyTooLarge(image, disk, { allowShrink, shrink })
+  const cut = unfit ? undefined : shrinkWarning(image, disk, shrink)
   const { refusal, warning } = judgeBootability(image, inventory)
   const { growth, warnings } = unfit ? NO_GROWTH : judgeGrowth(image, disk, options)
   return {
     problems: [...unusable, unfit, options.force ? undefined : refusal].filter(
       (one) => one !== undefined,
     ),
-    warnings: [warning, options.force ? refusal : undefined, ...warnings].filter(
+    warnings: [warning, cut, options.force ? refusal : undefined, ...warnings].filter(
       (one) => one !== undefined,
     ),
     fit: { imageBytes: image.sizeBytes, diskBytes: disk.sizeBytes, grows: growth },
+  }
+}
+
+/** Undefined if the image is not larger than the disk. */
+function shrinkWarning(
+  { name, sizeBytes }: PlannedImage,
+  disk: Disk,
+  shrink: ShrinkVerdict | undefined,
+): Finding | undefined {
+  if (sizeBytes <= disk.sizeBytes) return undefined
+  if (shrink?.kind === 'fits')
+    return {
+      code: 'image-cut',
+      message: `Image "${name}" is cut from ${sizeBytes} to the disk's ${disk.sizeBytes} bytes, behind its last partition, which ends at byte ${shrink.endBytes}`,
+    }
+  return {
+    code: 'shrink-unsure',
+    message: `Image "${name}" of ${sizeBytes} bytes is larger than the disk of ${disk.sizeBytes} bytes; whether its partitions end before that shows only when the agent reads it, which stops before the first write if not`,
   }
 }
 

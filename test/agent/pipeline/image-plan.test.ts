@@ -100,7 +100,7 @@ describe('writeOrder', () => {
 
   it('counts two chunks as the end where the table lies across their border', () => {
     assert.deepEqual(order(10 * CHUNK_BYTES + 4096).backup, { start: 9, end: 11 })
-    assert.deepEqual(order(10 * CHUNK_BYTES + 20_480).backup, { start: 10, end: 11 })
+    assert.deepEqual(order(10 * CHUNK_BYTES + 600_064).backup, { start: 10, end: 11 })
   })
 
   it('has nothing before the head of a disk of one chunk', () => {

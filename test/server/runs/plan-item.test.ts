@@ -27,6 +27,14 @@ function plan({ request = DEPLOY, machine, disks, facts }: Setting = {}) {
   return planItem(request, createMachine({ inventory, ...machine }), createFacts(facts), NOW)
 }
 
+/** With a GPT whose last partition ends at a byte. */
+function imageTo(endBytes: number) {
+  const partition = { number: 1, startBytes: 1024 ** 2, sizeBytes: endBytes - 1024 ** 2, type: '' }
+  return createImage({
+    info: { bootModes: ['bios'], partitionTable: 'gpt', partitions: [partition] },
+  })
+}
+
 const SECOND = createDisk({ path: '/dev/vdb', serial: 'disk-2' })
 const STICK = createDisk({ path: '/dev/sda', serial: 'stick', transport: 'usb', removable: true })
 
@@ -129,6 +137,25 @@ describe('a plan says that nothing can be done', () => {
       /"debian" is 1\.1 GB \(1073741824 bytes\) but disk \/dev\/vda holds 1\.1 GB \(1073741312 bytes\)/,
     ],
     [
+      'with an image that may be cut, and cannot be',
+      {
+        disks: [createDisk({ sizeBytes: oneGiB / 2 })],
+        facts: { images: new Map([['debian', imageTo(oneGiB / 2)]]) },
+        request: { ...DEPLOY, allowShrink: true },
+      },
+      'image-too-large',
+      /its last partition ends at byte 536870912, and its backup GPT takes 16896 bytes more; choose/,
+    ],
+    [
+      'with an image that could be cut, but may not',
+      {
+        disks: [createDisk({ sizeBytes: oneGiB / 2 })],
+        facts: { images: new Map([['debian', imageTo(oneGiB / 4)]]) },
+      },
+      'image-too-large',
+      /its last partition ends at byte 268435456, so allow the run to cut it \(allowShrink\), or choose/,
+    ],
+    [
       'with an image for other sectors',
       { disks: [createDisk({ sectorBytes: 4096 })] },
       'sector-size',
@@ -214,6 +241,30 @@ describe('a plan warns', () => {
       ['image-replaced'],
     )
     assert.equal(item.imageDigest, null)
+  })
+})
+
+describe('a plan for a disk that is smaller than the image', () => {
+  const disks = [createDisk({ sizeBytes: 1024 ** 3 / 2 })]
+  const request = { ...DEPLOY, allowShrink: true, grow: false }
+  const warningsWith = (image: ReturnType<typeof createImage>) => {
+    const item = plan({ disks, request, facts: { images: new Map([['debian', image]]) } })
+    assert.deepEqual(item.problems, [])
+    return item.warnings
+  }
+
+  it('says where the image is cut', () => {
+    const [warning, ...others] = warningsWith(imageTo(1024 ** 3 / 4))
+    assert.equal(warning?.code, 'image-cut')
+    assert.match(
+      warning.message,
+      /from 1073741824 to the disk's 536870912 bytes.*at byte 268435456/,
+    )
+    assert.deepEqual(others, [])
+  })
+
+  it('says that it does not know where it does not', () => {
+    assert.equal(warningsWith(createImage())[0]?.code, 'shrink-unsure')
   })
 })
 

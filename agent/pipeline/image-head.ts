@@ -1,0 +1,18 @@
+import { CHUNK_BYTES, decodeSegment, type Manifest } from '#protocol/image.ts'
+import { parseSha256 } from '#protocol/sha256.ts'
+import type { ChunkClient } from '../chunk-client.ts'
+
+/** The first chunk of an image, where its partition table is. */
+export async function imageHead(
+  chunks: ChunkClient,
+  manifest: Manifest,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const [segment] = manifest.segments
+  const reference = segment
+    ? decodeSegment(await chunks.read(parseSha256(segment), signal))[0]
+    : 'zero'
+  if (reference === undefined || reference === 'zero' || reference === 'unused')
+    return new Uint8Array(CHUNK_BYTES)
+  return await chunks.read(reference, signal)
+}

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { describe, it } from 'node:test'
+import { exec } from '#agent/exec.ts'
+import { checkMachine } from '#agent/steps/check-machine.ts'
+import { writeImage } from '#agent/steps/write-image.ts'
+import { CHUNK_BYTES } from '#protocol/image.ts'
+import { decodeGpt } from '#protocol/gpt.ts'
+import { openChunkServer, type ChunkServer } from '#test/support/chunk-server.ts'
+import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
+import { createTestContext, type TestContextOptions } from '#test/support/step-context.ts'
+
+const IMAGE_BYTES = 48 * CHUNK_BYTES
+const PARTITION_MIB = { first: 1, last: 20 }
+/** Ends in the middle of a chunk and of a page. */
+const ODD_BYTES = 22 * CHUNK_BYTES + 77 * 512
+
+interface Source {
+  table: 'gpt' | 'dos' | 'none'
+  sectorBytes?: 512 | 4096
+}
+
+/** A disk with one partition of 19 MiB, and random content all over. */
+async function makeDisk({ table, sectorBytes = 512 }: Source): Promise<Buffer> {
+  await using disk = await openLoopDevice({ content: randomBytes(IMAGE_BYTES), sectorBytes })
+  if (table === 'none') return await disk.content()
+  const perMib = CHUNK_BYTES / sectorBytes
+  const first = PARTITION_MIB.first * perMib
+  const sectors = (PARTITION_MIB.last - PARTITION_MIB.first) * perMib
+  const type = table === 'gpt' ? 'L' : '83'
+  const script = `label: ${table}\nstart=${first}, size=${sectors}, type=${type}\n`
+  await exec('sfdisk', ['--quiet', '--no-reread', '--wipe', 'never', disk.path], { input: script })
+  return await disk.content()
+}
+
+function contextFor(
+  server: ChunkServer,
+  target: LoopDevice,
+  digest: TestContextOptions['image'],
+  {
+    sizeBytes,
+    sectorBytes = 512,
+    allowShrink = true,
+  }: { sizeBytes: number; sectorBytes?: number; allowShrink?: boolean },
+) {
+  return createTestContext({
+    serverUrl: server.url,
+    image: digest!,
+    disk: { path: target.path, sizeBytes, sectorBytes },
+    options: { allowShrink, force: true },
+  })
+}
+
+describe('a deployment to a disk that is smaller than the image', { skip: NEEDS_ROOT }, () => {
+  for (const { sectorBytes, sizeBytes } of [
+    { sectorBytes: 512, sizeBytes: ODD_BYTES },
+    { sectorBytes: 512, sizeBytes: 21 * CHUNK_BYTES },
+    { sectorBytes: 4096, sizeBytes: 22 * CHUNK_BYTES + 3 * 4096 },
+  ] as const) {
+    it(`moves the backup GPT to its end: ${sizeBytes} bytes, sectors of ${sectorBytes}`, async () => {
+      await using server = await openChunkServer()
+      const content = await makeDisk({ table: 'gpt', sectorBytes })
+      const image = { name: 'large', digest: server.addImage(content, { sectorBytes }) }
+      await using target = await openLoopDevice({ content: randomBytes(sizeBytes), sectorBytes })
+      const context = contextFor(server, target, image, { sizeBytes, sectorBytes })
+      await checkMachine(context)
+      await writeImage(context)
+
+      const written = await target.content()
+      const partition = [
+        PARTITION_MIB.first * CHUNK_BYTES,
+        PARTITION_MIB.last * CHUNK_BYTES,
+      ] as const
+      assert.ok(written.subarray(...partition).equals(content.subarray(...partition)))
+      const gpt = decodeGpt(written, sectorBytes)
+      assert.equal(gpt.alternateLba, sizeBytes / sectorBytes - 1)
+      assert.deepEqual(gpt.partitions, decodeGpt(content, sectorBytes).partitions)
+      const { stdout } = await exec('sgdisk', ['--verify', target.path])
+      assert.match(stdout, /No problems found/)
+
+      const { imageDigest, imageVerified, shrunk } = context.facts
+      assert.deepEqual([imageDigest, imageVerified], [image.digest, true])
+      assert.partialDeepStrictEqual(shrunk, { imageBytes: IMAGE_BYTES, diskBytes: sizeBytes })
+      assert.equal(shrunk!.writtenDigest, server.addImage(written, { sectorBytes }))
+      assert.match(context.warnings.join(), /was cut to the disk's/)
+    })
+  }
+
+  it('leaves an MBR as it is', async () => {
+    await using server = await openChunkServer()
+    const content = await makeDisk({ table: 'dos' })
+    const image = { name: 'large', digest: server.addImage(content) }
+    await using target = await openLoopDevice({ content: randomBytes(ODD_BYTES) })
+    const context = contextFor(server, target, image, { sizeBytes: ODD_BYTES })
+    await checkMachine(context)
+    await writeImage(context)
+    assert.ok((await target.content()).equals(content.subarray(0, ODD_BYTES)))
+    assert.equal(context.facts.imageVerified, true)
+  })
+
+  for (const [what, source, sizeBytes, allowShrink, reason] of [
+    [
+      'unless the run allows it',
+      { table: 'gpt' },
+      ODD_BYTES,
+      false,
+      /ends at byte 20971520, so allow the run to cut it \(allowShrink\)/,
+    ],
+    [
+      'where a partition ends behind it',
+      { table: 'dos' },
+      19 * CHUNK_BYTES,
+      true,
+      /its last partition ends at byte 20971520; choose/,
+    ],
+    [
+      'where the backup GPT has no room',
+      { table: 'gpt' },
+      20 * CHUNK_BYTES + 512,
+      true,
+      /its backup GPT takes 16896 bytes more/,
+    ],
+    [
+      'where nothing says what may be cut',
+      { table: 'none' },
+      ODD_BYTES,
+      true,
+      /no partition table/,
+    ],
+  ] as [string, Source, number, boolean, RegExp][]) {
+    it(`does not happen ${what}, and touches nothing`, async () => {
+      await using server = await openChunkServer()
+      const content = await makeDisk(source)
+      const image = { name: 'large', digest: server.addImage(content) }
+      await using target = await openLoopDevice({ content: randomBytes(sizeBytes) })
+      const before = await target.digest()
+      const context = contextFor(server, target, image, { sizeBytes, allowShrink })
+      await assert.rejects(checkMachine(context), (err: Error) => {
+        assert.match(err.message, /is 50.3 MB \(50331648 bytes\) but disk/)
+        assert.match(err.message, reason)
+        return true
+      })
+      // Nor by the step that writes, should the disk be another than was checked.
+      await assert.rejects(writeImage(context))
+      assert.equal(await target.digest(), before)
+    })
+  }
+})
