@@ -23,9 +23,11 @@ import { machineBulkRoutes } from './api/machine-bulk-routes.ts'
 import { machineRoutes } from './api/machine-routes.ts'
 import { machineScriptRoutes } from './api/machine-script-routes.ts'
 import { networkRoutes } from './api/network-routes.ts'
+import { openImagePulls } from './api/image-pulls.ts'
 import { planRoutes } from './api/plan-routes.ts'
 import { openUploads } from './api/open-uploads.ts'
 import { receiptRoutes } from './api/receipt-routes.ts'
+import { pullRoutes } from './api/pull-routes.ts'
 import { runRoutes } from './api/run-routes.ts'
 import { uploadRoutes } from './api/upload-routes.ts'
 import { runStartRoutes } from './api/run-start-routes.ts'
@@ -99,6 +101,11 @@ export async function openApp(
   const library = opened.use(await openImageService({ config, database, log, now }))
   const care = opened.use(await openStoreCare({ config, database, library, log }))
   const uploads = opened.use(openUploads({ library, log, now }))
+  const { maxImageBytes, pullLocal: allowsLocal } = config
+  const isAlone = config.database.kind === 'embedded'
+  const pulls = opened.use(
+    await openImagePulls({ database, isAlone, library, allowsLocal, maxImageBytes, log }),
+  )
   const sessions = opened.use(await openSessionCache(database))
   const people = opened.use(await openPeople({ database, now }))
   const boots = opened.use(openBootProgress({ ...config, db, log, now }))
@@ -145,6 +152,7 @@ export async function openApp(
   await http.register(imageRoutes({ database, library, uploads }), { prefix: '/api' })
   const { retention } = config
   await http.register(versionRoutes({ database, library, retention, now }), { prefix: '/api' })
+  await http.register(pullRoutes({ db, pulls, uploads }), { prefix: '/api' })
   await http.register(uploadRoutes({ uploads }), { prefix: '/api' })
   await http.register(chunkRoutes({ database, library, redirect: config.storeRedirect }))
   await http.register(exportRoutes({ database, library }))

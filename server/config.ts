@@ -42,6 +42,8 @@ export interface Config {
   unknown: UnknownPolicy
   booty: boolean
   maxImageBytes: number
+  /** Fetch images from this server itself and from its link too. */
+  pullLocal: boolean
   /** Which versions of an image are kept, if nothing else was said of it. */
   retention: RetentionRule
   /** How many bytes all chunks together may have; undefined: as many as there is room for. */
@@ -95,7 +97,7 @@ export { ConfigError }
 const NAMES = [
   'DATA STORE STORE_REDIRECT HTTP URL INTERFACE DHCP DHCP_RANGE DHCP_ROUTER DHCP_DNS DHCP_LEASE_SECONDS',
   'DHCP_FORCE UNKNOWN BOOTY MAX_IMAGE_BYTES ADMIN_TOKEN TRUST_RELAYED',
-  'HTTPS TLS_CERT TLS_KEY RUN_RETENTION_DAYS KEEP_VERSIONS KEEP_VERSION_DAYS',
+  'HTTPS TLS_CERT TLS_KEY RUN_RETENTION_DAYS KEEP_VERSIONS KEEP_VERSION_DAYS PULL_LOCAL',
 ]
   .flatMap((line) => line.split(' ').map((name) => `STAMPEDE_${name}`))
   .concat(CARE_SETTINGS)
@@ -137,6 +139,7 @@ export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces(
       absent: MOST_IMAGE_BYTES,
     }),
     retention: readRetention(env),
+    pullLocal: readSwitch(env, 'STAMPEDE_PULL_LOCAL'),
     storeQuotaBytes: readBytes(env, 'STAMPEDE_STORE_QUOTA'),
     care: readCare(env),
     adminToken: readAdminToken(env),

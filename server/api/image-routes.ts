@@ -20,6 +20,7 @@ import {
 } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { changeImage, deleteImage, saveImageInfo } from '#server/db/image-changes.ts'
+import { findRunningPull } from '#server/db/image-pulls.ts'
 import { findImage, listImages } from '#server/db/image-queries.ts'
 import { ChunksMissingError } from '#server/images/check-image.ts'
 import { ChunkMissingError } from '#server/images/chunk-store.ts'
@@ -54,14 +55,19 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
   const { database, library, uploads } = options
   const { db } = database
 
-  /** An upload that ends would replace what was given its name meanwhile. */
-  function checkNameIsFree(name: string): void {
+  /** An upload or pull that ends would replace what was given its name meanwhile. */
+  async function checkNameIsFree(name: string): Promise<void> {
     const open = uploads.list().find((upload) => upload.name === name)
     if (open)
       throw new ConflictError(
         `An upload is about to become image "${name}"; wait for its end, or cancel it`,
         'upload-open',
         { upload: open },
+      )
+    if (await findRunningPull(db, name))
+      throw new ConflictError(
+        `Image "${name}" is being pulled from a URL; wait for its end, or cancel it`,
+        'pull-running',
       )
   }
 
@@ -119,7 +125,7 @@ export function imageRoutes(options: ImageRoutesOptions): FastifyPluginAsyncType
       },
       async (request, reply) => {
         const { params, body } = request
-        if (body.name !== undefined && body.name !== params.name) checkNameIsFree(body.name)
+        if (body.name !== undefined && body.name !== params.name) await checkNameIsFree(body.name)
         const changed = await changeImage(db, params.name, body, ifMatch(request, imageTag))
         switch (changed.kind) {
           case 'missing':

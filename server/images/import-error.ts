@@ -16,4 +16,6 @@ export type ImageRefusal =
   | 'unsupported-format'
   | 'refused-qcow2'
   | 'not-the-whole-disk'
+  | 'wrong-checksum'
+  | 'refused-url'
   | 'refused-info'

@@ -1,5 +1,6 @@
 import { encodeManifest } from '#protocol/image.ts'
 import type { Image } from '#protocol/image-info.ts'
+import type { ImagePull, PullRequest } from '#protocol/image-pull.ts'
 import type { ImageVersion, Retention } from '#protocol/image-version.ts'
 import type { Upload, UploadRequest } from '#protocol/upload.ts'
 import type { Examples } from '../openapi/add-examples.ts'
@@ -12,6 +13,7 @@ import {
   LATER,
   listWith,
   MAC,
+  PULL_ID,
   UPLOAD_ID,
 } from './values.ts'
 
@@ -78,6 +80,25 @@ const retention: Retention = {
     { version: 2, reasons: ['rule'] },
   ],
 }
+const pullRequest: PullRequest = {
+  url: 'https://cloud.debian.org/images/cloud/trixie/latest/debian-13-generic-amd64.qcow2',
+  sha256: CHUNK,
+  promote: false,
+}
+const pull: ImagePull = {
+  id: PULL_ID,
+  image: IMAGE_NAME,
+  url: pullRequest.url,
+  state: 'running',
+  bytesDone: 104_857_600,
+  bytesTotal: 419_430_400,
+  version: null,
+  digest: null,
+  error: null,
+  createdBy: 'maria',
+  createdAt: AT,
+  finishedAt: null,
+}
 const uploadRequest: UploadRequest = {
   name: IMAGE_NAME,
   sizeBytes: 1_288_490_188,
@@ -119,6 +140,9 @@ export const IMAGE_EXAMPLES: Examples = {
     body: { keepVersions: 2, keepDays: 30 },
     answers: { 200: retention },
   },
+  'POST /api/images/{name}/pull': { body: pullRequest, answers: { 202: pull } },
+  'GET /api/pulls': { answers: { 200: listWith(pull) } },
+  'GET /api/pulls/{id}': { answers: { 200: pull } },
   'PUT /api/images/{name}/info': { body: image.info, answers: { 200: image } },
   'PUT /api/images/{name}/manifest': { body: manifest, answers: { 201: image, 409: missing } },
   'POST /api/images/{name}/links': {

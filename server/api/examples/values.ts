@@ -9,6 +9,7 @@ export const FINGERPRINT = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495
 export const RUN_ID = '019c2f6e-8d1b-7c43-9a57-3f0e6b1d2c88'
 export const PLAN_ID = '019c2f6d-11aa-7e02-8c1f-77b1f0a9d3e4'
 export const UPLOAD_ID = '0b1f6a52-3c1e-4c0e-9d5e-9c1f1c7f5a10'
+export const PULL_ID = '019c2f71-3a52-7b90-8d44-0c9d8e7f6a51'
 export const WEBHOOK_ID = '7b0e5f0a-55d4-4a0c-a7f5-0a4e8a2f6c11'
 export const DELIVERY_ID = 'd9c1a7f2-0f53-4b6e-9b1e-3f7f1f8f2b77'
 export const TOKEN_ID = '019c2f70-9f10-7a41-b2aa-5d4c3b2a1908'

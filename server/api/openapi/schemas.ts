@@ -15,6 +15,7 @@ import {
   ImagePartitionSchema,
   ImageSchema,
 } from '#protocol/image-info.ts'
+import { ImagePullSchema, PullRequestSchema } from '#protocol/image-pull.ts'
 import { ImageVersionSchema, RetentionSchema } from '#protocol/image-version.ts'
 import { DiskSchema, InventorySchema, PartitionSchema } from '#protocol/inventory.ts'
 import { LeaseSchema } from '#protocol/lease.ts'
@@ -88,6 +89,8 @@ export const NAMED_SCHEMAS: Record<string, object> = {
   ImageInfo: ImageInfoSchema,
   ImagePartition: ImagePartitionSchema,
   ImageLink: ImageLinkSchema,
+  ImagePull: ImagePullSchema,
+  PullRequest: PullRequestSchema,
   ImageVersion: ImageVersionSchema,
   Retention: RetentionSchema,
   Lease: LeaseSchema,

@@ -101,6 +101,10 @@ POST   /api/images/:name/versions/:version/promote      operator  images
 DELETE /api/images/:name/versions/:version              operator  images
 GET    /api/images/:name/retention                      viewer
 PUT    /api/images/:name/retention                      operator  images
+POST   /api/images/:name/pull                           operator  images
+GET    /api/pulls                                       viewer
+GET    /api/pulls/:id                                   viewer
+DELETE /api/pulls/:id                                   operator  images
 GET    /api/uploads                                     viewer
 POST   /api/uploads                                     operator  images
 GET    /api/uploads/:id                                 viewer
