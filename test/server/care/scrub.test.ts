@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { gunzipSync } from 'node:zlib'
+import type { Image } from '#protocol/image-info.ts'
+import type { StoreStatus } from '#protocol/store.ts'
+import { isScrubDue } from '#server/care/scrub-job.ts'
+import { diskContent, MIB } from '#test/support/disk-content.ts'
+import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { chunkHash, rot, waitFor } from './care-lab.ts'
+
+const MAC = '52:54:00:00:21:01'
+const DISK = diskContent()
+/** Random content, of which there is one. */
+const ROTTEN = chunkHash(DISK, 1)
+
+type Refusal = { error: { code: string; message: string } }
+
+async function scrub(app: TestApp): Promise<StoreStatus['scrub']> {
+  const { body: before } = await app.call<StoreStatus>('GET', '/api/store')
+  const { status } = await app.call('POST', '/api/store/scrub')
+  assert.equal(status, 202)
+  let now = before
+  await waitFor('a scrub', async () => {
+    now = (await app.call<StoreStatus>('GET', '/api/store')).body
+    return now.scrub.last !== null && now.scrub.last.finishedAt !== before.scrub.last?.finishedAt
+  })
+  return now.scrub
+}
+
+/** The scrub that a new server begins with is over, and so is not what finds what comes. */
+async function openScrubbedApp(env: Record<string, string> = {}): Promise<TestApp> {
+  const app = await openTestApp({ env, realTime: true })
+  await waitFor('the first scrub', async () => {
+    const { body } = await app.call<StoreStatus>('GET', '/api/store')
+    return body.scrub.last !== null
+  })
+  return app
+}
+
+async function exported(app: TestApp, name: string): Promise<Buffer> {
+  const response = await fetch(`http://127.0.0.1:${app.port}/images/${name}.img.gz`, {
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+  })
+  assert.equal(response.status, 200)
+  return gunzipSync(await response.arrayBuffer())
+}
+
+describe('a chunk that rots in the store', () => {
+  let app: TestApp
+  let folder: string
+  before(async () => {
+    app = await openScrubbedApp()
+    folder = join(app.dataFolder, 'store')
+    for (const name of ['hit', 'hit-too']) await app.call('PUT', `/api/images/${name}`, DISK)
+    await app.call('PUT', '/api/images/well', Buffer.alloc(2 * MIB, 'well'))
+    await app.call('PUT', `/api/machines/${MAC}`, { name: 'node', locked: false })
+  })
+  after(() => app[Symbol.asyncDispose]())
+
+  const damagedOf = async (name: string) =>
+    (await app.call<Image>('GET', `/api/images/${name}`)).body.damaged
+
+  it('is found by the next scrub, which names the images that it was in', async () => {
+    assert.equal((await scrub(app)).last!.damagedChunks, 0)
+    await rot(folder, ROTTEN)
+    const { last } = await scrub(app)
+    assert.equal(last!.damagedChunks, 1)
+    assert.deepEqual(await damagedOf('hit'), { chunks: 1 })
+    assert.deepEqual(await damagedOf('hit-too'), { chunks: 1 })
+    assert.equal(await damagedOf('well'), undefined)
+    const { body } = await app.call<StoreStatus>('GET', '/api/store')
+    assert.deepEqual(body.damaged, [
+      { image: 'hit', chunks: 1 },
+      { image: 'hit-too', chunks: 1 },
+    ])
+  })
+
+  it('is kept aside for whoever looks into it', async () => {
+    const names = await readdir(join(folder, 'quarantine'))
+    assert.equal(names.filter((name) => name.includes(ROTTEN)).length, 1)
+    assert.equal((await app.call('GET', `/chunks/${ROTTEN}`)).status, 404)
+  })
+
+  it('keeps its images from being deployed, and no others', async () => {
+    const run = { mac: MAC, workflow: 'deploy', image: 'hit' }
+    const { status, body } = await app.call<Refusal>('POST', '/api/runs', run)
+    assert.deepEqual([status, body.error.code], [409, 'image-damaged'])
+    assert.match(body.error.message, /Image "hit" lacks a chunk that the store has lost/)
+    const plan = await app.call<{ items: { problems: { code: string }[] }[] }>(
+      'POST',
+      '/api/plans',
+      { workflow: 'deploy', image: 'hit', macs: [MAC] },
+    )
+    const codes = plan.body.items[0]!.problems.map(({ code }) => code)
+    assert.ok(codes.includes('image-damaged'), JSON.stringify(plan.body))
+    assert.equal((await app.call('POST', '/api/runs', { ...run, image: 'well' })).status, 201)
+  })
+
+  it('is healed by whoever brings its content again', async () => {
+    const { status } = await app.call('PUT', '/api/images/capture', DISK.subarray(0, 3 * MIB))
+    assert.equal(status, 201)
+    await waitFor('healing', async () => (await damagedOf('hit')) === undefined)
+    assert.equal(await damagedOf('hit-too'), undefined)
+    assert.ok((await exported(app, 'hit')).equals(DISK))
+    assert.equal((await scrub(app)).last!.damagedChunks, 0)
+  })
+
+  it('may be the list of a segment', async () => {
+    const { body } = await app.call<Image>('GET', '/api/images/hit')
+    const manifest = await fetch(`http://127.0.0.1:${app.port}/images/by-digest/${body.digest}`, {
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    })
+    const { segments } = (await manifest.json()) as { segments: string[] }
+    await rot(folder, segments[0] as typeof ROTTEN)
+    assert.equal((await scrub(app)).last!.damagedChunks, 1)
+    assert.deepEqual(await damagedOf('hit'), { chunks: 1 })
+    await app.call('PUT', '/api/images/once-more', DISK)
+    await waitFor('healing', async () => (await damagedOf('hit')) === undefined)
+    assert.ok((await exported(app, 'hit')).equals(DISK))
+  })
+})
+
+describe('a chunk that another place has', () => {
+  it('is fetched from another server, and no byte of it is believed', async () => {
+    await using other = await openTestApp()
+    await other.call('PUT', '/api/images/same', DISK)
+    await using app = await openScrubbedApp({
+      STAMPEDE_HEAL_FROM: `http://127.0.0.1:${other.port}`,
+      STAMPEDE_HEAL_TOKEN: ADMIN_TOKEN,
+    })
+    await app.call('PUT', '/api/images/disk', DISK)
+    await rot(join(app.dataFolder, 'store'), ROTTEN)
+    assert.equal((await scrub(app)).last!.damagedChunks, 1)
+    assert.equal((await app.call<Image>('GET', '/api/images/disk')).body.damaged, undefined)
+    assert.ok((await exported(app, 'disk')).equals(DISK))
+
+    // What the other has is rotten as well.
+    await rot(join(other.dataFolder, 'store'), ROTTEN)
+    await rot(join(app.dataFolder, 'store'), ROTTEN)
+    assert.equal((await scrub(app)).last!.damagedChunks, 1)
+    assert.deepEqual((await app.call<Image>('GET', '/api/images/disk')).body.damaged, { chunks: 1 })
+  })
+
+  it('is fetched from another store', async () => {
+    const copy = await mkdtemp(join(tmpdir(), 'stampede-copy-'))
+    try {
+      {
+        await using other = await openTestApp({ env: { STAMPEDE_STORE: `file:${copy}` } })
+        await other.call('PUT', '/api/images/same', DISK)
+      }
+      await using app = await openScrubbedApp({ STAMPEDE_HEAL_FROM: `file:${copy}` })
+      await app.call('PUT', '/api/images/disk', DISK)
+      await rot(join(app.dataFolder, 'store'), ROTTEN)
+      await scrub(app)
+      assert.equal((await app.call<Image>('GET', '/api/images/disk')).body.damaged, undefined)
+      assert.ok((await exported(app, 'disk')).equals(DISK))
+    } finally {
+      await rm(copy, { recursive: true, force: true })
+    }
+  })
+})
+
+describe('isScrubDue', () => {
+  const now = new Date('2026-03-01T00:00:00Z')
+  const last = (finishedAt: string) => ({
+    last: {
+      startedAt: finishedAt,
+      finishedAt,
+      checkedChunks: 1,
+      checkedBytes: 1,
+      damagedChunks: 0,
+    },
+  })
+  const rows: [what: string, row: Parameters<typeof isScrubDue>[0], hours: number, due: boolean][] =
+    [
+      ['never scrubbed', { state: {}, requestedAt: null, enabled: null }, 168, true],
+      [
+        'scrubbed six days ago',
+        { state: last('2026-02-23T00:00:00Z'), requestedAt: null, enabled: null },
+        168,
+        false,
+      ],
+      [
+        'scrubbed seven days ago',
+        { state: last('2026-02-22T00:00:00Z'), requestedAt: null, enabled: null },
+        168,
+        true,
+      ],
+      [
+        'in the middle of one',
+        {
+          state: { after: 'ab', ...last('2026-02-28T00:00:00Z') },
+          requestedAt: null,
+          enabled: null,
+        },
+        168,
+        true,
+      ],
+      ['never by itself', { state: {}, requestedAt: null, enabled: null }, 0, false],
+      ['asked for', { state: {}, requestedAt: now, enabled: null }, 0, true],
+    ]
+  for (const [what, row, hours, due] of rows)
+    it(`${due ? 'is' : 'is not'} so when ${what}`, () =>
+      assert.equal(isScrubDue(row, hours, now), due))
+})
