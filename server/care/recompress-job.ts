@@ -215,7 +215,7 @@ class Round {
     if (!this.state.isUnrenewed) return
     for await (const { hash, codec, storedBytes, replacedBytes } of this.#options.store.list('')) {
       this.#context.signal.throwIfAborted()
-      if (replacedBytes > 0) this.#forms.set(hash, { codec, storedBytes })
+      if (replacedBytes > 0 && codec) this.#forms.set(hash, { codec, storedBytes })
       if (this.#forms.size >= MAX_UNRENEWED) await this.#renewSome()
     }
     await this.renew()

@@ -17,8 +17,11 @@ export type ReadOptions = {
   fromMedium?: boolean
 }
 
-export type ListedChunk = ChunkForm & {
+export type ListedChunk = {
   hash: Sha256
+  storedBytes: number
+  /** Absent where it takes a request to tell, except for chunks that had other forms before. */
+  codec?: Codec
   /** When it was put or last touched. */
   touchedAt: Date
   /** Of forms that it had before and that can still be read. */

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import pLimit from 'p-limit'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
 import { codecOf } from './chunk-codec.ts'
@@ -30,7 +29,6 @@ const CLOCK_MARGIN_MILLISECONDS = 5000
 const TRIES = 5
 /** Chunks found absent a moment ago, which whoever asked is about to put. */
 const KEPT_ABSENT = 16_384
-const LISTED_AT_ONCE = 64
 
 type Found = StoredSize & { etag: string }
 
@@ -42,7 +40,6 @@ type Found = StoredSize & { etag: string }
  */
 export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
   const absent = new Set<Sha256>()
-  const headLimit = pLimit(LISTED_AT_ONCE)
 
   async function send(request: S3Request) {
     try {
@@ -244,32 +241,17 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
     }
   }
 
+  /** Both lists come in the order of the hashes, so one pass through each is enough. */
   async function* list(prefix: string): AsyncGenerator<ListedChunk> {
-    const replacedBytes = new Map<Sha256, number>()
-    for await (const { hash, bytes } of replaced(prefix))
-      replacedBytes.set(hash, (replacedBytes.get(hash) ?? 0) + bytes)
-    const waiting: Promise<ListedChunk | undefined>[] = []
-    for await (const { hash, modifiedAt } of chunks(prefix)) {
-      const listed = headLimit(() => find(hash)).then(
-        (found) =>
-          found && {
-            hash,
-            codec: found.codec,
-            storedBytes: found.storedBytes,
-            touchedAt: modifiedAt,
-            replacedBytes: replacedBytes.get(hash) ?? 0,
-          },
-      )
-      // Awaited below, in order; one that fails before its turn is not unhandled.
-      listed.catch(() => {})
-      waiting.push(listed)
-      if (waiting.length < LISTED_AT_ONCE) continue
-      const first = await waiting.shift()
-      if (first) yield first
-    }
-    for (const each of waiting) {
-      const chunk = await each
-      if (chunk) yield chunk
+    const forms = replaced(prefix)
+    let form = await forms.next()
+    for await (const { hash, bytes, modifiedAt } of chunks(prefix)) {
+      let replacedBytes = 0
+      for (; !form.done && form.value.hash <= hash; form = await forms.next())
+        if (form.value.hash === hash) replacedBytes += form.value.bytes
+      const listed = { hash, storedBytes: bytes, touchedAt: modifiedAt, replacedBytes }
+      const found = replacedBytes > 0 ? await find(hash) : undefined
+      yield found ? { ...listed, codec: found.codec, storedBytes: found.storedBytes } : listed
     }
   }
 

@@ -224,7 +224,11 @@ export function testChunkStore(open: () => Promise<OpenedStore>): void {
       listed.map(({ hash }) => hash),
       hashes,
     )
-    assert.ok(listed.every(({ codec, replacedBytes }) => codec === 'zstd' && replacedBytes === 0))
+    for (const [index, { codec, storedBytes, replacedBytes }] of listed.entries()) {
+      assert.ok(codec === undefined || codec === 'zstd')
+      assert.equal(storedBytes, (await store.read(hashes[index]!)).bytes.length)
+      assert.equal(replacedBytes, 0)
+    }
     assert.ok(listed.every(({ touchedAt }) => Math.abs(touchedAt.getTime() - Date.now()) < 60_000))
     for (const prefix of [hashes[7]!.slice(0, 2), hashes[7]!.slice(0, 4), hashes[7]!.slice(0, 10)])
       assert.deepEqual(
