@@ -6,7 +6,6 @@ import {
   FINAL_RUN_STATES,
   WORKFLOWS,
   type LogLine,
-  type Receipt,
   type Run,
   type RunDetail,
 } from '#protocol/run.ts'
@@ -15,7 +14,7 @@ import { action, type Context } from '../context.ts'
 import { ApiError, CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { findMac, listMachines } from '../machine-names.ts'
-import { currentStep, verdictOf } from '../run-text.ts'
+import { currentStep } from '../run-text.ts'
 import { watchRuns } from '../run-watch.ts'
 import { formatFacts, formatTable, type Column } from '../table.ts'
 import {
@@ -29,6 +28,7 @@ import {
   printable,
   printableLines,
 } from '../text.ts'
+import { addReceipts } from './receipts.ts'
 
 interface ListOptions {
   machine?: string
@@ -83,11 +83,7 @@ export function addRuns(program: Command, signal: AbortSignal): void {
     .option('--attempt <number>', 'of an earlier attempt')
     .addHelpText('after', examples('stampede runs log 0197… | less'))
     .action(action<[string], { attempt?: string }>(signal, log))
-  runs
-    .command('receipt <run>')
-    .description('What a finished run proves: image, disk, bytes written and verified')
-    .addHelpText('after', examples('stampede runs receipt 0197… --json > receipt.json'))
-    .action(action<[string]>(signal, receipt))
+  addReceipts(runs, signal)
 }
 
 const COLUMNS: Column<Run>[] = [
@@ -235,44 +231,4 @@ async function log(context: Context, id: string, { attempt }: { attempt?: string
   context.show(lines, ({ items }) =>
     items.map(({ at, text }) => `${paint('dim', localTime(at))}  ${printable(text)}`).join('\n'),
   )
-}
-
-async function receipt(context: Context, id: string): Promise<void> {
-  const run = await readRun(await context.api(), id)
-  if (!run.receipt) {
-    const state = ACTIVE_RUN_STATES.includes(run.state as never)
-      ? 'is not over yet'
-      : verdictOf(run)
-    throw new CliError(EXIT.notFound, `Run ${id} has no receipt: it ${state}`)
-  }
-  context.show(run.receipt, (proof) => receiptText(run, proof))
-}
-
-function receiptText(run: Run, proof: Receipt): string {
-  const { disk } = proof
-  const bytes = (count: number | undefined) =>
-    count === undefined ? undefined : `${formatBytes(count)} (${count} bytes)`
-  return formatFacts([
-    ['Run', `${run.id}, a ${run.workflow} of ${run.mac}, ${run.state}`],
-    ['Image', proof.imageName && printable(proof.imageName)],
-    ['Digest', proof.imageDigest && printable(proof.imageDigest)],
-    ['Disk', disk && printable([disk.path, disk.model].filter(Boolean).join(' '))],
-    ['Serial', disk?.serial && printable(disk.serial)],
-    ['WWN', disk?.wwn && printable(disk.wwn)],
-    ['Disk size', bytes(disk?.sizeBytes)],
-    ['Read', bytes(proof.bytesRead)],
-    ['Sent', bytes(proof.bytesSent)],
-    ['Written', bytes(proof.bytesWritten)],
-    ['Verified', bytes(proof.bytesVerified)],
-    ['Unused', bytes(proof.bytesUnused)],
-    [
-      'Proven',
-      proof.imageVerified
-        ? 'every byte was hashed before its write and read back after it'
-        : undefined,
-    ],
-    ['Started', localTime(proof.startedAt)],
-    ['Finished', localTime(proof.finishedAt)],
-    ...proof.warnings.map((text): [string, string] => ['Warning', printable(text)]),
-  ])
 }
