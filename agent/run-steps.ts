@@ -5,6 +5,7 @@ import type { ChunkClient } from './chunk-client.ts'
 import { exec } from './exec.ts'
 import { CancelledError, type StepReporter } from './reporter.ts'
 import type { DisklessContext, ReceiptFacts, StepFunction, StepOutcome } from './steps/step.ts'
+import { AGENT_VERSION } from './version.ts'
 
 export type Steps = {
   /** Finds the disk that the others work on. */
@@ -106,6 +107,7 @@ function createReceiptDraft() {
       ...(disk && { disk: identity(disk) }),
       ...facts,
       warnings,
+      agentVersion: AGENT_VERSION,
       startedAt,
       finishedAt: new Date().toISOString(),
     }),

@@ -1,5 +1,5 @@
 import { Button, Skeleton, Text, Title } from '@mantine/core'
-import { IconPrinter } from '@tabler/icons-react'
+import { IconDownload, IconPrinter } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useParams } from 'react-router'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
@@ -22,12 +22,25 @@ export function ReceiptPage() {
           title={`Receipt${name && ` for ${name}`}`}
           back={{ to: `/runs/${id}`, label: 'The run' }}
           actions={
-            <Button
-              leftSection={<IconPrinter size={16} aria-hidden />}
-              onClick={() => window.print()}
-            >
-              Print
-            </Button>
+            <>
+              {run?.receipt && (
+                <Button
+                  component="a"
+                  variant="default"
+                  href={`/api/runs/${id}/receipt`}
+                  download={`receipt-${id}.json`}
+                  leftSection={<IconDownload size={16} aria-hidden />}
+                >
+                  Download, signed
+                </Button>
+              )}
+              <Button
+                leftSection={<IconPrinter size={16} aria-hidden />}
+                onClick={() => window.print()}
+              >
+                Print
+              </Button>
+            </>
           }
         />
       </div>

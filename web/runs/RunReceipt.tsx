@@ -30,19 +30,29 @@ export function RunReceipt({ run, receipt, machineName }: RunReceiptProps) {
         <Fact name="Disk serial">{receipt.disk?.serial}</Fact>
         <Fact name="Disk WWN">{receipt.disk?.wwn}</Fact>
         <Bytes name="Written" bytes={receipt.bytesWritten} />
+        <Bytes name="Zeros among them" bytes={receipt.bytesZeroed || undefined} />
+        <Bytes name="On the disk already" bytes={receipt.bytesSkipped} />
         <Bytes name="Read back and right" bytes={receipt.bytesVerified} />
         <Bytes name="Free space left out" bytes={receipt.bytesUnused} />
         <Bytes
           name={run.workflow === 'capture' ? 'Read from the disk' : 'Received from the store'}
           bytes={receipt.bytesRead}
         />
+        <Bytes name="Fetched over the network" bytes={receipt.bytesFetched} />
         <Bytes name="Sent to the store" bytes={receipt.bytesSent} />
         <Fact name="Started">{formatExact(new Date(receipt.startedAt))}</Fact>
         <Fact name="Finished">{formatExact(new Date(receipt.finishedAt))}</Fact>
         <Fact name="Took">
           {formatDuration(secondsBetween(receipt.startedAt, receipt.finishedAt) ?? 0)}
         </Fact>
+        <Fact name="Phases">{receipt.durations && phasesText(receipt.durations)}</Fact>
         <Fact name="Attempts">{run.attempts}</Fact>
+        <Fact name="Agent">{receipt.agentVersion}</Fact>
+        <Fact name="Signed">
+          {receipt.signature
+            ? `by this server, with key ${receipt.signature.keyId} (Ed25519)`
+            : 'no: the run ended before this server signed receipts'}
+        </Fact>
       </dl>
       {receipt.warnings.length > 0 && (
         <div>
@@ -76,6 +86,8 @@ function Verdict({ run, receipt }: { run: Run; receipt: Receipt }) {
       >
         Every byte was checked against its hash before it was written, and read back from the disk
         after it.
+        {!!receipt.bytesSkipped &&
+          ' What the disk held already was read from it and found right, and not written again.'}
         {run.state !== 'succeeded' &&
           ' A later step failed, so the disk boots the image as it was captured.'}
       </Alert>
@@ -118,6 +130,22 @@ function Bytes({ name, bytes }: { name: string; bytes: number | undefined }) {
       {formatBytes(bytes)} ({bytes.toLocaleString()} bytes)
     </Fact>
   )
+}
+
+function phasesText({
+  compareSeconds,
+  writeSeconds,
+  readBackSeconds,
+}: NonNullable<Receipt['durations']>): string {
+  const phases: [string, number | undefined][] = [
+    ['comparing', compareSeconds],
+    ['writing', writeSeconds],
+    ['the rest of reading back', readBackSeconds],
+  ]
+  return phases
+    .filter((phase): phase is [string, number] => phase[1] !== undefined)
+    .map(([name, seconds]) => `${name} ${formatDuration(seconds)}`)
+    .join(', ')
 }
 
 function diskText({ path, model, sizeBytes }: NonNullable<Receipt['disk']>): string {
