@@ -25,6 +25,7 @@ export const PACKAGES = [
   'lvm2',
   'mdadm',
   'mount',
+  'ntfs-3g',
   'partclone',
   'util-linux',
   'xfsprogs',
@@ -43,8 +44,9 @@ export const TOOLS = words(`
   flock losetup lsblk mount partx resizepart sfdisk umount unshare wipefs
   dmsetup lvm mdadm sgdisk growpart efibootmgr dmidecode
   debugfs dumpe2fs e2fsck e2image mke2fs resize2fs tune2fs
-  mkfs.xfs xfs_db xfs_growfs xfs_io xfs_repair
+  mkfs.xfs xfs_db xfs_growfs xfs_io xfs_logprint xfs_repair
   btrfs btrfstune mkfs.btrfs fatlabel fsck.fat mkfs.fat
+  ntfscluster ntfsinfo ntfsls
   partclone.btrfs partclone.exfat partclone.extfs partclone.fat partclone.ntfs
   partclone.xfs
 `)

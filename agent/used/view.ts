@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { Device } from '../disk/device.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import { exec as plainExec, type Exec } from '../exec.ts'
@@ -17,6 +18,8 @@ export async function openView(
   exec: Exec,
   { device, sectorBytes, region }: { device: Device; sectorBytes: number; region: Region },
 ): Promise<OpenView> {
+  // In the initramfs nobody loads a module because of a node that is missing.
+  if (!existsSync('/dev/loop-control')) await exec('modprobe', ['loop'])
   const sizeBytes = region.end - region.start
   const { stdout } = await exec('losetup', [
     '--find',
