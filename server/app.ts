@@ -95,7 +95,7 @@ export async function openApp(
   const adminToken = await openAdminToken(config.dataFolder, config.adminToken)
   const database = opened.use(await openDatabase(config.database))
   const { db } = database
-  const metrics = createMetrics(db)
+  const metrics = createMetrics(db, () => care.status())
   const receipts = await openReceiptSigner(config, db, now())
   const feed = opened.use(await openEventFeed(database))
   const library = opened.use(await openImageService({ config, database, log, now }))
@@ -143,7 +143,7 @@ export async function openApp(
   await http.register(machineRoutes({ db }), { prefix: '/api' })
   await http.register(machineBulkRoutes({ db }), { prefix: '/api' })
   await http.register(planRoutes({ database, now }), { prefix: '/api' })
-  await http.register(runStartRoutes({ database, now }), { prefix: '/api' })
+  await http.register(runStartRoutes({ database, checkCapture: care.checkCapture, now }), { prefix: '/api' })
   await http.register(runRoutes({ database, reports, now }), { prefix: '/api' })
   await http.register(receiptRoutes({ db, key: receipts.publicKey }), { prefix: '/api' })
   await http.register(leaseRoutes({ db }), { prefix: '/api' })

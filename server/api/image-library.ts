@@ -46,6 +46,8 @@ export interface ImageLibraryOptions {
   maxImageBytes: number
   /** Room in the store; absent: no limit known. `usedBytes`: of all chunks, as last counted. */
   room?: (usedBytes: number) => Promise<StoreRoom>
+  /** All chunks that are left belong to images. */
+  onSwept?: () => void
   /** Of an export in hand another server may not know yet: what was replaced stays this long at least. */
   replacedGraceSeconds?: number
   /** Which versions of an image are kept, if nothing else was said of it. */
@@ -264,6 +266,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       const cutoffs = { cutoff, replacedCutoff: replaced }
       const removed = await sweepChunks({ store, exclusively, manifests, ...cutoffs })
       sweptAt = started
+      if (!oldest) options.onSwept?.()
       if (removed > 0) log.info({ removed }, 'Swept chunks that no image needs')
       return removed
     })

@@ -7,19 +7,27 @@ import { Type, type TSchema } from 'typebox'
 import { PlannedRunRequestSchema, PlannedRunsSchema } from '#protocol/plan.ts'
 import { RunRequestSchema, RunSchema } from '#protocol/run.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
-import type { OpenedDatabase } from '#server/db/database.ts'
+import type { Database, OpenedDatabase } from '#server/db/database.ts'
+import { findPlan } from '#server/db/plans.ts'
 import { createPlannedRuns, type Starter } from '#server/runs/create-planned-runs.ts'
 import { createRun } from '#server/runs/create-run.ts'
+import { rethrowImageError } from './image-errors.ts'
 import { checkNetwork } from './machine-routes.ts'
 import type { Principal } from './principal.ts'
 
 export interface RunStartOptions {
   database: OpenedDatabase
+  /** Throws StoreFullError if the store has no room for another image. */
+  checkCapture: () => Promise<void>
   now: () => Date
 }
 
 /** Runs begin here: of a plan that somebody read, or as the caller says. */
-export function runStartRoutes({ database, now }: RunStartOptions): FastifyPluginAsyncTypebox {
+export function runStartRoutes({
+  database,
+  checkCapture,
+  now,
+}: RunStartOptions): FastifyPluginAsyncTypebox {
   const { db } = database
   return async (app) => {
     app.post(
@@ -37,10 +45,12 @@ export function runStartRoutes({ database, now }: RunStartOptions): FastifyPlugi
             404: ErrorSchema,
             409: ErrorSchema,
             422: ErrorSchema,
+            507: ErrorSchema,
           },
         },
       },
       async ({ body, principal, log }, reply) => {
+        if (await isCapture(db, body)) await checkCapture().catch(rethrowImageError)
         const made =
           'plan' in body
             ? await createPlannedRuns(db, body, starterOf(principal), now())
@@ -54,6 +64,17 @@ export function runStartRoutes({ database, now }: RunStartOptions): FastifyPlugi
       },
     )
   }
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+async function isCapture(
+  db: Database,
+  body: { plan: string } | { workflow: string },
+): Promise<boolean> {
+  if ('workflow' in body) return body.workflow === 'capture'
+  if (!UUID.test(body.plan)) return false
+  return (await findPlan(db, body.plan))?.request.workflow === 'capture'
 }
 
 function checked<Body extends { network?: Parameters<typeof checkNetwork>[0] }>(body: Body): Body {

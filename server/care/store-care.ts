@@ -9,6 +9,7 @@ import { countRunsByState } from '#server/db/runs.ts'
 import { changeJob, getJob, type JobRow } from '#server/db/store-jobs.ts'
 import { isUploading } from '#server/db/uploads.ts'
 import { PREFIXES } from '#server/images/chunk-store.ts'
+import { checkRoomFor } from '#server/images/store-room.ts'
 import { openStore } from '#server/open-store.ts'
 import { createDamageCare, type DamageCare } from './damage.ts'
 import { createServerSource, createStoreSource, type HealSource } from './heal-source.ts'
@@ -28,12 +29,16 @@ export interface StoreCare extends AsyncDisposable {
   /** As soon as can be; the answer does not wait for it. */
   scrub(): Promise<void>
   recompress(request: { enabled?: boolean | undefined }): Promise<void>
+  /** Throws StoreFullError if there is no room for what a capture brings, however little. */
+  checkCapture(): Promise<void>
 }
 
 /** For so long there must have been nothing to do. */
 const QUIET_MILLISECONDS = 60_000
 /** Whoever uploads or captures is written down once a minute. */
 const UPLOAD_MILLISECONDS = 120_000
+/** The smallest system in use takes several times as much; what is not known before need not be told. */
+const LEAST_CAPTURE_BYTES = 16 * 1024 ** 2
 const BUSY_RUNS: ReadonlySet<string> = new Set(['booting', 'running'])
 const HOUR_MILLISECONDS = 3_600_000
 
@@ -104,6 +109,10 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
         scrub: scrubStatus(rows.scrub, care, new Date()),
         sweptAt: library.activity().sweptAt?.toISOString() ?? null,
       }
+    },
+
+    async checkCapture() {
+      checkRoomFor(await library.room(), LEAST_CAPTURE_BYTES, 'A capture')
     },
 
     async scrub() {

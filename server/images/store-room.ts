@@ -70,7 +70,7 @@ const KEPT_MILLISECONDS = 1000
 export function limitStore(
   store: ChunkStore,
   room: () => Promise<StoreRoom>,
-): { store: ChunkStore; putSince: (countedBytes: number) => number } {
+): { store: ChunkStore; putSince: (countedBytes: number) => number; swept: () => void } {
   let putBytes = 0
   let counted = { bytes: 0, putBytes: 0 }
   let measured: { room: StoreRoom; at: number; putBytes: number } | undefined
@@ -89,6 +89,8 @@ export function limitStore(
       if (countedBytes !== counted.bytes) counted = { bytes: countedBytes, putBytes }
       return putBytes - counted.putBytes
     },
+    /** Whatever was put and belongs to no image is gone. */
+    swept: () => void (counted = { bytes: counted.bytes, putBytes }),
     store: {
       ...store,
       async putIfAbsent(hash, bytes) {
