@@ -19,6 +19,8 @@ import type { DiskFormat } from '#server/images/disk-format.ts'
 import { exportImage } from '#server/images/export-image.ts'
 import { readParts } from '#server/images/export-parts.ts'
 import { segmentExportBytes } from '#server/images/layout.ts'
+import { createSharedReads } from '#server/images/shared-reads.ts'
+import { createWrappedChunks } from '#server/images/wrapped-chunks.ts'
 
 export interface OpenedExport {
   format: Pick<ExportFormat, 'suffix' | 'mediaType'>
@@ -26,6 +28,8 @@ export interface OpenedExport {
   /** Changes with the bytes, not with the content alone. */
   etag: string
   read: (range: { start: number; end: number }) => AsyncGenerator<Uint8Array>
+  /** The same bytes in memory that is used again: each piece is good until the next is asked for. */
+  lend: (range: { start: number; end: number }) => AsyncGenerator<Uint8Array>
 }
 
 export interface ImageExports {
@@ -49,6 +53,7 @@ const TELL_MILLISECONDS = 60_000
 
 /** Exports keep the lengths that they began with, whatever becomes of the forms of their chunks. */
 export function createImageExports({ db, store, log }: ImageExportsOptions): ImageExports {
+  const lender = { reads: createSharedReads(store), wrapped: createWrappedChunks() }
   const open = new Set<{ digest: Sha256; startedAt: Date }>()
 
   function hold(digest: Sha256): AsyncDisposable {
@@ -98,11 +103,13 @@ export function createImageExports({ db, store, log }: ImageExportsOptions): Ima
     const disk = await findDisk(digest)
     if (!disk) return undefined
     const { totalBytes, parts } = await format.open(digest, disk)
+    const read: OpenedExport['read'] = (range) => held(digest, readParts(parts(range.start), range))
     return {
       format,
       totalBytes,
       etag: `"${digest}-${format.tag}"`,
-      read: (range) => held(digest, readParts(parts(range.start), range)),
+      read,
+      lend: read,
     }
   }
 
@@ -150,6 +157,7 @@ export function createImageExports({ db, store, log }: ImageExportsOptions): Ima
         totalBytes: isGzip ? found.exportBytes : found.zstdExportBytes!,
         etag: `"${tag}${isGzip ? '' : '-zst'}"`,
         read: (range) => held(digest, exportImage(store, source, range)),
+        lend: (range) => held(digest, exportImage(store, { ...source, lender }, range)),
       }
     },
 

@@ -5,6 +5,7 @@ import { EXPORT_FORMATS, type ExportFormat } from '#server/images/export-format.
 import { parseRange } from './byte-range.ts'
 import { NotFoundError, RequestError } from './errors.ts'
 import type { OpenedExport } from './image-exports.ts'
+import { sendPieces } from './send-pieces.ts'
 
 export interface SendExportOptions {
   /** For a file manager that saves what it got. */
@@ -14,12 +15,12 @@ export interface SendExportOptions {
 }
 
 /** Answers with the image or the range asked for (RFC 9110 §13 and §14), HEAD included. */
-export function sendExport(
+export async function sendExport(
   request: FastifyRequest,
   reply: FastifyReply,
   opened: OpenedExport,
   { fileName, onDelivered }: SendExportOptions,
-): FastifyReply {
+): Promise<FastifyReply> {
   const { totalBytes, etag } = opened
   // Never Content-Encoding: the image is the compressed file, and clients unpack it themselves.
   void reply
@@ -46,7 +47,7 @@ export function sendExport(
     void reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${totalBytes}`)
   if (request.method === 'HEAD') return reply.send(Readable.from([]))
   if (range === 'whole' && onDelivered) notifyDelivery(request, reply, totalBytes, onDelivered)
-  return reply.send(Readable.from(opened.read({ start, end }), { objectMode: false }))
+  return await sendPieces(reply, opened.lend({ start, end }))
 }
 
 /** No client tells that it got everything; that its socket took the last byte is all we know. */

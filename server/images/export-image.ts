@@ -8,11 +8,18 @@ import {
 } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { readContent, verifiedContent } from './chunk-codec.ts'
-import { ChunkCorruptError, type ChunkStore } from './chunk-store.ts'
+import {
+  ChunkCorruptError,
+  type ChunkForm,
+  type ChunkStore,
+  type StoredChunk,
+} from './chunk-store.ts'
 import type { ExportFormat } from './export-format.ts'
-import { type ExportPart, readParts, skippedPart } from './export-parts.ts'
+import { type ExportPart, type LentBytes, readParts, skippedPart } from './export-parts.ts'
 import { statedLength } from './gzip-member.ts'
 import { type LayoutEntry, layoutEntry, type SegmentLayout } from './layout.ts'
+import type { SharedReads } from './shared-reads.ts'
+import type { WrappedChunks } from './wrapped-chunks.ts'
 import { decodeFrameHeader } from './zstd-frame.ts'
 
 /** What an export needs to know; all of it stays as it was when the export began. */
@@ -27,7 +34,11 @@ export type ExportSource = {
     exportBytes: number
   }[]
   loadLayout: (segmentIndex: number) => Promise<SegmentLayout>
+  /** Absent: all bytes that go out are new. Else they are lent: good until the next are asked for. */
+  lender?: ExportLender | undefined
 }
+
+export type ExportLender = { reads: SharedReads; wrapped: WrappedChunks }
 
 /** Constant members that go out in one piece, so that a sparse disk is not a kilobyte at a time. */
 const ZERO_RUN_CHUNKS = 256
@@ -37,12 +48,12 @@ const ZERO_RUN_CHUNKS = 256
  * the store when a chunk is missing or is not what the layout says; then what went out must not
  * look complete.
  */
-export async function* exportImage(
+export function exportImage(
   store: ChunkStore,
   source: ExportSource,
   range: { start: number; end: number },
 ): AsyncGenerator<Uint8Array> {
-  yield* readParts(partsOf(store, source, range.start), range)
+  return readParts(partsOf(store, source, range.start), range)
 }
 
 /** All parts from the first byte on; whole segments that end before `start` are one part each. */
@@ -87,7 +98,7 @@ async function* storedParts(
     const reference = segment[at]!
     yield {
       length: source.format.length(entry, contentBytes),
-      load: () => loadChunk(store, source.format, reference, entry, contentBytes),
+      load: () => loadChunk(store, source, reference, entry, contentBytes),
     }
     at++
   }
@@ -128,29 +139,62 @@ function repeated(zeros: Uint8Array, count: number): Uint8Array {
   return longRun.subarray(0, count * zeros.length)
 }
 
-async function loadChunk(
+/** A chunk to be read, and what the export was promised of it. */
+type Wanted = { hash: Sha256; form: ChunkForm; contentBytes: number }
+
+function loadChunk(
   store: ChunkStore,
-  format: ExportFormat,
+  { format, lender }: ExportSource,
   reference: ChunkReference,
   entry: LayoutEntry,
   contentBytes: number,
-): Promise<Uint8Array> {
+): Promise<Uint8Array | LentBytes> {
   if (reference === 'zero' || reference === 'unused')
     throw new Error('The layout of an image does not belong to its segment')
   if (entry.kind === 'zero') throw new Error('A zero chunk is not read from the store')
-  const stored = await store.read(reference, undefined, {
-    form: { codec: entry.kind, storedBytes: entry.storedBytes },
-  })
-  const { bytes, codec } = stored
-  if (entry.kind !== codec || entry.storedBytes !== bytes.length)
-    throw new ChunkCorruptError(
-      reference,
-      `it is ${bytes.length} bytes of ${codec}, not ${JSON.stringify(entry)} as when the image was made`,
-    )
+  const form = { codec: entry.kind, storedBytes: entry.storedBytes }
+  const wanted = { hash: reference, form, contentBytes }
+  return lender ? lendChunk(lender, format, wanted) : readChunk(store, format, wanted)
+}
+
+async function readChunk(
+  store: ChunkStore,
+  format: ExportFormat,
+  wanted: Wanted,
+): Promise<Uint8Array> {
+  const { hash, form } = wanted
+  const stored = await store.read(hash, undefined, { form })
+  checkStored(stored, wanted)
   // What wraps it has a checksum made here, or none: it must not vouch for what the store has lost.
-  if (codec !== format.codec) return format.wrap(await verifiedContent(reference, stored))
+  if (stored.codec !== format.codec) return format.wrap(await verifiedContent(hash, stored))
+  return stored.bytes
+}
+
+async function lendChunk(
+  { reads, wrapped }: ExportLender,
+  format: ExportFormat,
+  wanted: Wanted,
+): Promise<LentBytes> {
+  const { hash, form } = wanted
+  const stored = await reads.read(hash, form)
+  try {
+    checkStored(stored, wanted)
+  } catch (err) {
+    stored.release()
+    throw err
+  }
+  if (stored.codec !== format.codec) return await wrapped.wrap(hash, format.codec, stored)
+  return stored
+}
+
+/** Throws ChunkCorruptError if it is not what the layout says, or not as long as its place. */
+function checkStored({ codec, bytes }: StoredChunk, { hash, form, contentBytes }: Wanted): void {
+  if (form.codec !== codec || form.storedBytes !== bytes.length)
+    throw new ChunkCorruptError(
+      hash,
+      `it is ${bytes.length} bytes of ${codec}, not ${JSON.stringify(form)} as when the image was made`,
+    )
   const stated = codec === 'gzip' ? statedLength(bytes) : decodeFrameHeader(bytes).contentBytes
   if (stated !== contentBytes)
-    throw new ChunkCorruptError(reference, `it states ${stated} bytes, not ${contentBytes}`)
-  return bytes
+    throw new ChunkCorruptError(hash, `it states ${stated} bytes, not ${contentBytes}`)
 }

@@ -1,13 +1,18 @@
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import type { ChunkForm, ChunkStore, Codec } from './chunk-store.ts'
+import type { ChunkForm, ChunkStore, Codec, StoredChunk } from './chunk-store.ts'
 
-/** Bytes of a chunk in memory that is used again: nobody may look at them after `release`. */
-export interface HeldChunk {
-  codec: Codec
+/** Bytes in memory that is used again: nobody may look at them after `release`. */
+export interface HeldBytes {
   bytes: Uint8Array
-  /** Once, by everyone who was given it. */
+  /** Once, by everyone who was given them. */
   release: () => void
+}
+
+/** A chunk as it is stored, at the start of memory that threads can share. */
+export interface HeldChunk extends HeldBytes {
+  codec: Codec
+  bytes: Buffer<SharedArrayBuffer>
 }
 
 export interface SharedReads {
@@ -15,15 +20,19 @@ export interface SharedReads {
   read(hash: Sha256, form?: ChunkForm): Promise<HeldChunk>
 }
 
-/** Longer than any stored chunk, as `ChunkStore.read` wants it. */
 const BUFFER_BYTES = CHUNK_BYTES + 65_536
 /** Of buffers that nobody uses; how many are in use is up to those who read. */
 const MAX_FREE = 32
 
 interface Entry {
-  buffer: Uint8Array
-  reading: Promise<{ codec: Codec; bytes: Uint8Array }>
+  buffer: Buffer<SharedArrayBuffer>
+  reading: Promise<StoredChunk>
   users: number
+}
+
+/** Longer than any chunk, as it is stored or in an export. */
+export function createReadBuffer(): Buffer<SharedArrayBuffer> {
+  return Buffer.from(new SharedArrayBuffer(BUFFER_BYTES))
 }
 
 /**
@@ -34,10 +43,10 @@ interface Entry {
  */
 export function createSharedReads(store: Pick<ChunkStore, 'read'>): SharedReads {
   const entries = new Map<string, Entry>()
-  const free: Uint8Array[] = []
+  const free: Buffer<SharedArrayBuffer>[] = []
 
   function open(key: string, hash: Sha256, form: ChunkForm | undefined): Entry {
-    const buffer = free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
+    const buffer = free.pop() ?? createReadBuffer()
     const reading = store.read(hash, buffer, form && { form })
     const entry: Entry = { buffer, reading, users: 0 }
     entries.set(key, entry)
@@ -58,7 +67,11 @@ export function createSharedReads(store: Pick<ChunkStore, 'read'>): SharedReads 
       entry.users++
       try {
         const { codec, bytes } = await entry.reading
-        return { codec, bytes, release: () => release(key, entry) }
+        return {
+          codec,
+          bytes: entry.buffer.subarray(0, bytes.length),
+          release: () => release(key, entry),
+        }
       } catch (err) {
         release(key, entry)
         throw err
