@@ -1,15 +1,16 @@
 import { hostname } from 'node:os'
 import { createInterface } from 'node:readline/promises'
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { Value } from 'typebox/value'
 import type { AgentRun } from '#protocol/agent.ts'
 import { describeDisk } from '#protocol/disk-choice.ts'
 import { ImageSchema, type Image } from '#protocol/image-info.ts'
 import type { Disk } from '#protocol/inventory.ts'
+import { parseSha256 } from '#protocol/sha256.ts'
 import { exec } from './exec.ts'
 import { createHttpClient, type HttpClient } from './http.ts'
 import { createChunkClient } from './http-chunk-client.ts'
-import { diskName } from './inventory/disks.ts'
+import { diskName, readDiskAt } from './inventory/disks.ts'
 import { takeInventory } from './inventory/inventory.ts'
 import { createProgressLine } from './progress-line.ts'
 import { createReachLog } from './reach-log.ts'
@@ -18,6 +19,8 @@ import { checkMachine } from './steps/check-machine.ts'
 import { readImageWith } from './steps/read-image.ts'
 import type { DisklessContext } from './steps/step.ts'
 import { writeImageWith } from './steps/write-image.ts'
+import { readReceipt, verifyDisk } from './verify-command.ts'
+import { tellReport } from './verify-report.ts'
 import { AGENT_VERSION } from './version.ts'
 
 /** A person waits: a server that is away for longer is reported. */
@@ -33,12 +36,27 @@ interface CommonOptions {
   token?: string
 }
 
+interface CaptureOptions extends CommonOptions {
+  whole?: boolean
+}
+
 interface DeployOptions extends CommonOptions {
   yes?: boolean
   verify: boolean
   force?: boolean
   allowShrink?: boolean
   zeroUnused?: boolean
+}
+
+interface VerifyOptions extends Omit<CommonOptions, 'image'> {
+  image?: string
+  receipt?: string
+  json?: boolean
+}
+
+/** Told on standard output already. */
+class DiskDiffersError extends Error {
+  override name = 'DiskDiffersError'
 }
 
 /** The agent as a program for any Linux. Returns its exit code. */
@@ -48,7 +66,8 @@ export async function runCli(args: readonly string[], signal: AbortSignal): Prom
     return 0
   } catch (err) {
     if (err instanceof CommanderError) return err.exitCode === 0 ? 0 : EXIT_USAGE
-    console.error(err instanceof Error ? err.message : String(err))
+    if (!(err instanceof DiskDiffersError))
+      console.error(err instanceof Error ? err.message : String(err))
     return EXIT_FAILED
   }
 }
@@ -66,7 +85,8 @@ function createProgram(signal: AbortSignal): Command {
     })
   withCommonOptions(program.command('capture'))
     .description('save a disk as an image on the server')
-    .action((options: CommonOptions) => capture(options, signal))
+    .option('--whole', 'all of it, with the free space of its file systems')
+    .action((options: CaptureOptions) => capture(options, signal))
   withCommonOptions(program.command('deploy'))
     .description('erase a disk and write an image to it')
     .option('--yes', 'do not ask before the disk is erased')
@@ -78,20 +98,32 @@ function createProgram(signal: AbortSignal): Command {
     )
     .option('--zero-unused', 'make free space of file systems zero')
     .action((options: DeployOptions) => deploy(options, signal))
+  withServer(program.command('verify'))
+    .description(
+      'compare a disk with an image, without writing; exit code 0 if all is the same, else 1',
+    )
+    .addOption(new Option('--image <name>', 'the name of the image').conflicts('receipt'))
+    .option('--receipt <file>', 'the receipt of a deployment, whose image the disk is to hold')
+    .option('--json', 'print all that differs as JSON')
+    .action((options: VerifyOptions, command: Command) => verify(options, command, signal))
   return program
 }
 
 function withCommonOptions(command: Command): Command {
+  return withServer(command).requiredOption('--image <name>', 'the name of the image')
+}
+
+function withServer(command: Command): Command {
   return command
     .requiredOption('--disk <path>', 'the disk, such as /dev/sda or /dev/disk/by-id/…')
     .requiredOption('--server <url>', 'the Stampede server, such as http://192.0.2.1:8080')
-    .requiredOption('--image <name>', 'the name of the image')
     .option('--token <token>', "an operator's token; better given as STAMPEDE_TOKEN")
 }
 
-async function capture(options: CommonOptions, signal: AbortSignal): Promise<void> {
+async function capture(options: CaptureOptions, signal: AbortSignal): Promise<void> {
   const source = `capture of ${options.disk} on ${hostname()}`
   const run = createRun('capture', { name: options.image }, await diskHint(options))
+  run.options.wholeDisk = options.whole ?? false
   await perform(run, options, signal, {
     checkMachine,
     diskless: {},
@@ -117,11 +149,30 @@ async function deploy(options: DeployOptions, signal: AbortSignal): Promise<void
   })
 }
 
-async function diskHint({ disk }: CommonOptions): Promise<{ path: string }> {
+async function verify(
+  options: VerifyOptions,
+  command: Command,
+  signal: AbortSignal,
+): Promise<void> {
+  const { image, receipt } = options
+  if (image === undefined && receipt === undefined)
+    command.error('error: say what to compare with: --image <name> or --receipt <file>')
+  const http = openHttp(options)
+  const named =
+    receipt === undefined
+      ? { digest: parseSha256((await getImage(http, image!, signal)).digest) }
+      : await readReceipt(receipt)
+  const disk = await readDiskAt(exec, options.disk)
+  const report = await verifyDisk(disk, named, createChunkClient(http), signal)
+  console.log(options.json ? JSON.stringify(report, undefined, 2) : tellReport(report))
+  if (!report.matches) throw new DiskDiffersError('The disk differs from the image')
+}
+
+async function diskHint({ disk }: Pick<CommonOptions, 'disk'>): Promise<{ path: string }> {
   return { path: `/dev/${(await diskName(disk)).replaceAll('!', '/')}` }
 }
 
-function openHttp({ server, token }: CommonOptions): HttpClient {
+function openHttp({ server, token }: Pick<CommonOptions, 'server' | 'token'>): HttpClient {
   return createHttpClient({
     serverUrl: server,
     token: token ?? process.env.STAMPEDE_TOKEN,

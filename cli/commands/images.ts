@@ -128,6 +128,14 @@ export function describeImage(image: Image): string {
     ['System', info.operatingSystem && printable(info.operatingSystem)],
     ['Processor', info.architecture && printable(info.architecture)],
     ['Boots', info.bootModes && (info.bootModes.join(', ') || 'on no firmware that we know')],
+    ...(info.leftOut ?? []).map(({ partition, what, bytes }): [string, string] => [
+      'Left out',
+      `${partition === undefined ? '' : `partition ${partition}: `}${printable(what)}, ${formatBytes(bytes)}`,
+    ]),
+    ...(info.copiedWhole ?? []).map(({ reason }): [string, string] => [
+      'With free space',
+      printable(reason),
+    ]),
     ['Source', info.source && printable(info.source)],
     ['Created', `${localTime(image.createdAt)} (${ago(image.createdAt)})`],
     ['Machines', usedBy.machines.map(({ name }) => printable(name)).join(', ') || undefined],

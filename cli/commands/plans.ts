@@ -34,6 +34,7 @@ interface PlanOptions extends MachineFilter, DiskOptions, NetworkOptions {
   keepIdentity?: boolean
   force?: boolean
   allowShrink?: boolean
+  whole?: boolean
 }
 
 interface StartOptions extends PlanOptions {
@@ -108,6 +109,7 @@ function withPlanOptions(command: Command): Command {
       '--allow-shrink',
       'also to a smaller disk, if the partitions of the image end before it',
     )
+    .option('--whole', 'capture all of the disk, with the free space of its file systems')
 }
 
 function addStart(
@@ -148,6 +150,7 @@ function planRequest(macs: string[], options: PlanOptions): PlanRequest {
     ...(options.keepIdentity && { identity: 'keep' as const }),
     ...(options.force && { force: true }),
     ...(options.allowShrink && { allowShrink: true }),
+    ...(options.whole && { wholeDisk: true }),
   }
 }
 

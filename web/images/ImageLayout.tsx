@@ -1,4 +1,4 @@
-import { Text } from '@mantine/core'
+import { List, Text } from '@mantine/core'
 import type { Image } from '#protocol/image-info.ts'
 import { DiskBar } from '../components/DiskBar.tsx'
 import { formatBytes } from '../components/format.ts'
@@ -22,6 +22,34 @@ export function ImageLayout({ image: { name, sizeBytes, info } }: { image: Image
         {formatBytes(sizeBytes)}
         {partitions.length > 0 && `, ${partitions.length} partitions`}
       </Text>
+      <Notes title="Left out" notes={(info.leftOut ?? []).map(leftOutText)} />
+      <Notes
+        title="Captured with free space"
+        notes={(info.copiedWhole ?? []).map(({ reason }) => reason)}
+      />
     </Section>
   )
+}
+
+function Notes({ title, notes }: { title: string; notes: string[] }) {
+  if (notes.length === 0) return null
+  return (
+    <>
+      <Text size="sm" fw={500} mt="sm">
+        {title}
+      </Text>
+      <List size="sm" spacing={2}>
+        {notes.map((note) => (
+          <List.Item key={note}>{note}</List.Item>
+        ))}
+      </List>
+    </>
+  )
+}
+
+type LeftOut = NonNullable<Image['info']['leftOut']>[number]
+
+function leftOutText({ partition, what, bytes }: LeftOut): string {
+  const place = partition === undefined ? '' : `Partition ${partition}: `
+  return `${place}${what}, ${formatBytes(bytes)}`
 }

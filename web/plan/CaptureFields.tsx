@@ -1,4 +1,4 @@
-import { Alert, TextInput } from '@mantine/core'
+import { Alert, Checkbox, TextInput } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { imagesQuery } from '../api/images.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'
@@ -19,6 +19,12 @@ export function CaptureFields({ draft, mistakes, set }: PlanFieldsProps) {
         error={mistakes.image}
         autoComplete="off"
         spellCheck={false}
+      />
+      <Checkbox
+        label="Capture free space, too"
+        description="Usually only blocks that file systems use are read. Choose this to keep deleted files, for example."
+        checked={draft.wholeDisk}
+        onChange={(event) => set({ wholeDisk: event.currentTarget.checked })}
       />
       {present && (
         <Alert color="yellow" title="There is an image of that name">

@@ -13,6 +13,7 @@ export interface PlanDraft {
   identity: 'reset' | 'keep'
   force: boolean
   allowShrink: boolean
+  wholeDisk: boolean
   /** Serial of the disk that is meant; empty: the only candidate, or the machine's own hints. */
   diskSerial: string
 }
@@ -32,6 +33,7 @@ export function parsePlanDraft(query: URLSearchParams): PlanDraft {
     identity: query.get('identity') === 'keep' ? 'keep' : 'reset',
     force: query.get('force') === 'true',
     allowShrink: query.get('allowShrink') === 'true',
+    wholeDisk: query.get('wholeDisk') === 'true',
     diskSerial: query.get('diskSerial') ?? '',
   }
 }
@@ -49,6 +51,7 @@ export function planSearch(draft: Partial<PlanDraft>): string {
   if (draft.identity === 'keep') query.set('identity', 'keep')
   if (draft.force) query.set('force', 'true')
   if (draft.allowShrink) query.set('allowShrink', 'true')
+  if (draft.wholeDisk) query.set('wholeDisk', 'true')
   if (draft.diskSerial) query.set('diskSerial', draft.diskSerial)
   // A comma and a colon need no escape in a query, and unescaped they can be read.
   return query.toString().replaceAll('%2C', ',').replaceAll('%3A', ':')
@@ -69,6 +72,7 @@ export function planRequest(draft: PlanDraft): PlanRequest {
     after: draft.after,
     ...(workflow !== 'wipe' && draft.image && { image: draft.image }),
     ...(isSingle && draft.diskSerial && { disk: { serial: draft.diskSerial } }),
+    ...(workflow === 'capture' && draft.wholeDisk && { wholeDisk: true }),
     ...(workflow === 'deploy' && {
       grow: draft.grow,
       zeroUnused: draft.zeroUnused,
@@ -98,6 +102,7 @@ export function draftOf({ workflow, macs, image, disk, ...request }: PlanRequest
     identity: request.identity ?? 'reset',
     force: request.force ?? false,
     allowShrink: request.allowShrink ?? false,
+    wholeDisk: request.wholeDisk ?? false,
     diskSerial: disk?.serial ?? '',
   }
 }

@@ -18,6 +18,7 @@ export function RunOptionsList({ run }: { run: Run }) {
         ['Host keys and machine id', isDeploy ? options.identity : undefined],
         ['Zero free space', isDeploy ? yesNo(options.zeroUnused) : undefined],
         ['Smaller disk allowed', options.allowShrink ? 'yes' : undefined],
+        ['Free space', options.wholeDisk ? 'captured, too' : undefined],
         ['Forced', options.force ? 'yes' : undefined],
         ['Afterwards', options.after === 'poweroff' ? 'power off' : 'reboot'],
         ['Done by', run.claimedBy === 'booty' ? 'BOOTy' : undefined],

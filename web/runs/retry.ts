@@ -6,7 +6,8 @@ export function retryAddress(runs: readonly Run[]): string | undefined {
   const [first] = runs
   const workflow = PLANNED_WORKFLOWS.find((name) => name === first?.workflow)
   if (!first || !workflow) return undefined
-  const { grow, after, zeroUnused, identity, force, allowShrink, hostname, disk } = first.options
+  const { grow, after, zeroUnused, identity, force, allowShrink, wholeDisk, hostname, disk } =
+    first.options
   const isSingle = runs.length === 1
   const search = planSearch({
     workflow,
@@ -18,6 +19,7 @@ export function retryAddress(runs: readonly Run[]): string | undefined {
     identity,
     force,
     ...(allowShrink && { allowShrink }),
+    ...(wholeDisk && { wholeDisk }),
     ...(isSingle && hostname !== undefined && { hostname }),
     ...(isSingle && disk?.serial !== undefined && { diskSerial: disk.serial }),
   })

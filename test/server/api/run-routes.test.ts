@@ -146,6 +146,14 @@ describeOnEveryDatabase('run routes', (_open, database) => {
     assert.deepEqual([late.status, late.body.error.code], [409, 'run-over'])
   })
 
+  it('a capture of the whole disk says so to the agent, and others say nothing', async () => {
+    const whole = { workflow: 'capture', image: 'whole', wholeDisk: true } as const
+    assert.equal((await queueRun(app, mac('11'), whole)).options.wholeDisk, true)
+    const usual = await queueRun(app, mac('12'), { workflow: 'capture', image: 'used' })
+    assert.equal(usual.options.wholeDisk, undefined)
+    assert.equal((await startAgent(app, mac('11'))).run.options.wholeDisk, true)
+  })
+
   it('two captures into one image are refused', async () => {
     await queueRun(app, mac('07'), { workflow: 'capture', image: 'golden' })
     await app.call('PUT', `/api/machines/${mac('08')}`, {})
