@@ -964,6 +964,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/store/migration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far the copy of the store to another one is */
+        get: operations["getStoreMigration"];
+        put?: never;
+        /** Copy every chunk to another store, which goes on from where an earlier one ended */
+        post: operations["sendStoreMigration"];
+        /** Give the copy up; what was copied stays there */
+        delete: operations["deleteStoreMigration"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{name}/links": {
         parameters: {
             query?: never;
@@ -4196,6 +4215,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Unprocessable"];
+            507: components["responses"]["InsufficientStorage"];
             default: components["responses"]["Failure"];
         };
     };
@@ -7691,6 +7711,196 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
             422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getStoreMigration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "from": "file:/var/lib/stampede/store",
+                     *       "to": "s3://stampede/images",
+                     *       "state": "working",
+                     *       "verify": false,
+                     *       "progress": 0.25,
+                     *       "seenChunks": 2048,
+                     *       "copiedChunks": 1987,
+                     *       "copiedBytes": 812646400,
+                     *       "damagedChunks": 0,
+                     *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "finishedAt": null,
+                     *       "error": null
+                     *     }
+                     */
+                    "application/json": {
+                        /** @example file:/var/lib/stampede/store */
+                        from: string;
+                        /** @example s3://stampede/images */
+                        to: string;
+                        /** @enum {unknown} */
+                        state: "waiting" | "working" | "done" | "cancelled";
+                        verify: boolean;
+                        progress: number;
+                        seenChunks: number;
+                        copiedChunks: number;
+                        copiedBytes: number;
+                        damagedChunks: number;
+                        /** @example 2026-05-01T12:00:00.000Z */
+                        startedAt: string;
+                        finishedAt: string | null;
+                        error: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    sendStoreMigration: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "to": "s3://stampede/images"
+                 *     }
+                 */
+                "application/json": {
+                    to: string;
+                    verify?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "from": "file:/var/lib/stampede/store",
+                     *       "to": "s3://stampede/images",
+                     *       "state": "working",
+                     *       "verify": false,
+                     *       "progress": 0.25,
+                     *       "seenChunks": 2048,
+                     *       "copiedChunks": 1987,
+                     *       "copiedBytes": 812646400,
+                     *       "damagedChunks": 0,
+                     *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "finishedAt": null,
+                     *       "error": null
+                     *     }
+                     */
+                    "application/json": {
+                        /** @example file:/var/lib/stampede/store */
+                        from: string;
+                        /** @example s3://stampede/images */
+                        to: string;
+                        /** @enum {unknown} */
+                        state: "waiting" | "working" | "done" | "cancelled";
+                        verify: boolean;
+                        progress: number;
+                        seenChunks: number;
+                        copiedChunks: number;
+                        copiedBytes: number;
+                        damagedChunks: number;
+                        /** @example 2026-05-01T12:00:00.000Z */
+                        startedAt: string;
+                        finishedAt: string | null;
+                        error: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteStoreMigration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "from": "file:/var/lib/stampede/store",
+                     *       "to": "s3://stampede/images",
+                     *       "state": "cancelled",
+                     *       "verify": false,
+                     *       "progress": 0.25,
+                     *       "seenChunks": 2048,
+                     *       "copiedChunks": 1987,
+                     *       "copiedBytes": 812646400,
+                     *       "damagedChunks": 0,
+                     *       "startedAt": "2026-05-01T12:00:00.000Z",
+                     *       "finishedAt": null,
+                     *       "error": null
+                     *     }
+                     */
+                    "application/json": {
+                        /** @example file:/var/lib/stampede/store */
+                        from: string;
+                        /** @example s3://stampede/images */
+                        to: string;
+                        /** @enum {unknown} */
+                        state: "waiting" | "working" | "done" | "cancelled";
+                        verify: boolean;
+                        progress: number;
+                        seenChunks: number;
+                        copiedChunks: number;
+                        copiedBytes: number;
+                        damagedChunks: number;
+                        /** @example 2026-05-01T12:00:00.000Z */
+                        startedAt: string;
+                        finishedAt: string | null;
+                        error: string | null;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             default: components["responses"]["Failure"];
         };
     };
