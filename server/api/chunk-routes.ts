@@ -7,6 +7,7 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
 import type { Codec } from '#server/images/chunk-store.ts'
 import { contentHash } from '#server/images/chunk-verifier.ts'
+import { createSharedReads } from '#server/images/shared-reads.ts'
 import { NotFoundError, UnprocessableError } from './errors.ts'
 import { createFreeList } from './free-list.ts'
 import { rethrowImageError } from './image-errors.ts'
@@ -33,7 +34,6 @@ const MAX_ASKED = 4096
 const bodyBuffers = createFreeList(
   () => new Uint8Array(new SharedArrayBuffer(MAX_CHUNK_BODY_BYTES)),
 )
-const answerBuffers = createFreeList(() => Buffer.allocUnsafeSlow(MAX_CHUNK_BODY_BYTES))
 const IMMUTABLE = 'private, max-age=31536000, immutable'
 const tags = ['chunks']
 const config = { access: 'viewer-or-agent' } as const
@@ -53,6 +53,7 @@ export function chunkRoutes({
   redirect,
 }: ChunkRoutesOptions): FastifyPluginAsyncTypebox {
   const { store } = library
+  const reads = createSharedReads(store)
   return async (app) => {
     await app.register(putRoute(library))
 
@@ -91,13 +92,13 @@ export function chunkRoutes({
           return reply
             .header('cache-control', 'no-store')
             .redirect(await store.presign(hash, REDIRECT_SECONDS), 307)
-        const buffer = answerBuffers.take()
-        // Also after an error, and when the caller went away.
-        reply.raw.once('close', () => answerBuffers.give(buffer))
-        const { bytes, codec } = await store.read(hash, buffer).catch((err: unknown) => {
+        const { bytes, codec, release } = await reads.read(hash).catch((err: unknown) => {
           request.log.error({ err, hash }, 'Chunk could not be read')
           return rethrowImageError(err)
         })
+        // Whoever went away meanwhile closes nothing any more.
+        if (reply.raw.closed) release()
+        else reply.raw.once('close', release)
         return reply.type(mediaType(codec)).header('cache-control', IMMUTABLE).send(bytes)
       },
     )
