@@ -1,5 +1,6 @@
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
+import { DiskError } from './disk-error.ts'
 import { keepsZeros } from './queue-facts.ts'
 import * as system from './system-calls.ts'
 import { createZeroer, writeWhole } from './zero-range.ts'
@@ -47,7 +48,17 @@ export class DeviceBusyError extends Error {
  * MD, LVM or swap, and refuses those while we have it. Throws DeviceBusyError.
  */
 export async function openDevice(path: string, access: 'read' | 'write'): Promise<Device> {
-  const { file, isDirect } = await openPastCache(path, access)
+  const flags = access === 'write' ? constants.O_RDWR : constants.O_RDONLY
+  return await openWith(path, flags | constants.O_EXCL)
+}
+
+/** Opens a disk for a look beside those that use it, mounted or not; it can't be written through this. */
+export async function openDeviceToLook(path: string): Promise<Device> {
+  return await openWith(path, constants.O_RDONLY)
+}
+
+async function openWith(path: string, flags: number): Promise<Device> {
+  const { file, isDirect } = await openPastCache(path, flags)
   try {
     const stat = await file.stat()
     const kind = stat.isBlockDevice() ? 'block' : 'file'
@@ -60,8 +71,7 @@ export async function openDevice(path: string, access: 'read' | 'write'): Promis
   }
 }
 
-async function openPastCache(path: string, access: 'read' | 'write') {
-  const flags = (access === 'write' ? constants.O_RDWR : constants.O_RDONLY) | constants.O_EXCL
+async function openPastCache(path: string, flags: number) {
   try {
     return { file: await open(path, flags | constants.O_DIRECT), isDirect: true }
   } catch (err) {
@@ -97,7 +107,10 @@ function createDevice({ path, file, kind, sizeBytes, isDirect, keepsZerosHere }:
       if (kind === 'block') await system.discard(fd, start, end - start)
       else await system.punchHole(fd, start, end - start)
     },
-    flush: () => file.sync(),
+    flush: () =>
+      file.sync().catch((err: unknown) => {
+        throw new DiskError(path, 'flush its cache', err)
+      }),
     dropCache() {
       if (kind === 'block') system.dropDeviceCache(fd)
       else if (!isDirect) system.dropFileCache(fd)
@@ -110,7 +123,11 @@ function createDevice({ path, file, kind, sizeBytes, isDirect, keepsZerosHere }:
 
 async function readWhole(path: string, file: FileHandle, buffer: Buffer, start: number) {
   for (let done = 0; done < buffer.length;) {
-    const { bytesRead } = await file.read(buffer, done, buffer.length - done, start + done)
+    const { bytesRead } = await file
+      .read(buffer, done, buffer.length - done, start + done)
+      .catch((err: unknown) => {
+        throw new DiskError(path, `read at byte ${start + done}`, err)
+      })
     if (bytesRead === 0)
       throw new Error(
         `Disk "${path}" ended at byte ${start + done} where ${buffer.length - done} more were expected`,

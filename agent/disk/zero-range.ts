@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
+import { DiskError } from './disk-error.ts'
 import * as system from './system-calls.ts'
 import type { ByteRange } from './device.ts'
 
@@ -94,7 +95,11 @@ async function writeZeros(path: string, file: FileHandle, { start, end }: ByteRa
 
 export async function writeWhole(path: string, file: FileHandle, buffer: Buffer, start: number) {
   for (let done = 0; done < buffer.length;) {
-    const { bytesWritten } = await file.write(buffer, done, buffer.length - done, start + done)
+    const { bytesWritten } = await file
+      .write(buffer, done, buffer.length - done, start + done)
+      .catch((err: unknown) => {
+        throw new DiskError(path, `write at byte ${start + done}`, err)
+      })
     if (bytesWritten === 0)
       throw new Error(`Disk "${path}" takes no more bytes at byte ${start + done}`)
     done += bytesWritten

@@ -1,10 +1,10 @@
 import { openDevice } from '../disk/device.ts'
 import type { Piece } from '../pipeline/image-plan.ts'
 import { createReadBack } from '../pipeline/read-back.ts'
+import { wipeEnds } from '../pipeline/wipe-ends.ts'
 import { forEachConcurrently } from '../pipeline/workers.ts'
 import { confirmTarget } from './confirm-target.ts'
 import type { StepContext, StepOutcome } from './step.ts'
-import { wipeEnds } from './write-image.ts'
 
 const PIECE_BYTES = 64 * 1024 * 1024
 const WRITERS = 4

@@ -6,12 +6,10 @@ import { openDevice, type Device } from '../disk/device.ts'
 import { tryRead } from '../disk/try-read.ts'
 import { bringImage } from '../pipeline/bring-image.ts'
 import { isZero } from '../pipeline/verify-pieces.ts'
+import { probeEdges, wipeEnds, WIPED_END_BYTES } from '../pipeline/wipe-ends.ts'
 import { confirmTarget } from './confirm-target.ts'
 import { fitImage } from './fit-image.ts'
 import type { StepContext, StepOutcome } from './step.ts'
-
-/** Both ends of the disk, where partition tables, RAID superblocks and boot loaders lie. */
-const WIPED_END_BYTES = 4 * 1024 * 1024
 
 export interface WriteImageOptions {
   /** false leaves out the proof that the disk holds what was written: the receipt says so. */
@@ -37,6 +35,7 @@ export async function writeImageWith(
 
   await confirmTarget(context)
   const ends = await readEnds(device, manifest.sizeBytes)
+  await probeEdges(device)
   await wipeEnds(device)
   const facts = await bring().catch(async (err: unknown) => {
     await keepUnbootable(context, device)
@@ -103,12 +102,4 @@ async function keepUnbootable(context: StepContext, device: Device): Promise<voi
     // The failure that brought us here is the one to report.
     context.log(`The ends of disk ${device.path} could not be zeroed again: ${String(err)}`)
   }
-}
-
-/** Nothing boots from here on, neither the old system nor half of the new. */
-export async function wipeEnds(device: Device): Promise<void> {
-  const { sizeBytes } = device
-  await device.zero({ start: 0, end: Math.min(WIPED_END_BYTES, sizeBytes) })
-  await device.zero({ start: Math.max(0, sizeBytes - WIPED_END_BYTES), end: sizeBytes })
-  await device.flush()
 }
