@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { putEmbeddedDatabase } from './database.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../server/main.ts')
 const START_SECONDS = 120
@@ -21,12 +22,15 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 export async function openServerProcess(
-  options: { dataFolder?: string } = {},
+  options: { dataFolder?: string; env?: Record<string, string> } = {},
 ): Promise<ServerProcess> {
   await using opened = new AsyncDisposableStack()
   const dataFolder = options.dataFolder ?? (await mkdtemp(join(tmpdir(), 'stampede-server-')))
   if (options.dataFolder === undefined)
     opened.defer(() => rm(dataFolder, { recursive: true, force: true }))
+  // Making a database takes seconds; a folder of one's own is taken as it is.
+  if (options.dataFolder === undefined && options.env?.DATABASE_URL === undefined)
+    await putEmbeddedDatabase(dataFolder)
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const token = 'token-of-the-tests'
@@ -37,6 +41,7 @@ export async function openServerProcess(
     STAMPEDE_URL: url,
     STAMPEDE_DHCP: 'off',
     STAMPEDE_ADMIN_TOKEN: token,
+    ...options.env,
   }
   let child: ChildProcess | undefined
   let output = ''

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict'
+import { gunzipSync } from 'node:zlib'
+import { exec } from '#agent/exec.ts'
+import {
+  startAgentProcess,
+  type AgentProcess,
+  type AgentProcessOptions,
+} from '#test/support/agent-process.ts'
+import { openFaultDisk, type FaultDisk } from '#test/support/fault-disk.ts'
+import { openServerProcess, type ServerProcess } from '#test/support/server-process.ts'
+import type { Outcome } from './cell.ts'
+import { assertReported, assertSame, judgeDeploy, judgeUnfinished, type Ended } from './outcome.ts'
+import { DISK_BYTES, systemDisk } from './system-disk.ts'
+
+const CALL_TIMEOUT_MILLISECONDS = 60_000
+/** The images that are there before something goes wrong. */
+export const GOLDEN = 'golden'
+
+/** A server with an image, a disk with another system, and an agent to be started on it. */
+export interface FaultLab extends AsyncDisposable {
+  readonly server: ServerProcess
+  readonly disk: FaultDisk
+  /** The content of the image `golden`. */
+  readonly golden: Buffer
+  /** What the disk holds before each cell. */
+  readonly old: Buffer
+  call(method: string, path: string, body?: Uint8Array | string): Promise<Response>
+  start(command: 'capture' | 'deploy', options?: Partial<AgentProcessOptions>): AgentProcess
+  /** Starts with the old system, or `before`, on a disk that is in order. */
+  reset(before?: Buffer): void
+  judge(ended: Ended): Outcome
+  /** Whoever was killed said nothing. */
+  judgeSilent(): Outcome
+  /** Of a capture to image `name`: complete, or none. Also that `golden` is as it was. */
+  judgeCapture(name: string, ended: Ended): Promise<Outcome>
+}
+
+export interface FaultLabOptions {
+  env?: Record<string, string>
+}
+
+export async function openFaultLab(options: FaultLabOptions = {}): Promise<FaultLab> {
+  await using opened = new AsyncDisposableStack()
+  const [golden, old] = await Promise.all([systemDisk(1), systemDisk(2)])
+  const server = opened.use(await openServerProcess(options))
+  const disk = opened.use(await openFaultDisk(DISK_BYTES))
+  let before = old
+
+  const call: FaultLab['call'] = (method, path, body) =>
+    fetch(`${server.url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${server.token}` },
+      ...(body !== undefined && { body: body as Uint8Array<ArrayBuffer> }),
+      signal: AbortSignal.timeout(CALL_TIMEOUT_MILLISECONDS),
+    })
+  const judged = () => ({ content: disk.content, before, image: golden })
+  const uploaded = await call('PUT', `/api/images/${GOLDEN}`, golden)
+  assert.equal(uploaded.status, 201, await uploaded.text())
+  const resources = opened.move()
+  return {
+    server,
+    disk,
+    golden,
+    old,
+    call,
+    start: (command, more) =>
+      startAgentProcess(command, {
+        serverUrl: server.url,
+        token: server.token,
+        disk: disk.path,
+        image: GOLDEN,
+        ...more,
+      }),
+    reset(content = old) {
+      disk.fault = undefined
+      before = content
+      disk.fill(content)
+    },
+    judge: (ended) => judgeDeploy(ended, judged()),
+    judgeSilent: () => judgeUnfinished(judged()),
+    async judgeCapture(name, ended) {
+      await assertExport(call, GOLDEN, golden)
+      assertSame(disk.content, before, 'The disk was captured, and is not what it was')
+      // A machine that lost its power comes back writable; a loop device stays as it was set.
+      await exec('blockdev', ['--setrw', disk.path])
+      if (ended.exitCode === 0) {
+        await assertExport(call, name, before)
+        return 'complete'
+      }
+      if (ended.exitCode !== null) assertReported(ended)
+      assert.equal((await call('GET', `/api/images/${name}`)).status, 404)
+      return 'no image'
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+export async function assertExport(
+  call: FaultLab['call'],
+  name: string,
+  expected: Buffer,
+): Promise<void> {
+  const response = await call('GET', `/images/${name}.img.gz`)
+  assert.equal(response.status, 200, `Image "${name}" is gone`)
+  const content = gunzipSync(Buffer.from(await response.arrayBuffer()))
+  assertSame(content, expected, `Image "${name}" is not what it was`)
+}
