@@ -7,6 +7,7 @@ import { addMachines } from './commands/machines.ts'
 import { addNetwork } from './commands/network.ts'
 import { addPlans } from './commands/plans.ts'
 import { addRuns } from './commands/runs.ts'
+import { addStore } from './commands/store.ts'
 import { addTokens } from './commands/tokens.ts'
 import { addUsers } from './commands/users.ts'
 import { addWebhooks } from './commands/webhooks.ts'
@@ -42,6 +43,7 @@ export function createProgram(signal: AbortSignal): Command {
   addPlans(program, signal)
   addRuns(program, signal)
   addNetwork(program, signal)
+  addStore(program, signal)
   addUsers(program, signal)
   addTokens(program, signal)
   addWebhooks(program, signal)
