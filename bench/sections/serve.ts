@@ -16,7 +16,7 @@ const CLIENTS = [1, 8, 64]
 /** Of all clients together, in one measurement; in memory, as what many ask for is. */
 const TOTAL_BYTES = 6e9
 const QUICK_TOTAL_BYTES = 2e9
-/** Chunks that all clients ask for, each in another order. */
+/** Chunks that all clients ask for, in the same order, as machines that boot together do. */
 const CHUNKS = 400
 /** An image that was uploaded: its chunks are gzip members. */
 const UPLOADED = 'bench-upload'
@@ -70,17 +70,20 @@ function wholeGroups(setting: Setting, what: string, title: string, { path, byte
 
 function chunkGroups(setting: Setting, chunks: Record<'ours' | 'theirs', string[]>): Group[] {
   const { ours, theirs } = sides(setting)
-  return CLIENTS.map((clients) => ({
-    title: `chunks, ${clients} at once`,
-    contenders: [
-      contender(`serve/chunks-stampede-${clients}`, ours, {
-        paths: shareOut(chunks.ours, clients),
-      }),
-      contender(`serve/chunks-nginx-${clients}`, theirs, {
-        paths: shareOut(chunks.theirs, clients),
-      }),
-    ],
-  }))
+  return CLIENTS.map((clients) => {
+    const all = (paths: string[]) => Array.from({ length: clients }, () => paths)
+    return {
+      title: `chunks, ${clients} at once`,
+      contenders: [
+        contender(`serve/chunks-stampede-${clients}`, ours, {
+          paths: all(chunks.ours),
+        }),
+        contender(`serve/chunks-nginx-${clients}`, theirs, {
+          paths: all(chunks.theirs),
+        }),
+      ],
+    }
+  })
 }
 
 async function measureGroups({ options }: Setting, groups: readonly Group[]): Promise<Table[]> {
@@ -108,14 +111,6 @@ function contender(
       return bytes / seconds
     },
   }
-}
-
-/** Each client asks for all of them, from another one on. */
-function shareOut(paths: readonly string[], clients: number): string[][] {
-  return Array.from({ length: clients }, (_, client) => {
-    const first = Math.floor((client * paths.length) / clients)
-    return [...paths.slice(first), ...paths.slice(0, first)]
-  })
 }
 
 async function upload(setting: Setting): Promise<void> {

@@ -89,7 +89,7 @@ function readQuickly(path: string, buffer: Uint8Array): Promise<Uint8Array> {
       if (err) return reject(err)
       let length = 0
       const end = (failure: Error | null) => {
-        fs.close(fd, () => {}) // what was read is there
+        fs.closeSync(fd) // nothing waits for a medium here, so it needs no thread
         if (failure) reject(failure)
         else resolve(buffer.subarray(0, length))
       }

@@ -22,7 +22,7 @@ export interface SharedReads {
 
 const BUFFER_BYTES = CHUNK_BYTES + 65_536
 /** Of buffers that nobody uses; how many are in use is up to those who read. */
-const MAX_FREE = 32
+const MAX_FREE = 64
 
 interface Entry {
   buffer: Buffer<SharedArrayBuffer>
