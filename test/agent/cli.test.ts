@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { stat } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { openDevice } from '#agent/disk/device.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
 import { openServerProcess, type ServerProcess } from '#test/support/server-process.ts'
@@ -65,6 +66,45 @@ describe('stampede-agent on any Linux', { skip: NEEDS_ROOT }, () => {
     assert.equal(exitCode, 0, stderr)
     assert.partialDeepStrictEqual(JSON.parse(stdout), { imageVerified: true })
     assert.equal(await target.digest(), await source.digest())
+  })
+
+  it('compares a disk with an image or a receipt, writes nothing, and says where it differs', async () => {
+    await using disk = await openLoopDevice({ content: await source.content(), partitions: true })
+    const verify = (...more: string[]) =>
+      start(['verify', '--disk', disk.path, '--server', server.url, ...more]).ended
+    const same = await verify('--image', 'golden')
+    assert.equal(same.exitCode, 0, same.stderr)
+    assert.match(same.stdout, /96 MiB compared, all the same/)
+
+    const content = await source.content()
+    for (const place of [5, 40, 41]) content[place * CHUNK_BYTES + 7]! ^= 1
+    await using other = await openLoopDevice({ content })
+    const headers = { authorization: `Bearer ${server.token}` }
+    const image = await fetch(`${server.url}/api/images/golden`, { headers })
+    const { digest } = (await image.json()) as { digest: string }
+    const receipt = `${disk.file}.receipt`
+    await writeFile(receipt, JSON.stringify({ receipt: { imageDigest: digest } }))
+    // As a mount holds it.
+    await using holder = await openDevice(other.path, 'read')
+    const args = ['verify', '--disk', other.path, '--server', server.url, '--receipt', receipt]
+    const differs = await start([...args, '--json']).ended
+    assert.equal(differs.exitCode, 1)
+    assert.partialDeepStrictEqual(JSON.parse(differs.stdout), {
+      matches: false,
+      chunksCompared: 96,
+      chunksDiffering: 3,
+      differing: [
+        { startMib: 5, endMib: 6 },
+        { startMib: 40, endMib: 42 },
+      ],
+      chunksOutside: 3,
+    })
+    const told = await start(args).ended
+    assert.match(told.stdout, /differs from the image in 3 of 96 MiB/)
+    assert.match(told.stdout, /at MiB 5, 40–41/)
+    assert.ok(holder)
+    assert.ok((await other.content()).equals(content))
+    assert.equal((await verify()).exitCode, 2)
   })
 
   it('goes on when the server was killed in the middle and comes back', async () => {

@@ -1,0 +1,91 @@
+import { CHUNK_BYTES } from '#protocol/image.ts'
+import type { Disk } from '#protocol/inventory.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
+import type { Comparison } from './pipeline/compare-disk.ts'
+
+/** Ranges that a person reads; `--json` has all. */
+const SHOWN_RANGES = 20
+
+/** What `verify` found, as it prints it. MiB are chunks of the disk, counted from 0. */
+export interface VerifyReport {
+  matches: boolean
+  imageDigest: Sha256
+  disk: Pick<Disk, 'path' | 'model' | 'serial' | 'wwn' | 'sizeBytes'>
+  chunksCompared: number
+  chunksDiffering: number
+  chunksUnreadable: number
+  chunksUnused: number
+  /** Half-open ranges of MiB. */
+  differing: { startMib: number; endMib: number }[]
+  partitions: { number: number; name?: string; chunksDiffering: number }[]
+  /** In no partition: tables, boot code, gaps. */
+  chunksOutside: number
+}
+
+export function makeReport(disk: Disk, imageDigest: Sha256, found: Comparison): VerifyReport {
+  const { path, model, serial, wwn, sizeBytes } = disk
+  const { differing } = found
+  const count = (holds: (place: number) => boolean) => differing.filter(holds).length
+  const partitions = disk.partitions.map(({ number, name, startBytes, sizeBytes: bytes }) => {
+    const isIn = (place: number) =>
+      place * CHUNK_BYTES < startBytes + bytes && (place + 1) * CHUNK_BYTES > startBytes
+    return { number, ...(name !== undefined && { name }), chunksDiffering: count(isIn), isIn }
+  })
+  return {
+    matches: differing.length === 0,
+    imageDigest,
+    disk: { path, model, serial, wwn, sizeBytes },
+    chunksCompared: found.chunksCompared,
+    chunksDiffering: differing.length,
+    chunksUnreadable: found.unreadable.length,
+    chunksUnused: found.chunksUnused,
+    differing: joinRanges(differing),
+    partitions: partitions.map(({ isIn: _isIn, ...told }) => told),
+    chunksOutside: count((place) => !partitions.some(({ isIn }) => isIn(place))),
+  }
+}
+
+function joinRanges(places: readonly number[]): VerifyReport['differing'] {
+  const ranges: VerifyReport['differing'] = []
+  for (const place of places) {
+    const last = ranges.at(-1)
+    if (last?.endMib === place) last.endMib++
+    else ranges.push({ startMib: place, endMib: place + 1 })
+  }
+  return ranges
+}
+
+/** The report in words. */
+export function tellReport(report: VerifyReport): string {
+  const { disk, chunksCompared, chunksUnused, chunksDiffering } = report
+  const unused = `${chunksUnused} MiB of free space were not compared`
+  if (report.matches)
+    return `Disk ${disk.path} holds the image: ${chunksCompared} MiB compared, all the same; ${unused}`
+  const lines = [
+    `Disk ${disk.path} differs from the image in ${chunksDiffering} of ${chunksCompared} MiB; ${unused}`,
+    ...report.partitions
+      .filter((partition) => partition.chunksDiffering > 0)
+      .map(({ number, name, chunksDiffering: count }) => {
+        return `  partition ${number}${name ? ` "${name}"` : ''}: ${count} MiB`
+      }),
+    ...(report.chunksOutside > 0
+      ? [`  outside of partitions (tables, boot code): ${report.chunksOutside} MiB`]
+      : []),
+    ...(report.chunksUnreadable > 0
+      ? [`  the disk could not read ${report.chunksUnreadable} MiB of them`]
+      : []),
+    `  at MiB ${rangesText(report.differing)}`,
+    'A system that was started, grown or given an identity of its own differs from its image: that is no damage by itself',
+  ]
+  return lines.join('\n')
+}
+
+function rangesText(ranges: VerifyReport['differing']): string {
+  const shown = ranges
+    .slice(0, SHOWN_RANGES)
+    .map(({ startMib, endMib }) =>
+      endMib === startMib + 1 ? String(startMib) : `${startMib}–${endMib - 1}`,
+    )
+  const left = ranges.length - shown.length
+  return shown.join(', ') + (left > 0 ? ` and ${left} more ranges (all with --json)` : '')
+}
