@@ -10,6 +10,9 @@ const MAX_THREADS = 16
 const THREADS_OF_SMALL_MACHINE = 2
 const SMALL_MACHINE_BYTES = 1024 ** 3
 
+/** Of what is not measured. */
+const USUAL_LEVEL = 3
+
 /** The bundle has this thread's program beside the agent's own. */
 const PROGRAM = import.meta.url.endsWith('.ts') ? './chunk-worker.ts' : './chunk-worker.mjs'
 
@@ -41,8 +44,8 @@ export async function decodeChunk(
 }
 
 /** One zstd frame of a chunk in shared memory. */
-export async function compressChunk(chunk: Uint8Array): Promise<Uint8Array> {
-  const { compressed } = await ask({ kind: 'compress', chunk })
+export async function compressChunk(chunk: Uint8Array, level = USUAL_LEVEL): Promise<Uint8Array> {
+  const { compressed } = await ask({ kind: 'compress', chunk, level })
   return compressed!
 }
 

@@ -7,7 +7,7 @@ import { CHUNK_BYTES } from '#protocol/image.ts'
 export type ChunkJob =
   | { kind: 'hash'; chunk: Uint8Array }
   | { kind: 'decode'; stored: Uint8Array; chunk: Uint8Array }
-  | { kind: 'compress'; chunk: Uint8Array }
+  | { kind: 'compress'; chunk: Uint8Array; level: number }
 
 export interface ChunkAnswer {
   /** Of the uncompressed bytes. */
@@ -32,27 +32,25 @@ const UNZSTD_OPTIONS = {
 
 /** Most chunks need no second buffer of this size, and few waste most of it. */
 const COMPRESSED_BYTES = CHUNK_BYTES / 2
-/** A quarter of the time of gzip's level 1, and fewer bytes: docs/decisions/013. */
-const LEVEL = 1
 
 function answer(job: ChunkJob): ChunkAnswer {
   switch (job.kind) {
     case 'hash':
       return { hash: digestOf('sha256', job.chunk, 'hex') }
     case 'compress':
-      return { compressed: compress(job.chunk) }
+      return { compressed: compress(job.chunk, job.level) }
     case 'decode':
       return decode(job.stored, job.chunk)
   }
 }
 
-function compress(chunk: Uint8Array): Uint8Array {
+function compress(chunk: Uint8Array, level: number): Uint8Array {
   return zstdCompressSync(chunk, {
     chunkSize: COMPRESSED_BYTES,
     // The server wants the length in the frame's header.
     pledgedSrcSize: chunk.length,
     params: {
-      [constants.ZSTD_c_compressionLevel]: LEVEL,
+      [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_checksumFlag]: 1,
     },
   })

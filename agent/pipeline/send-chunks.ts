@@ -1,6 +1,7 @@
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 import { compressChunk } from '../chunk-pool.ts'
+import { LevelChooser } from './compression-level.ts'
 
 export interface ChunkSender {
   /** Brings those that the server lacks there; buffers may be reused afterwards. */
@@ -11,11 +12,18 @@ export interface ChunkSender {
 export function createChunkSender(client: ChunkClient): ChunkSender {
   // Two places of a disk may hold the same chunk, and both be under way at once.
   const underWay = new Map<Sha256, Promise<void>>()
+  const levels = new LevelChooser()
   let bytesSent = 0
 
   async function sendOne(hash: Sha256, bytes: Buffer, signal: AbortSignal): Promise<void> {
-    const frame = await compressChunk(bytes)
+    const started = performance.now()
+    const frame = await compressChunk(bytes, levels.level)
+    const compressed = performance.now()
     await client.put(hash, frame, signal)
+    levels.add({
+      compressMilliseconds: compressed - started,
+      sendMilliseconds: performance.now() - compressed,
+    })
     bytesSent += frame.length
   }
 
