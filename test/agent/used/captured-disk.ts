@@ -20,8 +20,8 @@ export interface CapturedDisk extends AsyncDisposable {
 }
 
 export interface CaptureOptions {
-  /** Bytes of each partition; none: no partition table. */
-  partitions: number[]
+  /** Bytes of each partition; none: no partition table. Or a script for sfdisk. */
+  partitions: number[] | string
   sizeBytes: number
   sectorBytes?: 512 | 4096
   prepare(disk: LoopDisk): Promise<void>
@@ -33,7 +33,8 @@ export async function openCapturedDisk(wanted: CaptureOptions): Promise<Captured
   const { sizeBytes, sectorBytes = 512 } = wanted
   const server = opened.use(await openChunkServer())
   const source = opened.use(await openLoopDisk(sizeBytes, sectorBytes))
-  if (wanted.partitions.length > 0) {
+  if (typeof wanted.partitions === 'string') await source.sfdisk(wanted.partitions)
+  else if (wanted.partitions.length > 0) {
     const lines = wanted.partitions.map((bytes) => `size=${bytes / sectorBytes}`)
     await source.sfdisk(`label: gpt\n${lines.join('\n')}\n`)
   }
