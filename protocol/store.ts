@@ -3,7 +3,7 @@ import { ByteCount, Timestamp } from './shapes.ts'
 
 /** The care of the chunk store: what is done to it in the background, and how it is. */
 
-export type StoreJobName = 'scrub' | 'recompress' | 'sweep'
+export type StoreJobName = 'scrub' | 'recompress' | 'sweep' | 'migrate'
 
 const Moment = Type.Union([Timestamp, Type.Null()])
 const MaybeBytes = Type.Union([ByteCount, Type.Null()])

@@ -4,6 +4,16 @@ import type { S3Access } from './images/s3-access.ts'
 
 export type StoreConfig = { kind: 'folder'; folder: string } | { kind: 's3'; access: S3Access }
 
+/** As STAMPEDE_STORE says it. */
+export function storeAddress(config: StoreConfig): string {
+  switch (config.kind) {
+    case 'folder':
+      return `file:${config.folder}`
+    case 's3':
+      return config.access.address
+  }
+}
+
 /** Wider than Amazon's own rule: Ceph and others have older names. */
 const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/
 const PREFIX = /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/

@@ -213,9 +213,9 @@ class Round {
   /** What was replaced before a crash, or before something else began. */
   async renewLeft(): Promise<void> {
     if (!this.state.isUnrenewed) return
-    for await (const { hash, codec, storedBytes, replacedBytes } of this.#options.store.list('')) {
+    for await (const { hash, codec, storedBytes, replaced } of this.#options.store.list('')) {
       this.#context.signal.throwIfAborted()
-      if (replacedBytes > 0 && codec) this.#forms.set(hash, { codec, storedBytes })
+      if (replaced.length > 0 && codec) this.#forms.set(hash, { codec, storedBytes })
       if (this.#forms.size >= MAX_UNRENEWED) await this.#renewSome()
     }
     await this.renew()

@@ -24,8 +24,8 @@ export type ListedChunk = {
   codec?: Codec
   /** When it was put or last touched. */
   touchedAt: Date
-  /** Of forms that it had before and that can still be read. */
-  replacedBytes: number
+  /** Forms that it had before and that can still be read. */
+  replaced: ChunkForm[]
 }
 
 export type Sweep = {

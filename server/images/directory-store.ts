@@ -203,9 +203,10 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
   async function* list(prefix: string): AsyncGenerator<ListedChunk> {
     const names = await namesIn(prefix)
     const files = chunkFiles(prefix, names)
-    const replaced = new Map<Sha256, number>()
-    for (const { hash, replacedBytes = 0 } of files)
-      if (replacedBytes > 0) replaced.set(hash, (replaced.get(hash) ?? 0) + replacedBytes)
+    const replaced = new Map<Sha256, ChunkForm[]>()
+    for (const { hash, codec, replacedBytes: storedBytes } of files)
+      if (storedBytes !== undefined)
+        replaced.set(hash, [...(replaced.get(hash) ?? []), { codec, storedBytes }])
     const current: NamedFile[] = []
     for (const file of files)
       // Of two files of one chunk, `read` finds the first.
@@ -214,7 +215,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
       const part = current.slice(start, start + LISTED_AT_ONCE).map(async ({ hash, codec }) => {
         const found = await limit(() => stat(pathOf(hash, codec)).catch(ignore('ENOENT')))
         const size = found && { storedBytes: found.size, touchedAt: found.mtime }
-        return size && { hash, codec, ...size, replacedBytes: replaced.get(hash) ?? 0 }
+        return size && { hash, codec, ...size, replaced: replaced.get(hash) ?? [] }
       })
       for (const chunk of await Promise.all(part)) if (chunk) yield chunk
     }

@@ -234,10 +234,14 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
     }
   }
 
-  async function* replaced(prefix: string): AsyncGenerator<ListedObject & { hash: Sha256 }> {
+  async function* replaced(
+    prefix: string,
+  ): AsyncGenerator<ListedObject & { hash: Sha256; form: ChunkForm }> {
     for await (const object of objects(prefixKey('replaced', prefix))) {
-      const hash = hashOf(object.key.split('.')[0]!)
-      if (hash) yield { ...object, hash }
+      const [name = '', codecName, length] = object.key.split('.')
+      const hash = hashOf(name)
+      const codec = CODECS.find((each) => each === codecName)
+      if (hash && codec) yield { ...object, hash, form: { codec, storedBytes: Number(length) } }
     }
   }
 
@@ -246,11 +250,11 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
     const forms = replaced(prefix)
     let form = await forms.next()
     for await (const { hash, bytes, modifiedAt } of chunks(prefix)) {
-      let replacedBytes = 0
+      const earlier: ChunkForm[] = []
       for (; !form.done && form.value.hash <= hash; form = await forms.next())
-        if (form.value.hash === hash) replacedBytes += form.value.bytes
-      const listed = { hash, storedBytes: bytes, touchedAt: modifiedAt, replacedBytes }
-      const found = replacedBytes > 0 ? await find(hash) : undefined
+        if (form.value.hash === hash) earlier.push(form.value.form)
+      const listed = { hash, storedBytes: bytes, touchedAt: modifiedAt, replaced: earlier }
+      const found = earlier.length > 0 ? await find(hash) : undefined
       yield found ? { ...listed, codec: found.codec, storedBytes: found.storedBytes } : listed
     }
   }

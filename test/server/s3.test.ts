@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { after, before, describe } from 'node:test'
 import { createChunkTouches } from '#server/db/chunk-touches.ts'
+import type { S3Access } from '#server/images/s3-access.ts'
 import { createS3Client } from '#server/images/s3-client.ts'
 import { createS3Store } from '#server/images/s3-store.ts'
 import { parseObjectPage } from '#server/images/s3-xml.ts'
 import { testChunkStore } from '#test/suites/chunk-store.ts'
 import { testS3Faults } from '#test/suites/s3-faults.ts'
 import { testS3Redirects } from '#test/suites/s3-redirects.ts'
+import { testStoreMigration } from '#test/suites/store-migration.ts'
 import {
   describeOnEveryDatabase,
   openTestDatabase,
@@ -51,16 +53,19 @@ describeOnEveryDatabase('S3 store on a RADOS gateway', (openDatabase, kind) => {
   })
 })
 
-describe('faults of S3', () => {
+describe('chunks from a store in S3', () => testS3Redirects(() => gateway))
+
+describe('stores in S3', () => {
   let database: TestDatabase
   before(async () => void (database = await openTestDatabase()))
   after(() => database[Symbol.asyncDispose]())
 
-  testS3Faults({
+  const subject = {
     gateway: () => gateway,
-    openStore: (access) =>
+    openStore: (access: S3Access) =>
       createS3Store(createS3Client(access), createChunkTouches(database.db, 'embedded')),
-  })
+  }
+  describe('chunks that are copied', () => testStoreMigration(subject))
+  // Last, for it kills the gateway, which takes a while to be what it was.
+  describe('faults', () => testS3Faults(subject))
 })
-
-describe('chunks from a store in S3', () => testS3Redirects(() => gateway))

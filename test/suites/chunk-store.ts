@@ -171,7 +171,7 @@ export function testChunkStore(open: () => Promise<OpenedStore>): void {
     const [listed] = await all(store.list(HASH.slice(0, 2)))
     assert.equal(listed?.codec, 'zstd')
     assert.equal(listed.storedBytes, FRAME.length)
-    assert.equal(listed.replacedBytes, MEMBER.length)
+    assert.deepEqual(listed.replaced, [form])
     const prefix = HASH.slice(0, 2)
     const isLive = () => true
     await store.sweep({ prefix, isLive, cutoff: LATER(), replacedCutoff: new Date(0) })
@@ -224,10 +224,10 @@ export function testChunkStore(open: () => Promise<OpenedStore>): void {
       listed.map(({ hash }) => hash),
       hashes,
     )
-    for (const [index, { codec, storedBytes, replacedBytes }] of listed.entries()) {
+    for (const [index, { codec, storedBytes, replaced }] of listed.entries()) {
       assert.ok(codec === undefined || codec === 'zstd')
       assert.equal(storedBytes, (await store.read(hashes[index]!)).bytes.length)
-      assert.equal(replacedBytes, 0)
+      assert.deepEqual(replaced, [])
     }
     assert.ok(listed.every(({ touchedAt }) => Math.abs(touchedAt.getTime() - Date.now()) < 60_000))
     for (const prefix of [hashes[7]!.slice(0, 2), hashes[7]!.slice(0, 4), hashes[7]!.slice(0, 10)])

@@ -75,9 +75,14 @@ export async function openTestApp(options: TestAppOptions = {}): Promise<TestApp
     ...app,
     clock,
     dataFolder,
-    call: (method, path, body, callOptions) => call(app.port, method, path, body, callOptions),
+    call: createCall(app.port),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+/** For a server that was opened in another way. */
+export function createCall(port: number): TestApp['call'] {
+  return (method, path, body, options) => call(port, method, path, body, options)
 }
 
 function createClock(): TestClock {

@@ -1,5 +1,6 @@
 import type { NetworkStatus } from '#protocol/network-status.ts'
 import type { StoreStatus } from '#protocol/store.ts'
+import type { StoreMigration } from '#protocol/store-migration.ts'
 import type { SystemStatus } from '#protocol/system-status.ts'
 import type { CreatedWebhook, Webhook, WebhookDelivery } from '#protocol/webhook.ts'
 import type { Examples } from '../openapi/add-examples.ts'
@@ -133,6 +134,21 @@ const ping: WebhookDelivery = {
   deliveredAt: AT,
 }
 
+const migration: StoreMigration = {
+  from: 'file:/var/lib/stampede/store',
+  to: 's3://stampede/images',
+  state: 'working',
+  verify: false,
+  progress: 0.25,
+  seenChunks: 2048,
+  copiedChunks: 1987,
+  copiedBytes: 812_646_400,
+  damagedChunks: 0,
+  startedAt: AT,
+  finishedAt: null,
+  error: null,
+}
+
 export const SERVER_EXAMPLES: Examples = {
   'GET /healthz': { answers: { 200: { status: 'ok' } } },
   'GET /metrics': {
@@ -144,6 +160,12 @@ export const SERVER_EXAMPLES: Examples = {
   'POST /api/store/scrub': { answers: { 202: store } },
   'POST /api/store/recompress': { body: { enabled: true }, answers: { 202: store } },
   'POST /api/store/sweep': { answers: { 200: { removedChunks: 512 } } },
+  'GET /api/store/migration': { answers: { 200: migration } },
+  'POST /api/store/migration': {
+    body: { to: 's3://stampede/images' },
+    answers: { 202: migration },
+  },
+  'DELETE /api/store/migration': { answers: { 200: { ...migration, state: 'cancelled' } } },
   'GET /api/reservations': { answers: { 200: listWith(reservation) } },
   'GET /api/reservations/{mac}': { answers: { 200: reservation } },
   'PUT /api/reservations/{mac}': { body: reserved, answers: { 200: reservation } },
