@@ -22,6 +22,7 @@ import { linkRoutes } from './api/link-routes.ts'
 import { machineBulkRoutes } from './api/machine-bulk-routes.ts'
 import { machineRoutes } from './api/machine-routes.ts'
 import { machineScriptRoutes } from './api/machine-script-routes.ts'
+import { migrationRoutes } from './api/migration-routes.ts'
 import { networkRoutes } from './api/network-routes.ts'
 import { openImagePulls } from './api/image-pulls.ts'
 import { planRoutes } from './api/plan-routes.ts'
@@ -38,6 +39,7 @@ import { webRoutes } from './api/web-routes.ts'
 import { webhookRoutes } from './api/webhook-routes.ts'
 import type { BootFiles } from './boot-files.ts'
 import { openBootProgress } from './boot-progress.ts'
+import { openStoreMigrations } from './care/migrate-job.ts'
 import { openStoreCare } from './care/store-care.ts'
 import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
@@ -100,6 +102,8 @@ export async function openApp(
   const feed = opened.use(await openEventFeed(database))
   const library = opened.use(await openImageService({ config, database, log, now }))
   const care = opened.use(await openStoreCare({ config, database, library, log }))
+  const { store } = library
+  const migrations = opened.use(openStoreMigrations({ config, database, store, log }))
   const uploads = opened.use(openUploads({ library, log, now }))
   const { maxImageBytes, pullLocal: allowsLocal } = config
   const isAlone = config.database.kind === 'embedded'
@@ -179,6 +183,7 @@ export async function openApp(
   await http.register(systemRoutes({ status: systemStatus }), { prefix: '/api' })
   const sweep = () => library.sweep()
   await http.register(storeRoutes({ ...care, sweep }), { prefix: '/api' })
+  await http.register(migrationRoutes(migrations), { prefix: '/api' })
   const signReceipt = receipts.sign
   reportBootyProgress(http, { database, now })
   const ends = bootyEnds({ database, signReceipt, log, now })

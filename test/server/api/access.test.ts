@@ -86,6 +86,9 @@ GET    /api/store                                       viewer
 POST   /api/store/scrub                                 admin     settings
 POST   /api/store/recompress                            admin     settings
 POST   /api/store/sweep                                 admin     settings
+GET    /api/store/migration                             viewer
+POST   /api/store/migration                             admin     settings
+DELETE /api/store/migration                             admin     settings
 GET    /api/events                                      viewer
 GET    /api/images                                      viewer
 GET    /api/images/:name                                viewer
