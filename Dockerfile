@@ -23,6 +23,7 @@ FROM debian:12-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
       ca-certificates ipxe qemu-utils xz-utils bzip2 iproute2 iputils-ping util-linux \
+      e2fsprogs xfsprogs mtools ntfs-3g \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/stampede
 COPY --from=build /opt/stampede/node_modules node_modules

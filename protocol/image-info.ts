@@ -105,6 +105,23 @@ export const ImageChangeSchema = Type.Object(
 )
 export type ImageChange = Static<typeof ImageChangeSchema>
 
+export const ImageDirectorySchema = Type.Object({
+  /** That was looked into; 0: the disk has none. */
+  partition: Type.Integer({ minimum: 0 }),
+  /** With links followed. */
+  path: Type.String(),
+  items: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      kind: Type.Enum(['file', 'directory', 'symlink', 'other']),
+      /** Of a file, if its file system tells that in a list. */
+      sizeBytes: Type.Optional(ByteCount),
+      target: Type.Optional(Type.String()),
+    }),
+  ),
+})
+export type ImageDirectory = Static<typeof ImageDirectorySchema>
+
 export const ImageLinkSchema = Type.Object({
   /** Needs no header: `http://…/l/{token}/{name}.img.gz`. */
   url: Type.String(),

@@ -15,6 +15,7 @@ import { installIdempotency } from './api/idempotency.ts'
 import { openEventFeed } from './api/event-feed.ts'
 import { eventRoutes } from './api/event-routes.ts'
 import { exportRoutes } from './api/export-routes.ts'
+import { fileRoutes } from './api/file-routes.ts'
 import { healthRoutes } from './api/health-routes.ts'
 import { imageRoutes } from './api/image-routes.ts'
 import { leaseRoutes } from './api/lease-routes.ts'
@@ -45,8 +46,9 @@ import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
 import { refuseBesideAnother } from './dhcp-service.ts'
 import { openDatabase, type OpenedDatabase } from './db/database.ts'
+import { openImageFiles } from './images/files/image-files.ts'
 import { openHttp } from './http-server.ts'
-import { openImageService } from './image-service.ts'
+import { openImageService, spoolFolderOf } from './image-service.ts'
 import { listen, listenTls } from './http-listen.ts'
 import { createMetrics } from './metrics.ts'
 import { readNetworkStatus } from './network-status.ts'
@@ -110,6 +112,9 @@ export async function openApp(
   const pulls = opened.use(
     await openImagePulls({ database, isAlone, library, allowsLocal, maxImageBytes, log }),
   )
+  const files = opened.use(
+    openImageFiles({ spoolFolder: spoolFolderOf(config), openDisk: library.openDisk }),
+  )
   const sessions = opened.use(await openSessionCache(database))
   const people = opened.use(await openPeople({ database, now }))
   const boots = opened.use(openBootProgress({ ...config, db, log, now }))
@@ -147,7 +152,9 @@ export async function openApp(
   await http.register(machineRoutes({ db }), { prefix: '/api' })
   await http.register(machineBulkRoutes({ db }), { prefix: '/api' })
   await http.register(planRoutes({ database, now }), { prefix: '/api' })
-  await http.register(runStartRoutes({ database, checkCapture: care.checkCapture, now }), { prefix: '/api' })
+  await http.register(runStartRoutes({ database, checkCapture: care.checkCapture, now }), {
+    prefix: '/api',
+  })
   await http.register(runRoutes({ database, reports, now }), { prefix: '/api' })
   await http.register(receiptRoutes({ db, key: receipts.publicKey }), { prefix: '/api' })
   await http.register(leaseRoutes({ db }), { prefix: '/api' })
@@ -157,6 +164,7 @@ export async function openApp(
   const { retention } = config
   await http.register(versionRoutes({ database, library, retention, now }), { prefix: '/api' })
   await http.register(pullRoutes({ db, pulls, uploads }), { prefix: '/api' })
+  await http.register(fileRoutes({ db, files }), { prefix: '/api' })
   await http.register(uploadRoutes({ uploads }), { prefix: '/api' })
   await http.register(chunkRoutes({ database, library, redirect: config.storeRedirect }))
   await http.register(exportRoutes({ database, library }))

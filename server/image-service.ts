@@ -23,13 +23,18 @@ export interface ImageServiceOptions {
 /** From when an export was found to when its first byte is asked for. */
 const EMBEDDED_GRACE_SECONDS = 60
 
+/** For what cannot be read from front to back; emptied at every start. */
+export function spoolFolderOf({ dataFolder }: Pick<Config, 'dataFolder'>): string {
+  return join(dataFolder, 'spool')
+}
+
 /** The image library on the configured store, rid of what a crash left behind. */
 export async function openImageService(
   options: ImageServiceOptions,
 ): Promise<ImageLibrary & AsyncDisposable> {
   const { config, database } = options
   await using opened = new AsyncDisposableStack()
-  const spoolFolder = join(config.dataFolder, 'spool')
+  const spoolFolder = spoolFolderOf(config)
   await rm(spoolFolder, { recursive: true, force: true })
   await mkdir(spoolFolder, { recursive: true, mode: 0o700 })
   const { kind } = config.database

@@ -6,12 +6,17 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs'
  * the initramfs's own content is downloaded by its build, not installed here.
  */
 export const PACKAGES = {
-  server: ['ipxe', 'qemu-utils', 'xz-utils', 'bzip2', 'iproute2', 'iputils-ping', 'util-linux'],
+  server: [
+    ['ipxe', 'qemu-utils', 'xz-utils', 'bzip2', 'iproute2', 'iputils-ping', 'util-linux'],
+    // They read single files of images.
+    ['e2fsprogs', 'xfsprogs', 'mtools', 'ntfs-3g'],
+  ].flat(),
   initramfs: ['zstd', 'cpio', 'kmod', 'binutils', 'dpkg', 'apt', 'debian-archive-keyring'],
   lab: [
     ['qemu-system-x86', 'qemu-utils', 'ipxe-qemu', 'ovmf', 'seabios', 'iproute2'],
     ['debootstrap', 'debian-archive-keyring', 'zstd', 'mount', 'e2fsprogs', 'xfsprogs', 'lvm2'],
     ['fdisk', 'dosfstools', 'mtools', 'grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin'],
+    ['btrfs-progs'],
   ].flat(),
   // Peers and tools that the tests hold ours against.
   test: [

@@ -6,6 +6,7 @@ import {
 } from '#server/images/chunk-store.ts'
 import { ManifestRefusedError } from '#server/images/check-image.ts'
 import { ChunkRefusedError } from '#server/images/chunk-verifier.ts'
+import { ImageFileError } from '#server/images/files/image-file-error.ts'
 import { ImageRefusedError } from '#server/images/import-error.ts'
 import { NotFoundError, RequestError, UnavailableError, UnprocessableError } from './errors.ts'
 import { TooManyUploadsError } from './image-library.ts'
@@ -16,6 +17,7 @@ export function rethrowImageError(err: unknown): never {
     throw err.code === 'image-too-large'
       ? new RequestError(413, err.code, err.message)
       : new UnprocessableError(err.message, err.code)
+  if (err instanceof ImageFileError) throw fileRefusal(err)
   if (err instanceof TooManyUploadsError)
     throw new UnavailableError(err.message, 'too-many-uploads')
   if (err instanceof ManifestRefusedError)
@@ -28,4 +30,22 @@ export function rethrowImageError(err: unknown): never {
   if (err instanceof StoreUnreachableError)
     throw new UnavailableError(err.message, 'store-unreachable')
   throw err
+}
+
+function fileRefusal({ code, message }: ImageFileError): RequestError {
+  switch (code) {
+    case 'bad-path':
+      return new RequestError(400, code, message)
+    case 'no-such-file':
+    case 'no-such-partition':
+      return new NotFoundError(message, code)
+    case 'not-a-directory':
+    case 'not-a-file':
+    case 'unreadable-file-system':
+      return new UnprocessableError(message, code)
+    case 'reader-missing':
+      return new RequestError(501, code, message)
+    case 'spool-full':
+      return new RequestError(507, code, message)
+  }
 }

@@ -1,5 +1,5 @@
 import { encodeManifest } from '#protocol/image.ts'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image, ImageDirectory } from '#protocol/image-info.ts'
 import type { ImagePull, PullRequest } from '#protocol/image-pull.ts'
 import type { ImageVersion, Retention } from '#protocol/image-version.ts'
 import type { Upload, UploadRequest } from '#protocol/upload.ts'
@@ -99,6 +99,15 @@ const pull: ImagePull = {
   createdAt: AT,
   finishedAt: null,
 }
+const directory: ImageDirectory = {
+  partition: 1,
+  path: '/etc',
+  items: [
+    { name: 'fstab', kind: 'file', sizeBytes: 664 },
+    { name: 'os-release', kind: 'symlink' },
+    { name: 'ssh', kind: 'directory' },
+  ],
+}
 const uploadRequest: UploadRequest = {
   name: IMAGE_NAME,
   sizeBytes: 1_288_490_188,
@@ -141,6 +150,7 @@ export const IMAGE_EXAMPLES: Examples = {
     answers: { 200: retention },
   },
   'POST /api/images/{name}/pull': { body: pullRequest, answers: { 202: pull } },
+  'GET /api/images/{name}/tree': { answers: { 200: directory } },
   'GET /api/pulls': { answers: { 200: listWith(pull) } },
   'GET /api/pulls/{id}': { answers: { 200: pull } },
   'PUT /api/images/{name}/info': { body: image.info, answers: { 200: image } },

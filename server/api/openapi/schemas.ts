@@ -10,6 +10,7 @@ import { BootProgressSchema } from '#protocol/boot-progress.ts'
 import { DiskHintsSchema } from '#protocol/disk-hints.ts'
 import {
   ImageChangeSchema,
+  ImageDirectorySchema,
   ImageInfoSchema,
   ImageLinkSchema,
   ImagePartitionSchema,
@@ -89,6 +90,7 @@ export const NAMED_SCHEMAS: Record<string, object> = {
   ImageInfo: ImageInfoSchema,
   ImagePartition: ImagePartitionSchema,
   ImageLink: ImageLinkSchema,
+  ImageDirectory: ImageDirectorySchema,
   ImagePull: ImagePullSchema,
   PullRequest: PullRequestSchema,
   ImageVersion: ImageVersionSchema,

@@ -104,6 +104,8 @@ POST   /api/images/:name/versions/:version/promote      operator  images
 DELETE /api/images/:name/versions/:version              operator  images
 GET    /api/images/:name/retention                      viewer
 PUT    /api/images/:name/retention                      operator  images
+GET    /api/images/:name/files                          operator
+GET    /api/images/:name/tree                           operator
 POST   /api/images/:name/pull                           operator  images
 GET    /api/pulls                                       viewer
 GET    /api/pulls/:id                                   viewer
