@@ -1,11 +1,17 @@
 /** Lower-case hexadecimal; Node 24 has no `Uint8Array.prototype.toHex` yet, browsers no Buffer. */
 
-const HEX_OF_BYTE = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const DIGITS = new TextEncoder().encode('0123456789abcdef')
+const decoder = new TextDecoder('latin1')
 
+/** An image has millions of hashes: digits that were put together one by one take four times as long. */
 export function encodeHex(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += HEX_OF_BYTE[byte]
-  return text
+  const digits = new Uint8Array(bytes.length * 2)
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index]!
+    digits[index * 2] = DIGITS[byte >> 4]!
+    digits[index * 2 + 1] = DIGITS[byte & 15]!
+  }
+  return decoder.decode(digits)
 }
 
 /** Throws TypeError for anything but pairs of hexadecimal digits. */

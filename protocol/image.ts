@@ -71,8 +71,10 @@ export function decodeSegment(bytes: Uint8Array): ChunkReference[] {
 }
 
 function decodeReference(hash: Uint8Array): ChunkReference {
-  if (hash.every((byte) => byte === 0)) return 'zero'
-  if (hash.every((byte) => byte === 0xff)) return 'unused'
+  const [first] = hash
+  // Of nearly all hashes the first byte tells.
+  if (first === 0 && hash.every((byte) => byte === 0)) return 'zero'
+  if (first === 0xff && hash.every((byte) => byte === 0xff)) return 'unused'
   return parseSha256(encodeHex(hash))
 }
 

@@ -29,7 +29,7 @@ export interface NewManifest extends LayoutFigures {
 }
 
 /** Rows in one statement; a layout has four bytes a chunk. */
-const ROWS_AT_ONCE = 128
+const ROWS_AT_ONCE = 8
 
 /** The same content may be stored in other lengths by now, so the layout is always the latest. */
 export async function saveManifest(tx: Transaction, image: NewManifest, now: Date): Promise<void> {

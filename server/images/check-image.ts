@@ -1,26 +1,21 @@
 import { Value } from 'typebox/value'
 import {
-  chunkLength,
-  type ChunkReference,
-  decodeSegment,
+  HASH_BYTES,
   type Manifest,
   ManifestSchema,
   MAX_MANIFEST_BYTES,
-  SEGMENT_CHUNKS,
   segmentCount,
   segmentLength,
 } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { readContent } from './chunk-codec.ts'
-import { ChunkMissingError, type ChunkStore, type StoredSize } from './chunk-store.ts'
+import { checkSegment, type KnownSizes } from './check-segment.ts'
+import { ChunkMissingError, type ChunkStore } from './chunk-store.ts'
 import { GZIP_EXPORT, ZSTD_EXPORT } from './export-format.ts'
-import { encodeLayout, hashLayouts, type SegmentLayout, segmentExportBytes } from './layout.ts'
-import { hashOfZeros } from './zero-content.ts'
+import { hashLayouts, type SegmentLayout, segmentExportBytes } from './layout.ts'
+import { ManifestRefusedError } from './manifest-refused.ts'
 
-/** A manifest that no image can have, whatever the store holds. */
-export class ManifestRefusedError extends Error {
-  override name = 'ManifestRefusedError'
-}
+export { ManifestRefusedError }
 
 /** Chunks that must be stored before the image can be; the first of them if there are many. */
 export class ChunksMissingError extends Error {
@@ -97,6 +92,7 @@ export async function checkImage(store: ChunkStore, manifest: Manifest): Promise
     manifest.segments.filter((hash) => hash !== null).map(parseSha256),
   )
   const missing = new Set<Sha256>()
+  const known: KnownSizes = new Map()
   const checked: CheckedImage['segments'] = []
   let storedBytes = 0
   let contentBytes = 0
@@ -106,19 +102,18 @@ export async function checkImage(store: ChunkStore, manifest: Manifest): Promise
       continue
     }
     const hash = parseSha256(text)
-    const segment = present.has(hash) ? await readSegment(store, manifest, index, hash) : undefined
-    if (!segment) {
+    const bytes = present.has(hash) ? await readSegment(store, manifest, index, hash) : undefined
+    if (!bytes) {
       missing.add(hash)
       continue
     }
-    const sizes = await touchChunks(store, segment, missing)
+    const chunks = await checkSegment(store, bytes, { sizeBytes, index }, { known, missing })
     if (missing.size > MAX_MISSING) break
-    if (missing.size > 0) continue
-    contentBytes += checkLengths(sizeBytes, index, segment, sizes)
-    storedBytes += present.get(hash)!.storedBytes
-    // A chunk in several segments counts for each, until the store is counted as a whole.
-    for (const size of sizes.values()) storedBytes += size.storedBytes
-    const layout = encodeLayout(segment, sizes)
+    if (!chunks) continue
+    contentBytes += chunks.contentBytes
+    // A chunk that is in several segments may count for each, until the store is counted as a whole.
+    storedBytes += present.get(hash)!.storedBytes + chunks.storedBytes
+    const { layout } = chunks
     checked.push(measureSegment(sizeBytes, index, layout))
   }
   if (missing.size > 0) throw new ChunksMissingError([...missing].slice(0, MAX_MISSING))
@@ -167,59 +162,19 @@ async function readSegment(
   { sizeBytes }: Manifest,
   index: number,
   hash: Sha256,
-): Promise<ChunkReference[] | undefined> {
+): Promise<Uint8Array | undefined> {
   const bytes = await readContent(store, hash).catch((err: unknown) => {
     if (err instanceof ChunkMissingError) return undefined
     throw err
   })
   if (!bytes) return undefined
   const expected = segmentLength(sizeBytes, index)
-  if (bytes.length !== expected * 32)
+  if (bytes.length !== expected * HASH_BYTES)
     throw new ManifestRefusedError(
       `Segment ${index} must list ${expected} chunks, but chunk "${hash}" has ${bytes.length} bytes`,
     )
-  const segment = decodeSegment(bytes)
   // Equal content must have an equal digest, so there is one way only to say "all zeros".
-  if (segment.every((reference) => reference === 'zero'))
+  if (bytes.every((byte) => byte === 0))
     throw new ManifestRefusedError(`Segment ${index} is all zeros, so the manifest must say null`)
-  return segment
-}
-
-async function touchChunks(
-  store: ChunkStore,
-  segment: readonly ChunkReference[],
-  missing: Set<Sha256>,
-): Promise<Map<Sha256, StoredSize>> {
-  const hashes = new Set(segment.filter((reference) => isHash(reference)))
-  const sizes = await store.touch([...hashes])
-  for (const hash of hashes) if (!sizes.has(hash)) missing.add(hash)
-  return sizes
-}
-
-function isHash(reference: ChunkReference): reference is Sha256 {
-  return reference !== 'zero' && reference !== 'unused'
-}
-
-/** Content bytes of a segment. Throws ManifestRefusedError if a chunk has not the length of its place. */
-function checkLengths(
-  sizeBytes: number,
-  segmentIndex: number,
-  segment: readonly ChunkReference[],
-  sizes: ReadonlyMap<Sha256, StoredSize>,
-): number {
-  let total = 0
-  segment.forEach((reference, at) => {
-    if (!isHash(reference)) return
-    const index = segmentIndex * SEGMENT_CHUNKS + at
-    const expected = chunkLength(sizeBytes, index)
-    const actual = sizes.get(reference)!.contentBytes
-    if (actual !== expected)
-      throw new ManifestRefusedError(
-        `Chunk ${index} must have ${expected} bytes, but "${reference}" has ${actual}`,
-      )
-    if (reference === hashOfZeros(expected))
-      throw new ManifestRefusedError(`Chunk ${index} is all zeros, so its segment must say so`)
-    total += expected
-  })
-  return total
+  return bytes
 }
