@@ -28,7 +28,8 @@ export async function makeDisk(
   const partition = await makeTable(disk, recipe, folder)
   const root = recipe.lvm ? await makeVolume(disk, partition, recipe.lvm) : partition
   if (recipe.fileSystem === 'ext4') await makeExt4(disk, root, tree, recipe.rootUuid)
-  else await makeXfs(disk, root, tree, recipe.rootUuid, folder)
+  else if (recipe.fileSystem === 'xfs') await makeXfs(disk, root, tree, recipe.rootUuid, folder)
+  else await makeBtrfs(disk, root, tree, recipe, folder)
 }
 
 /** Partitions the disk and fills what boots it. Returns where the last partition lies. */
@@ -130,6 +131,32 @@ async function makeXfs(
     await mkdir(mount)
     const script = 'mount -t xfs "$1" "$2" && cp -a "$3/." "$2/" && umount "$2"'
     const args = ['--mount', 'sh', '-ec', script, 'sh', loop, mount, tree]
+    await run('unshare', args, { timeoutMs: MAKE_FILE_SYSTEM_TIMEOUT_MS })
+  } finally {
+    await run('losetup', ['-d', loop])
+  }
+}
+
+/** As Ubuntu and openSUSE have it: the root and /home are subvolumes, a snapshot shares what it can. */
+async function makeBtrfs(
+  disk: string,
+  root: Extent,
+  tree: string,
+  { rootUuid, subvolume = '@' }: GoldenRecipe,
+  folder: string,
+): Promise<void> {
+  const range = ['--offset', String(root.startBytes), '--sizelimit', String(root.sizeBytes)]
+  const loop = (await run('losetup', ['-f', '--show', ...range, disk])).trim()
+  try {
+    await run('mkfs.btrfs', ['-q', '-U', rootUuid, '-L', 'root', loop])
+    const mount = path.join(folder, 'mount')
+    await mkdir(mount)
+    const script = `mount -t btrfs -o compress=zstd:1 "$1" "$2"
+      for name in "$4" @home @snapshots; do btrfs -q subvolume create "$2/$name"; done
+      cp -a "$3/." "$2/$4/"
+      btrfs -q subvolume snapshot -r "$2/$4" "$2/@snapshots/installed"
+      umount "$2"`
+    const args = ['--mount', 'sh', '-ec', script, 'sh', loop, mount, tree, subvolume]
     await run('unshare', args, { timeoutMs: MAKE_FILE_SYSTEM_TIMEOUT_MS })
   } finally {
     await run('losetup', ['-d', loop])

@@ -7,7 +7,7 @@ const GRUB_FOLDER = '/usr/lib/grub'
 const SECTOR_BYTES = 512
 
 const MODULES =
-  'part_gpt part_msdos ext2 xfs fat lvm search search_fs_uuid normal configfile linux echo test'.split(
+  'part_gpt part_msdos ext2 xfs btrfs fat lvm search search_fs_uuid normal configfile linux echo test'.split(
     ' ',
   )
 
@@ -57,7 +57,7 @@ async function makeCore(
   await writeFile(
     config,
     `search --no-floppy --fs-uuid --set=root ${recipe.rootUuid}
-set prefix=($root)/boot/grub
+set prefix=($root)${recipe.subvolume ? `/${recipe.subvolume}` : ''}/boot/grub
 `,
   )
   const options = ['-O', format, '-o', core, '-c', config, '-p', '/boot/grub']

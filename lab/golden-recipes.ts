@@ -1,5 +1,5 @@
-/** The golden images: what differs between the three systems that the lab captures and deploys. */
-export type GoldenName = 'a' | 'b' | 'c'
+/** The golden images: what differs between the systems that the lab captures and deploys. */
+export type GoldenName = 'a' | 'b' | 'c' | 'd'
 
 export type GoldenRecipe = {
   /** What it is, for people. */
@@ -7,7 +7,9 @@ export type GoldenRecipe = {
   hostname: string
   sizeBytes: number
   table: 'gpt' | 'dos'
-  fileSystem: 'ext4' | 'xfs'
+  fileSystem: 'ext4' | 'xfs' | 'btrfs'
+  /** btrfs: where the root is. */
+  subvolume?: string
   /** UUID of the root file system. */
   rootUuid: string
   /** Volume group and logical volume that hold the root, if any. */
@@ -29,6 +31,8 @@ export const ESP_VOLUME_ID = 'A11CE5ED'
 export const GOLDEN_PASSWORD = 'stampede'
 
 const GIB = 1024 ** 3
+
+const ROOT_UUID_D = '0d0d0d0d-5d5d-4d5d-8d5d-0d0d0d0d0d0d'
 
 export const GOLDEN_RECIPES: Record<GoldenName, GoldenRecipe> = {
   a: {
@@ -96,6 +100,36 @@ method=link-local
     },
     kernelArguments: '',
   },
+  d: {
+    title: 'GPT, UEFI and BIOS, btrfs with subvolumes, ifupdown',
+    hostname: 'golden-d',
+    sizeBytes: 4 * GIB,
+    table: 'gpt',
+    fileSystem: 'btrfs',
+    subvolume: '@',
+    rootUuid: ROOT_UUID_D,
+    packages: ['ifupdown', 'isc-dhcp-client', 'btrfs-progs', 'cloud-guest-utils'],
+    files: {
+      '/etc/fstab': `UUID=${ROOT_UUID_D} / btrfs defaults,subvol=@ 0 0
+UUID=${ROOT_UUID_D} /home btrfs defaults,subvol=@home 0 0
+UUID=A11C-E5ED /boot/efi vfat umask=0077 0 2
+`,
+      // GRUB's paths begin at the top of the file system, above all subvolumes.
+      '/boot/grub/grub.cfg': `set timeout=0
+menuentry "Debian" {
+  linux /@/vmlinuz root=UUID=${ROOT_UUID_D} rootflags=subvol=@ ro console=tty0 console=ttyS0,115200 loglevel=4 net.ifnames=0
+  initrd /@/initrd.img
+}
+`,
+      '/etc/network/interfaces': `auto lo
+iface lo inet loopback
+
+auto eth0
+iface eth0 inet dhcp
+`,
+    },
+    kernelArguments: '',
+  },
 }
 
 /** The suite that every image is made of. */
@@ -120,7 +154,7 @@ export const COMMON_PACKAGES = [
  * is compressed and hashed under emulation.
  */
 const MODULES = [
-  'arch crypto lib fs/ext4 fs/jbd2 fs/mbcache fs/xfs fs/fat fs/nls fs/fuse fs/autofs fs/configfs',
+  'arch crypto lib fs/ext4 fs/jbd2 fs/mbcache fs/xfs fs/btrfs fs/fat fs/nls fs/fuse fs/autofs fs/configfs',
   'fs/efivarfs fs/isofs drivers/acpi drivers/ata drivers/block drivers/cdrom drivers/char',
   'drivers/firmware drivers/hid drivers/input drivers/md drivers/net/ethernet/intel/e1000',
   'drivers/net/virtio_net drivers/net/net_failover drivers/nvme drivers/rtc drivers/scsi',

@@ -1,4 +1,4 @@
-// Makes the golden images that the cache lacks: node lab/images.ts [a] [b] [c]
+// Makes the golden images that the cache lacks: node lab/images.ts [a] [b] [c] [d]
 import { goldenImage } from './golden-images.ts'
 import { GOLDEN_RECIPES } from './golden-recipes.ts'
 import type { GoldenName } from './golden-recipes.ts'
