@@ -69,7 +69,7 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
       log,
       enabled: care.recompress,
       isIdle,
-      onDamaged: damage.found,
+      onDamaged: (hash, reason) => damage.found(hash, reason),
       onRenewed: () => library.sweepSoon(),
     }),
   )

@@ -25,6 +25,7 @@ describe('settings and network', () => {
   const HEADINGS = {
     '/network': 'Leases',
     '/settings/health': 'This server',
+    '/settings/store': 'Check of all chunks',
     '/settings/account': 'Password',
     '/settings/tokens': 'API tokens',
     '/settings/users': 'Users',

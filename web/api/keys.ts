@@ -18,4 +18,5 @@ export const keys = {
   reservations: ['reservations'],
   network: ['network'],
   system: ['system'],
+  store: ['store'],
 } as const

@@ -734,6 +734,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{name}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One file of an image, read-only; links are followed inside the image */
+        get: operations["getImageFiles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{name}/tree": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List a directory of an image */
+        get: operations["getImageTree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/uploads/{id}": {
         parameters: {
             query?: never;
@@ -1686,6 +1720,17 @@ export interface components {
             url: string;
             /** @example 2026-05-01T12:00:00.000Z */
             expiresAt: string;
+        };
+        ImageDirectory: {
+            partition: number;
+            path: string;
+            items: {
+                name: string;
+                /** @enum {unknown} */
+                kind: "file" | "directory" | "symlink" | "other";
+                sizeBytes?: number;
+                target?: string;
+            }[];
         };
         ImagePull: {
             id: string;
@@ -6512,6 +6557,102 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getImageFiles: {
+        parameters: {
+            query: {
+                /** @example /etc/fstab */
+                path: string;
+                /** @description Else that of the root, else the largest that can be read; 0: the whole disk */
+                partition?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getImageTree: {
+        parameters: {
+            query: {
+                /** @example /etc/fstab */
+                path: string;
+                /** @description Else that of the root, else the largest that can be read; 0: the whole disk */
+                partition?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "partition": 1,
+                     *       "path": "/etc",
+                     *       "items": [
+                     *         {
+                     *           "name": "fstab",
+                     *           "kind": "file",
+                     *           "sizeBytes": 664
+                     *         },
+                     *         {
+                     *           "name": "os-release",
+                     *           "kind": "symlink"
+                     *         },
+                     *         {
+                     *           "name": "ssh",
+                     *           "kind": "directory"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ImageDirectory"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            /** @description Not Implemented */
+            501: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            507: components["responses"]["InsufficientStorage"];
             default: components["responses"]["Failure"];
         };
     };

@@ -7,6 +7,7 @@ import { useMay } from '../api/session.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { PageTitle } from '../components/PageTitle.tsx'
 import { planPath } from '../plan/plan-query.ts'
+import { DamagedImage } from './DamagedImage.tsx'
 import { DeleteImage } from './DeleteImage.tsx'
 import { DownloadImage } from './DownloadImage.tsx'
 import { EditImage } from './EditImage.tsx'
@@ -66,6 +67,7 @@ function KnownImage({ edited, onChanged }: { edited: EditedImage; onChanged: () 
         }
       />
       <Stack>
+        <DamagedImage image={image} />
         <ImageLayout image={image} />
         <SimpleGrid cols={{ base: 1, md: 2 }}>
           <ImageFacts image={image} />

@@ -14,9 +14,9 @@ export function applyToCache(cache: QueryClient, events: LiveEvent[]): void {
   applyToRuns(cache, events)
   const kinds = new Set(events.map(({ kind }) => kind))
   // Seldom, and small: asked for again rather than pieced together.
-  if (kinds.has('image')) for (const key of ['images', 'image']) stale(cache, [key])
+  if (kinds.has('image')) for (const key of ['images', 'image', 'store']) stale(cache, [key])
   if (kinds.has('lease')) for (const key of [keys.leases, keys.network]) stale(cache, key)
-  if (kinds.has('notice')) for (const key of [keys.network, keys.system]) stale(cache, key)
+  if (kinds.has('notice')) for (const key of [keys.network, keys.system, keys.store]) stale(cache, key)
 }
 
 function applyToMachines(cache: QueryClient, events: LiveEvent[]): void {

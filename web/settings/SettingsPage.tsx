@@ -5,12 +5,14 @@ import { PageTitle } from '../components/PageTitle.tsx'
 import { Account } from './Account.tsx'
 import { AuditLog } from './AuditLog.tsx'
 import { Health } from './Health.tsx'
+import { Store } from './Store.tsx'
 import { Tokens } from './Tokens.tsx'
 import { Users } from './Users.tsx'
 import { Webhooks } from './Webhooks.tsx'
 
 const TABS = {
   health: { label: 'Health', content: Health, isForAdmins: false },
+  store: { label: 'Store', content: Store, isForAdmins: false },
   account: { label: 'Your account', content: Account, isForAdmins: false },
   tokens: { label: 'API tokens', content: Tokens, isForAdmins: false },
   users: { label: 'Users', content: Users, isForAdmins: true },

@@ -1,0 +1,26 @@
+import { Alert, Anchor, Text } from '@mantine/core'
+import { IconAlertTriangle } from '@tabler/icons-react'
+import { Link } from 'react-router'
+import type { Image } from '#protocol/image-info.ts'
+
+/** Nothing, for an image that is whole. */
+export function DamagedImage({ image: { name, damaged } }: { image: Image }) {
+  if (!damaged) return undefined
+  const what = damaged.chunks === 1 ? 'a chunk' : `${damaged.chunks} chunks`
+  return (
+    <Alert
+      color="red"
+      variant="outline"
+      icon={<IconAlertTriangle aria-hidden />}
+      title="The store has lost a part of this image"
+    >
+      <Text size="sm">
+        {name} lacks {what}, and cannot be deployed. Capture it again from a machine that has it, or
+        upload it again, and it is whole.{' '}
+        <Anchor component={Link} to="/settings/store" size="sm">
+          See the store
+        </Anchor>
+      </Text>
+    </Alert>
+  )
+}
