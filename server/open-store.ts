@@ -1,8 +1,8 @@
-import { statfs } from 'node:fs/promises'
+import { readdir, statfs } from 'node:fs/promises'
 import { createChunkTouches } from './db/chunk-touches.ts'
 import type { Database, DatabaseConfig } from './db/database.ts'
 import { openFolderSync } from './db/folder-sync.ts'
-import { type ChunkStore, StoreUnreachableError } from './images/chunk-store.ts'
+import { type ChunkStore, PREFIXES, StoreUnreachableError } from './images/chunk-store.ts'
 import { createDirectoryStore, prepareDirectoryStore } from './images/directory-store.ts'
 import { checkS3Store } from './images/s3-check.ts'
 import { createS3Client } from './images/s3-client.ts'
@@ -10,6 +10,8 @@ import { createS3Store } from './images/s3-store.ts'
 import { makeFolder } from './make-folder.ts'
 import { ServiceError } from './service-error.ts'
 import type { StoreConfig } from './store-config.ts'
+
+const STORE_FOLDERS = new Set([...PREFIXES, 'tmp', 'quarantine', 'lost+found'])
 
 export interface OpenedStore extends AsyncDisposable {
   store: ChunkStore
@@ -71,4 +73,17 @@ async function sizeOf(folder: string) {
   const { bavail, bsize, blocks } = await statfs(folder)
   if (blocks === 0) return { freeBytes: undefined, totalBytes: undefined }
   return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+}
+
+/** Throws ServiceError for a folder that holds anything but chunks: a slip must not fill /etc. */
+export async function refuseStrangers(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((err: NodeJS.ErrnoException) => {
+    if (err.code === 'ENOENT') return []
+    throw new ServiceError(`"${folder}" cannot be read: ${err.message}`, { cause: err })
+  })
+  const stranger = names.find((name) => !STORE_FOLDERS.has(name))
+  if (stranger !== undefined)
+    throw new ServiceError(
+      `"${folder}" is no chunk store, for "${stranger}" is in it; name a folder that is empty or not there yet`,
+    )
 }

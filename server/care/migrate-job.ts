@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { MigrationRequest, StoreMigration } from '#protocol/store-migration.ts'
 import { ConflictError, NotFoundError, UnprocessableError } from '#server/api/errors.ts'
@@ -7,7 +6,7 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { changeJob, getJob, type JobRow, saveJobState } from '#server/db/store-jobs.ts'
 import { type ChunkStore, PREFIXES } from '#server/images/chunk-store.ts'
 import { type CopyProgress, copyStore } from '#server/images/copy-store.ts'
-import { openStore } from '#server/open-store.ts'
+import { openStore, refuseStrangers } from '#server/open-store.ts'
 import { ServiceError } from '#server/service-error.ts'
 import { storeAddress, type StoreConfig } from '#server/store-config.ts'
 import { type JobContext, openStoreJob } from './store-job.ts'
@@ -46,7 +45,6 @@ type MigrationState = {
 
 const SAVE_MILLISECONDS = 1000
 const RETRY_MILLISECONDS = 15_000
-const STORE_FOLDERS = new Set([...PREFIXES, 'tmp', 'quarantine', 'lost+found'])
 
 /** Copies the store to another one, in the background of one server, until all of it is there. */
 export function openStoreMigrations(options: MigrationOptions): StoreMigrations {
@@ -75,7 +73,7 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
   async function openTarget(to: string) {
     const { kind } = config.database
     const target = parseTarget(to)
-    if (target.kind === 'folder') await checkFolder(target.folder)
+    if (target.kind === 'folder') await refuseStrangers(target.folder)
     return await openStore(target, { db, kind })
   }
 
@@ -173,19 +171,6 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
 
     [Symbol.asyncDispose]: () => job[Symbol.asyncDispose](),
   }
-}
-
-/** Throws ServiceError for a folder that holds anything but chunks: a slip must not fill /etc. */
-async function checkFolder(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((err: NodeJS.ErrnoException) => {
-    if (err.code === 'ENOENT') return []
-    throw new ServiceError(`"${folder}" cannot be read: ${err.message}`, { cause: err })
-  })
-  const stranger = names.find((name) => !STORE_FOLDERS.has(name))
-  if (stranger !== undefined)
-    throw new ServiceError(
-      `"${folder}" is no chunk store, for "${stranger}" is in it; name a folder that is empty or not there yet`,
-    )
 }
 
 function isTime({ retryAt }: MigrationState): boolean {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { pino } from 'pino'
 import type { StoreMigration } from '#protocol/store-migration.ts'
@@ -19,6 +21,7 @@ import { openTestStore, type TestStore } from '#test/support/image-store.ts'
 import type { RadosGateway } from '#test/support/rados-gateway.ts'
 import { ADMIN_TOKEN, createCall, openTestApp, type TestApp } from '#test/support/test-app.ts'
 
+const PROGRAM = new URL('../../server/store-main.ts', import.meta.url).pathname
 const DEADLINE_MILLISECONDS = 60_000
 
 export interface MigrationSubject {
@@ -197,6 +200,36 @@ export function testStoreMigration({ gateway, openStore }: MigrationSubject): vo
       assert.ok(done.copiedChunks > 3)
       assert.equal(done.damagedChunks, 0)
     }
+  })
+
+  it('are brought up to date by a program of its own, while no server runs', async () => {
+    await using folder = await openTestStore()
+    await fill(folder.store)
+    const store = (...args: string[]) => {
+      const env = { PATH: process.env['PATH'], ...environment() }
+      return promisify(execFile)(process.execPath, [PROGRAM, 'migrate', ...args], { env })
+    }
+    const from = `file:${folder.folder}`
+    const args = ['--from', from, '--to', 's3://stampede/program']
+    assert.match((await store(...args)).stdout, /^50 of 50 chunks copied, .*has all that/)
+    assert.match((await store(...args, '--verify')).stdout, /^0 of 50 chunks copied/)
+    const back = ['--from', 's3://stampede/program', '--to', `file:${base}/program`]
+    assert.match((await store(...back)).stdout, /^50 of 50 chunks copied/)
+    for (const [wrong, message] of [
+      [['--from', from, '--to', 's3://nowhere'], /no bucket "nowhere"/],
+      [['--from', `file:${base}/nothing`, '--to', 's3://stampede/x'], /There is no chunk store in/],
+      [['--from', from], /^Usage: npm run store/],
+      [['--form', from], /^Unknown option '--form'/],
+    ] as const)
+      await assert.rejects(store(...wrong), (err: Error & { code: number; stderr: string }) => {
+        assert.equal(err.code, 1)
+        assert.match(err.stderr, message)
+        assert.doesNotMatch(err.stderr, /\n +at /)
+        return true
+      })
+    await damage(folder, sha256(contents[0]!), gzipSync('other content'))
+    const again = store('--from', from, '--to', `file:${base}/again`)
+    await assert.rejects(again, /1 chunks are damaged in/)
   })
 
   it('go nowhere that cannot be a store', async () => {

@@ -1,0 +1,130 @@
+import './thread-pool.ts'
+import { stat } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { formatBytes } from '#protocol/disk-choice.ts'
+import { ConfigError } from './config.ts'
+import { openFolderSync } from './db/folder-sync.ts'
+import { type ChunkStore, PREFIXES, StoreUnreachableError } from './images/chunk-store.ts'
+import { type CopyProgress, copyStore } from './images/copy-store.ts'
+import { createDirectoryStore, prepareDirectoryStore } from './images/directory-store.ts'
+import { checkS3Store } from './images/s3-check.ts'
+import { createS3Client } from './images/s3-client.ts'
+import { createS3Store } from './images/s3-store.ts'
+import type { TouchLog } from './images/touch-log.ts'
+import { makeFolder } from './make-folder.ts'
+import { refuseStrangers } from './open-store.ts'
+import { ServiceError } from './service-error.ts'
+import { parseStore, type StoreConfig } from './store-config.ts'
+
+const USAGE = `Usage: npm run store -- migrate --from file:/srv/stampede --to s3://bucket/prefix [--verify]
+
+Copies every chunk that one store has and the other lacks, while no server uses the second; both are
+a folder (file:…) or a bucket (s3://…, with the AWS_* names that the server has). What was copied
+before is not copied again. --verify reads back what is there already.`
+
+const TELL_MILLISECONDS = 5000
+
+class StoppedError extends Error {
+  override name = 'StoppedError'
+}
+
+/** No server sweeps a store that none uses. */
+const NO_TOUCHES: TouchLog = {
+  record: async () => {},
+  removing: () => Promise.reject(new Error('Nothing is removed from a store that is being copied')),
+  forget: async () => {},
+}
+
+async function main(): Promise<void> {
+  const { positionals, values } = parseArguments()
+  const { from, to, verify = false } = values
+  if (positionals.join() !== 'migrate' || from === undefined || to === undefined)
+    throw new ConfigError(USAGE)
+  const stop = new AbortController()
+  const stopped = new StoppedError('Stopped; the same command goes on with what is left')
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => stop.abort(stopped))
+  const source = await openSource(parseStore('--from', from, process.env))
+  await using target = await openTarget(parseStore('--to', to, process.env))
+  let toldAt = Date.now()
+  const copied = await copyStore({
+    from: source,
+    to: target.store,
+    verify,
+    signal: stop.signal,
+    onProgress(progress) {
+      if (Date.now() - toldAt < TELL_MILLISECONDS) return
+      toldAt = Date.now()
+      console.error(
+        `${Math.floor((progress.position / PREFIXES.length) * 100)} %: ${told(progress)}`,
+      )
+    },
+  })
+  console.log(`${told(copied)}; ${to} has all that ${from} has`)
+  if (copied.damagedChunks === 0) return
+  console.error(`${copied.damagedChunks} chunks are damaged in ${from} and were left there`)
+  process.exitCode = 1
+}
+
+function parseArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        from: { type: 'string' },
+        to: { type: 'string' },
+        verify: { type: 'boolean' },
+      },
+    })
+  } catch (cause) {
+    throw new ConfigError(`${(cause as Error).message}\n\n${USAGE}`, { cause })
+  }
+}
+
+function told({ seenChunks, copiedChunks, copiedBytes }: CopyProgress): string {
+  return `${copiedChunks} of ${seenChunks} chunks copied, ${formatBytes(copiedBytes)}`
+}
+
+/** Only read, so that a server may use it. */
+async function openSource(config: StoreConfig): Promise<ChunkStore> {
+  if (config.kind === 's3') return await openBucket(config)
+  const { folder } = config
+  const found = await stat(folder).catch(() => undefined)
+  if (!found?.isDirectory()) throw new ServiceError(`There is no chunk store in "${folder}"`)
+  return createDirectoryStore({ folder, flush: async () => {} })
+}
+
+async function openTarget(config: StoreConfig): Promise<{ store: ChunkStore } & AsyncDisposable> {
+  if (config.kind === 's3') {
+    const store = await openBucket(config)
+    return { store, async [Symbol.asyncDispose]() {} }
+  }
+  const { folder } = config
+  await refuseStrangers(folder)
+  await makeFolder(folder, 0o750)
+  await prepareDirectoryStore(folder)
+  const folderSync = await openFolderSync(folder)
+  return {
+    store: createDirectoryStore({ folder, flush: () => folderSync.flush() }),
+    [Symbol.asyncDispose]: () => folderSync[Symbol.asyncDispose](),
+  }
+}
+
+async function openBucket({ access }: Extract<StoreConfig, { kind: 's3' }>): Promise<ChunkStore> {
+  await checkS3Store(access)
+  return createS3Store(createS3Client(access), NO_TOUCHES)
+}
+
+// The threads that hash do not keep a process that waits for them.
+const waiting = setInterval(() => {}, 2 ** 30)
+try {
+  await main()
+} catch (err) {
+  const isForOperator = [ConfigError, ServiceError, StoreUnreachableError, StoppedError].some(
+    (kind) => err instanceof kind,
+  )
+  console.error(isForOperator ? (err as Error).message : err)
+  process.exitCode = 1
+} finally {
+  clearInterval(waiting)
+}
