@@ -10,14 +10,14 @@ export function DamagedImage({ image: { name, damaged } }: { image: Image }) {
   return (
     <Alert
       color="red"
-      variant="outline"
+      variant="light"
       icon={<IconAlertTriangle aria-hidden />}
       title="The store has lost a part of this image"
     >
       <Text size="sm">
         {name} lacks {what}, and cannot be deployed. Capture it again from a machine that has it, or
         upload it again, and it is whole.{' '}
-        <Anchor component={Link} to="/settings/store" size="sm">
+        <Anchor component={Link} to="/settings/store" size="sm" c="inherit" underline="always">
           See the store
         </Anchor>
       </Text>

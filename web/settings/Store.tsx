@@ -33,7 +33,7 @@ function Damage({ store: { damaged, healFrom } }: { store: StoreStatus }) {
   return (
     <Alert
       color="red"
-      variant="outline"
+      variant="light"
       icon={<IconAlertTriangle aria-hidden />}
       title="The store has lost parts of images"
     >
@@ -46,7 +46,13 @@ function Damage({ store: { damaged, healFrom } }: { store: StoreStatus }) {
         <ul style={{ margin: 0 }}>
           {damaged.map(({ image, chunks }) => (
             <li key={image}>
-              <Anchor component={Link} to={`/images/${image}`} size="sm">
+              <Anchor
+                component={Link}
+                to={`/images/${image}`}
+                size="sm"
+                c="inherit"
+                underline="always"
+              >
                 {image}
               </Anchor>{' '}
               lacks {chunks === 1 ? 'one chunk' : `${chunks} chunks`}

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { StoreStatus } from '#protocol/store.ts'
+import { diskContent } from '#test/support/disk-content.ts'
+import { openSeededApp, OPERATOR, type SeededApp } from '#test/support/seeded-app.ts'
+import { chunkHash, rot, waitFor } from '../server/care/care-lab.ts'
+import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'
+
+const DISK = diskContent()
+const VIEWER = { name: 'vera', password: 'nobody knows this one' }
+
+describe('the page of the store', () => {
+  let app: SeededApp
+  let browser: TestBrowser
+  before(async () => {
+    app = await openSeededApp({ machines: 3 })
+    await app.call('POST', '/api/users', { ...VIEWER, role: 'viewer' })
+    await app.call('PUT', '/api/images/whole', DISK)
+    browser = await openBrowser()
+  })
+  after(async () => {
+    await browser[Symbol.asyncDispose]()
+    await app[Symbol.asyncDispose]()
+  })
+
+  const status = async () => (await app.call<StoreStatus>('GET', '/api/store')).body
+
+  async function open(user = OPERATOR) {
+    const opened = await browser.open()
+    await signIn(opened.page, app.lanUrl, user)
+    await opened.page.goto(`${app.lanUrl}/settings/store`)
+    await opened.page.getByRole('heading', { name: 'Room' }).waitFor()
+    return opened
+  }
+
+  it('lets an admin turn recompression off, check all chunks, and see what was lost', async () => {
+    const { page, assertQuiet } = await open()
+    const recompression = page.getByRole('switch', { name: /^Store chunks in fewer bytes/ })
+    assert.equal(await recompression.isChecked(), true)
+    await recompression.click({ force: true })
+    await waitFor('the switch', async () => !(await status()).recompression.enabled)
+
+    await waitFor('the first check', async () => (await status()).scrub.last !== null)
+    await rot(join(app.dataFolder, 'store'), chunkHash(DISK, 1))
+    await page.getByRole('button', { name: 'Check now' }).click()
+    await page.getByText('The store has lost parts of images').waitFor()
+    await page.getByText('one damaged chunk').waitFor()
+    await assertGoodLooks(page)
+    if (process.env['SHOT']) await page.screenshot({ path: process.env['SHOT'], fullPage: true })
+
+    await page.getByRole('link', { name: 'whole' }).click()
+    await page.getByText('The store has lost a part of this image').waitFor()
+    await assertGoodLooks(page)
+    // Its content comes again, and nobody has to reload the page.
+    await app.call('PUT', '/api/images/again', DISK)
+    await page.getByText('The store has lost a part of this image').waitFor({ state: 'detached' })
+    assertQuiet()
+  })
+
+  it('shows a viewer the same, and nothing to press', async () => {
+    const { page } = await open(VIEWER)
+    await page.getByRole('heading', { name: 'Check of all chunks' }).waitFor()
+    for (const name of ['Check now', 'Recompress now', 'Remove what nothing needs'])
+      assert.equal(await page.getByRole('button', { name }).count(), 0)
+    assert.equal(
+      await page.getByRole('switch', { name: /^Store chunks in fewer bytes/ }).isDisabled(),
+      true,
+    )
+  })
+})
