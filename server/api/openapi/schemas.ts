@@ -37,6 +37,7 @@ import {
   PlanRequestSchema,
   PlanSchema,
 } from '#protocol/plan.ts'
+import { ReceiptKeySchema, SignedReceiptSchema } from '#protocol/receipt.ts'
 import {
   LogLineSchema,
   ReceiptSchema,
@@ -45,6 +46,7 @@ import {
   RunRequestSchema,
   RunSchema,
   RunStateSchema,
+  SignatureSchema,
   StepSchema,
 } from '#protocol/run.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
@@ -84,6 +86,9 @@ export const NAMED_SCHEMAS: Record<string, object> = {
   RunState: RunStateSchema,
   Step: StepSchema,
   Receipt: ReceiptSchema,
+  SignedReceipt: SignedReceiptSchema,
+  ReceiptKey: ReceiptKeySchema,
+  Signature: SignatureSchema,
   LogLine: LogLineSchema,
   Image: ImageSchema,
   ImageChange: ImageChangeSchema,
