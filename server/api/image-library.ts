@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Image, ImageInfo } from '#protocol/image-info.ts'
-import { decodeSegment } from '#protocol/image.ts'
-import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import type { CheckImage } from '#server/db/image-changes.ts'
 import { applyRetention } from '#server/db/image-retention.ts'
@@ -27,15 +26,14 @@ import {
   touchUpload,
 } from '#server/db/uploads.ts'
 import { checkImage, parseManifest } from '#server/images/check-image.ts'
-import { readContent } from '#server/images/chunk-codec.ts'
 import type { ChunkStore } from '#server/images/chunk-store.ts'
 import type { CommitLock } from '#server/images/commit-lock.ts'
-import { HashSet } from '#server/images/hash-set.ts'
 import { ImageRefusedError } from '#server/images/import-error.ts'
 import { checkRoom, digestOf, importImage, type SectorBytes } from '#server/images/import-image.ts'
 import { measureRoom, type StoreRoom } from '#server/images/store-room.ts'
 import { sweepChunks } from '#server/images/sweep.ts'
 import { createImageExports, type ImageExports } from './image-exports.ts'
+import { createChunkSets } from './chunk-sets.ts'
 import { createImageStatistics, type StoreStatistics } from './image-statistics.ts'
 
 export interface ImageLibraryOptions {
@@ -118,8 +116,6 @@ export interface ImageLibrary extends AsyncDisposable {
 /** An open upload is written down again this often; idle ones end after a day. */
 const TOUCH_MILLISECONDS = 60_000
 const SWEEP_MILLISECONDS = 3_600_000
-/** Sets of chunk hashes kept for agents that ask chunk by chunk. */
-const KEPT_CHUNK_SETS = 16
 /** Decoders at once, those of uploads that wait for their next piece included. */
 const MAX_UPLOADS = 32
 /** How long a commit waits to be told what the image shares; a large store takes longer. */
@@ -136,7 +132,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   const { db } = database
   const touchedAt = new Map<string, number>()
   const exports = createImageExports({ db, store, log })
-  const chunkSets = new Map<Sha256, Promise<HashSet>>()
+  const chunkSets = createChunkSets(store, (digest) => findManifest(db, digest))
   const counting = createImageStatistics(db, store)
   let uploading = 0
   let lastActiveAt = 0
@@ -259,7 +255,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       const held = [...exports.digests(), ...longExports.map(({ digest }) => digest)]
       await pruneManifests(db, [...new Set(held)], now())
       await count()
-      const manifests = allManifests(db)
+      const manifests = () => allManifests(db)
       const exclusively: CommitLock['exclusive'] = (work) => lock.exclusive(work)
       const replaced = await replacedCutoff(started)
       if (replaced) await pruneLayouts(db, replaced)
@@ -292,18 +288,6 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     })
   }
 
-  async function loadChunkSet(digest: Sha256): Promise<HashSet> {
-    const set = new HashSet()
-    const manifest = await findManifest(db, digest)
-    for (const segment of manifest ? parseManifest(manifest).segments : []) {
-      if (segment === null) continue
-      set.add(parseSha256(segment))
-      for (const reference of decodeSegment(await readContent(store, parseSha256(segment))))
-        if (reference !== 'zero' && reference !== 'unused') set.add(reference)
-    }
-    return set
-  }
-
   const sweepTimer = setInterval(sweepSoon, SWEEP_MILLISECONDS)
 
   return {
@@ -331,16 +315,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     findExport: exports.find,
     openDisk: exports.openDisk,
 
-    async isChunkOf(hash, digest) {
-      let set = chunkSets.get(digest)
-      if (!set) {
-        set = loadChunkSet(digest)
-        chunkSets.set(digest, set)
-        set.catch(() => chunkSets.delete(digest))
-        if (chunkSets.size > KEPT_CHUNK_SETS) chunkSets.delete(chunkSets.keys().next().value!)
-      }
-      return (await set).has(hash)
-    },
+    isChunkOf: (hash, digest) => chunkSets.has(hash, digest),
 
     async [Symbol.asyncDispose]() {
       clearInterval(sweepTimer)

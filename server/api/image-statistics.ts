@@ -54,7 +54,7 @@ export function createImageStatistics(db: Database, store: ChunkStore): ImageSta
       if (counted?.of === of) return
       const shares = await countShares({
         store,
-        manifests: manifestsOf(countable.map(({ digest }) => digest)),
+        manifests: () => manifestsOf(countable.map(({ digest }) => digest)),
         loadLayout: (digest, segment) => getLayout(db, digest, segment),
       })
       const rows = [...shares.byDigest].map(([digest, { storedBytes, uniqueBytes }]) => ({

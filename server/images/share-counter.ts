@@ -1,9 +1,6 @@
-import { HASH_BYTES } from '#protocol/image.ts'
-import type { Sha256 } from '#protocol/sha256.ts'
+import type { ChunkKey } from './chunk-key.ts'
 import type { Codec } from './chunk-store.ts'
 
-/** Twelve digits, 48 bits, fit a number exactly: two chunks that begin alike are as good as never. */
-const PREFIX_DIGITS = 12
 const FIRST_CAPACITY = 1024
 const MOST_FILLED = 0.6
 const SHARED = -1
@@ -15,11 +12,17 @@ export interface ShareCount {
   uniqueBytes: number
 }
 
-/** Who shares which chunks, at twenty bytes a chunk: a thousand images of ten thousand chunks fit. */
+/** There is no room for all these chunks at once. */
+export class TooManyChunksError extends Error {
+  override name = 'TooManyChunksError'
+}
+
+/** Who shares which chunks, at twenty bytes a slot for a chunk. */
 export class ShareCounter {
   #slots = emptySlots(FIRST_CAPACITY)
   #used = 0
   #counts: ShareCount[] = []
+  readonly #maxChunks: number
 
   /** Stored bytes of everything, each chunk once. */
   storedBytes = 0
@@ -28,6 +31,10 @@ export class ShareCounter {
   readonly codecs: Record<Codec, { chunks: number; storedBytes: number }> = {
     gzip: { chunks: 0, storedBytes: 0 },
     zstd: { chunks: 0, storedBytes: 0 },
+  }
+
+  constructor(maxChunks = Number.POSITIVE_INFINITY) {
+    this.#maxChunks = maxChunks
   }
 
   get counts(): readonly ShareCount[] {
@@ -39,6 +46,7 @@ export class ShareCounter {
     this.#counts.push({ storedBytes: 0, uniqueBytes: 0 })
   }
 
+  /** Throws TooManyChunksError. */
   add(chunk: ChunkKey, storedBytes: number, codec: Codec): void {
     if (this.#used >= this.#slots.keys.length * MOST_FILLED) this.#grow()
     const { keys, owners, latest, sizes } = this.#slots
@@ -46,6 +54,7 @@ export class ShareCounter {
     const count = this.#counts[index]!
     const slot = findSlot(keys, chunk)
     if (keys[slot] === 0) {
+      if (this.#used === this.#maxChunks) throw new TooManyChunksError()
       this.#used++
       keys[slot] = chunk
       owners[slot] = index
@@ -94,18 +103,4 @@ function findSlot(keys: Float64Array, key: number): number {
   let slot = key % keys.length
   while (keys[slot] !== 0 && keys[slot] !== key) slot = (slot + 1) % keys.length
   return slot
-}
-
-/** A chunk, by the beginning of its hash. Never 0, which marks an empty slot. */
-export type ChunkKey = number
-
-export function chunkKey(hash: Sha256): ChunkKey {
-  return Number.parseInt(hash.slice(0, PREFIX_DIGITS), 16) + 1
-}
-
-/** The same of each hash in a segment, without writing all of it out as text: that takes ten times as long. */
-export function* segmentKeys(segment: Uint8Array): Generator<ChunkKey> {
-  const view = new DataView(segment.buffer, segment.byteOffset, segment.byteLength)
-  for (let offset = 0; offset < segment.length; offset += HASH_BYTES)
-    yield view.getUint16(offset) * 2 ** 32 + view.getUint32(offset + 2) + 1
 }

@@ -1,7 +1,7 @@
-import { type ChunkReference, decodeSegment } from '#protocol/image.ts'
-import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import { parseSha256 } from '#protocol/sha256.ts'
 import { parseManifest } from './check-image.ts'
 import { readContent } from './chunk-codec.ts'
+import { chunkKey, type ChunkKey, keyPrefix, segmentKeys } from './chunk-key.ts'
 import { type ChunkStore, PREFIXES } from './chunk-store.ts'
 import { HashSet } from './hash-set.ts'
 
@@ -14,46 +14,63 @@ export type SweepOptions = {
   /** Forms of chunks that were replaced before this moment go; absent: all stay. */
   replacedCutoff?: Date | undefined
   /** Manifests of all that must stay, read after the cutoff was taken. */
-  manifests: AsyncIterable<Uint8Array>
+  manifests: () => AsyncIterable<Uint8Array>
 }
+
+/** Of those that must stay: 50 MB with what a set of them grows by. More are swept in parts. */
+const MAX_LIVE = 2_500_000
 
 /**
  * Removes the chunks that nothing needs; how many that were. Whatever commits meanwhile touched its
- * chunks after the cutoff, so the roots need not be read again. Removes nothing if a root cannot be
+ * chunks after the cutoff, so that roots may be read before and after. Removes nothing if a root cannot be
  * read.
  */
-export async function sweepChunks(options: SweepOptions): Promise<number> {
-  const live = await liveChunks(options.store, options.manifests)
+export async function sweepChunks(options: SweepOptions, maxLive = MAX_LIVE): Promise<number> {
   let removed = 0
-  for (const prefix of PREFIXES)
-    removed += await options.exclusively(() =>
-      options.store.sweep({
-        prefix,
-        isLive: (hash) => live.has(hash),
-        cutoff: options.cutoff,
-        replacedCutoff: options.replacedCutoff,
-      }),
-    )
+  let width = PREFIXES.length
+  for (let first = 0; first < PREFIXES.length;) {
+    const live = await liveChunks(options, { first, end: first + width }, maxLive)
+    if (!live) {
+      width /= 2
+      continue
+    }
+    for (const prefix of PREFIXES.slice(first, first + width))
+      removed += await options.exclusively(() =>
+        options.store.sweep({
+          prefix,
+          isLive: (hash) => live.has(hash),
+          cutoff: options.cutoff,
+          replacedCutoff: options.replacedCutoff,
+        }),
+      )
+    first += width
+  }
   return removed
 }
 
+/** Those whose first byte is in the range; undefined if they are more than `maxLive`. */
 async function liveChunks(
-  store: ChunkStore,
-  manifests: AsyncIterable<Uint8Array>,
-): Promise<HashSet> {
+  { store, manifests }: SweepOptions,
+  range: { first: number; end: number },
+  maxLive: number,
+): Promise<HashSet | undefined> {
   const live = new HashSet()
-  for await (const manifest of manifests) {
-    const segments = parseManifest(manifest).segments.filter((hash) => hash !== null)
-    for (const hash of segments.map(parseSha256)) {
-      if (live.has(hash)) continue
-      live.add(hash)
-      for (const reference of decodeSegment(await readContent(store, hash)))
-        if (isHash(reference)) live.add(reference)
+  const isIn = (key: ChunkKey) => {
+    const prefix = keyPrefix(key)
+    return prefix >= range.first && prefix < range.end
+  }
+  const seen = new HashSet()
+  for await (const manifest of manifests()) {
+    for (const text of parseManifest(manifest).segments) {
+      if (text === null) continue
+      const hash = parseSha256(text)
+      if (seen.has(hash)) continue
+      seen.add(hash)
+      if (isIn(chunkKey(hash))) live.add(hash)
+      for (const key of segmentKeys(await readContent(store, hash))) if (isIn(key)) live.addKey(key)
+      // What a single first byte has is taken however much it is.
+      if (live.size > maxLive && range.end - range.first > 1) return undefined
     }
   }
   return live
-}
-
-function isHash(reference: ChunkReference): reference is Sha256 {
-  return reference !== 'zero' && reference !== 'unused'
 }

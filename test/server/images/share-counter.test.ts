@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { encodeSegment } from '#protocol/image.ts'
-import { chunkKey, segmentKeys, ShareCounter } from '#server/images/share-counter.ts'
+import { chunkKey, segmentKeys } from '#server/images/chunk-key.ts'
+import { ShareCounter } from '#server/images/share-counter.ts'
 import { sha256 } from '#test/support/disk-content.ts'
 
 const hash = (index: number) => sha256(Buffer.from(`chunk ${index}`))
