@@ -147,6 +147,10 @@ async function seedImages(db: Database, now: Date): Promise<void> {
         operatingSystem: OPERATING_SYSTEMS[name],
         source: index === 0 ? `capture of ${seedMac(30)}` : `upload of ${name}.qcow2`,
         rootPartition: 2,
+        ...(index === 0 && {
+          leftOut: [{ partition: 2, what: 'swap file /swapfile', bytes: 1024 ** 3 }],
+          copiedWhole: [{ partition: 1, reason: 'Partition 1: it was not unmounted' }],
+        }),
       },
     })
   }
