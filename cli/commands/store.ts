@@ -6,6 +6,7 @@ import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { storeText } from '../store-text.ts'
 import { plural } from '../text.ts'
+import { addMigrate } from './store-migrate.ts'
 
 export function addStore(program: Command, signal: AbortSignal): void {
   const store = program
@@ -33,6 +34,7 @@ export function addStore(program: Command, signal: AbortSignal): void {
     .description('Remove the chunks that no image needs, and wait for it')
     .addHelpText('after', examples('stampede store sweep'))
     .action(action<[]>(signal, sweepStore))
+  addMigrate(store, signal)
 }
 
 async function showStore(context: Context): Promise<void> {

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { StoreMigration } from '#protocol/store-migration.ts'
+import { addToken } from '#test/support/accounts.ts'
+import { diskContent } from '#test/support/disk-content.ts'
+import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { createShell, type Shell } from './stampede.ts'
+
+describe('stampede store migrate', () => {
+  let app: TestApp
+  let shell: Shell
+  let other: string
+  before(async () => {
+    app = await openTestApp({ realTime: true })
+    await app.call('PUT', '/api/images/debian-13', diskContent())
+    shell = createShell(app.port)
+    other = await mkdtemp(join(tmpdir(), 'stampede-other-'))
+  })
+  after(async () => {
+    shell[Symbol.dispose]()
+    await app[Symbol.asyncDispose]()
+    await rm(other, { recursive: true, force: true })
+  })
+  const run = (...args: string[]) =>
+    shell.run(['--token', ADMIN_TOKEN, 'store', 'migrate', ...args])
+
+  it('says that nothing was copied yet', async () => {
+    const { code, stderr } = await run('--status')
+    assert.equal(code, 3)
+    assert.match(stderr, /was not copied to another one yet/)
+  })
+
+  it('copies from the store that the server uses, waits, and says what is next', async () => {
+    const from = `file:${join(app.dataFolder, 'store')}`
+    const { code, stdout, stderr } = await run('--from', from, '--to', `file:${other}`)
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /has all chunks .* start it with STAMPEDE_STORE=file:/)
+    assert.equal((await readdir(other)).length, 258)
+    const again = await run('--to', `file:${other}`, '--json')
+    const { state, copiedChunks } = JSON.parse(again.stdout) as StoreMigration
+    assert.deepEqual([state, copiedChunks], ['done', 0])
+    assert.match((await run('--status')).stdout, /^file:.* has all chunks/)
+  })
+
+  it('refuses another source, and a command line that says nothing or too much', async () => {
+    const elsewhere = await run('--from', 'file:/srv/other', '--to', `file:${other}`)
+    assert.equal(elsewhere.code, 6)
+    assert.match(elsewhere.stderr, /chunks are in file:.*, not in file:\/srv\/other.*npm run store/)
+    assert.equal((await run()).code, 2)
+    assert.equal((await run('--status', '--cancel')).code, 2)
+  })
+
+  it('gives the words of the server for a store that is none', async () => {
+    const { code, stderr } = await run('--to', 's3://bucket')
+    assert.equal(code, 6)
+    assert.match(stderr, /needs AWS_REGION/)
+  })
+
+  it('is for admins', async () => {
+    const { secret } = await addToken(app, { role: 'operator' })
+    const as = (...args: string[]) => shell.run(['--token', secret, 'store', 'migrate', ...args])
+    assert.equal((await as('--to', `file:${other}`)).code, 4)
+    assert.equal((await as('--cancel')).code, 4)
+    assert.equal((await as('--status')).code, 0)
+  })
+})
