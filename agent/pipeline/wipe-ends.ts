@@ -7,8 +7,8 @@ import { isZero } from './verify-pieces.ts'
 export const WIPED_END_BYTES = 4 * 1024 * 1024
 /** What can't be written takes only this much around it along. */
 const PIECE_BYTES = 256 * 1024
-/** Boot code and the GPT's headers: a sector of 4 KiB, or what the kernel writes of 512 bytes at once. */
-const EDGE_BYTES = 4096
+/** Boot code, the GPT's headers: what firmware looks for first, and what a disk writes whole or not at all. */
+export const EDGE_BYTES = 4096
 
 /** The disk does not take zeros where boot code and partition tables lie. */
 export class WipeError extends Error {
@@ -16,31 +16,46 @@ export class WipeError extends Error {
 }
 
 /**
- * Nothing boots from here on, neither the old system nor half of the new. What the disk does not take is
- * left out and the rest made zero all the same, and what it says it took is read back. Throws unless
- * all of it is zero.
+ * Nothing boots from here on, neither the old system nor half of the new. The beginning comes first: a
+ * disk that does not take it keeps what it holds. After that, what the disk does not take is left out and
+ * the rest made zero all the same. Throws unless all of it is zero.
  */
 export async function wipeEnds(device: Device): Promise<void> {
-  const pieces = endPieces(device.sizeBytes)
-  let failure: unknown
-  for (const piece of pieces) {
-    try {
-      await device.zero(piece)
-    } catch (err) {
-      failure ??= err
-    }
+  const [edge, ...others] = endPieces(device.sizeBytes)
+  const failure = await makeZero(device, [edge!])
+  if (failure !== undefined && (await holdsContent(device, edge!))) throw failure
+  const failures = [failure, await makeZero(device, others)]
+  const first = failures.find((err) => err !== undefined)
+  if (first !== undefined) throw first
+}
+
+/** Returns the first of the errors. */
+async function makeZero(device: Device, pieces: readonly ByteRange[]): Promise<unknown> {
+  const failures: unknown[] = []
+  const attempt = async (work: Promise<void>) => {
+    await work.catch((err: unknown) => failures.push(err))
   }
-  await device.flush()
-  if (failure !== undefined) throw failure
-  device.dropCache()
-  await withChunkBuffer(async (buffer) => {
-    for (const piece of pieces) await proveZero(device, piece, buffer)
+  for (const piece of pieces) await attempt(device.zero(piece))
+  await attempt(device.flush())
+  if (failures.length === 0) {
+    device.dropCache()
+    await withChunkBuffer(async (buffer) => {
+      for (const piece of pieces) await attempt(proveZero(device, piece, buffer))
+    })
+  }
+  return failures[0]
+}
+
+async function holdsContent(device: Device, { start, end }: ByteRange): Promise<boolean> {
+  return await withChunkBuffer(async (buffer) => {
+    const bytes = buffer.subarray(0, end - start)
+    return (await tryRead(device, bytes, start)) && !isZero(bytes)
   })
 }
 
 /**
- * Writes what it holds to both edges of a disk: one that does not take it is found here, while what it
- * holds is still whole.
+ * Writes to both edges of a disk what it holds there, or zeros where it can't be read: a disk that does not
+ * take that is found here, while what it holds is still whole.
  */
 export async function probeEdges(device: Device): Promise<void> {
   const { sizeBytes } = device
@@ -48,16 +63,18 @@ export async function probeEdges(device: Device): Promise<void> {
     const bytes = buffer.subarray(0, EDGE_BYTES)
     for (const start of [0, sizeBytes - (sizeBytes % EDGE_BYTES || EDGE_BYTES)]) {
       const edge = bytes.subarray(0, Math.min(EDGE_BYTES, sizeBytes - start))
-      if (await tryRead(device, edge, start)) await device.write(edge, start)
+      if (!(await tryRead(device, edge, start))) edge.fill(0)
+      await device.write(edge, start)
     }
   })
   await device.flush()
 }
 
 function endPieces(sizeBytes: number): ByteRange[] {
-  const head = { start: 0, end: Math.min(WIPED_END_BYTES, sizeBytes) }
+  const edge = { start: 0, end: Math.min(EDGE_BYTES, sizeBytes) }
+  const head = { start: edge.end, end: Math.max(edge.end, Math.min(WIPED_END_BYTES, sizeBytes)) }
   const tail = { start: Math.max(head.end, sizeBytes - WIPED_END_BYTES), end: sizeBytes }
-  return [head, tail].flatMap(split)
+  return [edge, ...split(head), ...split(tail)]
 }
 
 function split({ start, end }: ByteRange): ByteRange[] {

@@ -1,4 +1,5 @@
 import { totalmem } from 'node:os'
+import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { ChunkCorruptError } from '../chunk-client.ts'
 import { hashChunk } from '../chunk-pool.ts'
@@ -8,6 +9,8 @@ import { tryRead } from '../disk/try-read.ts'
 import type { ChunkSource, DataPiece } from './chunk-source.ts'
 import type { CompareWorth } from './compare-worth.ts'
 import type { Piece } from './image-plan.ts'
+import { isZero } from './verify-pieces.ts'
+import { EDGE_BYTES } from './wipe-ends.ts'
 import { forEachConcurrently } from './workers.ts'
 
 /** Each holds a chunk three times at most: compressed, inflated, and where the device takes it. */
@@ -23,9 +26,9 @@ export interface WriteTarget {
   compare?: CompareWorth | undefined
   signal: AbortSignal
   /** Told after each piece is written. */
-  onWritten(piece: Piece): void | Promise<void>
+  onWritten: (piece: Piece) => void | Promise<void>
   /** Told instead if the disk held the piece already. */
-  onHeld?(piece: Piece): void
+  onHeld: (piece: Piece) => void
 }
 
 /** Brings pieces of an image to the disk; each chunk was hashed before its write. */
@@ -39,16 +42,35 @@ export async function writePieces(
     if (piece.kind === 'data')
       return await take(piece.hash, () => bringChunk(piece, target, signal))
     await clear(piece, target)
-    await target.onWritten(piece)
   })
 }
 
+/** Zeros that are there already are left, where looking costs less than making them. */
 async function clear(
   piece: Piece & { kind: 'zero' | 'unused' },
-  { device, discard, zeroUnused }: WriteTarget,
+  { device, discard, zeroUnused, onWritten, onHeld }: WriteTarget,
 ): Promise<void> {
-  if (piece.kind === 'zero' || zeroUnused) await device.zero(piece)
-  else await discard(piece)
+  if (piece.kind === 'unused' && !zeroUnused) {
+    await discard(piece)
+    return await onWritten(piece)
+  }
+  const mayLook = device.keepsZeros && !device.zeroesQuickly()
+  const start = mayLook ? await endOfZeros(piece, device) : piece.start
+  if (start > piece.start) onHeld({ ...piece, end: start })
+  if (start === piece.end) return
+  await device.zero({ start, end: piece.end })
+  await onWritten({ ...piece, start })
+}
+
+/** Where the zeros end with which the range begins, in whole chunks. */
+async function endOfZeros({ start, end }: ByteRange, device: Device): Promise<number> {
+  return await withChunkBuffer(async (buffer) => {
+    for (let at = start; at < end; at += CHUNK_BYTES) {
+      const bytes = buffer.subarray(0, Math.min(CHUNK_BYTES, end - at))
+      if (!(await tryRead(device, bytes, at)) || !isZero(bytes)) return at
+    }
+    return end
+  })
 }
 
 async function bringChunk(
@@ -65,7 +87,7 @@ async function bringChunk(
     await writeChunk(piece, length, buffer, target.device, signal)
     return false
   })
-  if (isHeld) target.onHeld?.(piece)
+  if (isHeld) target.onHeld(piece)
   else await target.onWritten(piece)
 }
 
@@ -95,7 +117,21 @@ export async function writeChunk(
       `Chunk ${hash} holds ${length} bytes where the image has ${end - start}`,
     )
   signal.throwIfAborted()
-  await device.write(buffer.subarray(0, length), start)
+  const bytes = buffer.subarray(0, length)
+  if (start === 0) await writeHead(bytes, device)
+  else await device.write(bytes, start)
+}
+
+/**
+ * A power cut in the middle of a write leaves some sectors of it, in any order. So what firmware looks for
+ * comes last, and in one sector.
+ */
+async function writeHead(bytes: Buffer, device: Device): Promise<void> {
+  if (bytes.length > EDGE_BYTES) {
+    await device.write(bytes.subarray(EDGE_BYTES), EDGE_BYTES)
+    await device.flush()
+  }
+  await device.write(bytes.subarray(0, EDGE_BYTES), 0)
 }
 
 /** The same chunk at two places is fetched for the first of them, and is on the disk for the other. */

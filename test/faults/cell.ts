@@ -7,6 +7,8 @@ export const OUTCOMES = {
   verified: 'the run succeeded, and the disk holds the image, compared byte by byte',
   'not bootable':
     'the run failed and said why, and the disk has neither partition table nor boot code',
+  whole:
+    'the run failed and said why, or was cut short, after the last byte of the image was written',
   untouched: 'the run failed and said why, and the disk is what it was before',
   complete: 'the image is there, and its export is the disk, compared byte by byte',
   'no image': 'the run failed and said why, and there is no image; those there were are unharmed',

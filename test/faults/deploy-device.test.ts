@@ -1,86 +1,149 @@
 import { after, before, describe } from 'node:test'
 import { CHUNK_BYTES } from '#protocol/image.ts'
-import type { DiskFault } from '#test/support/fault-disk.ts'
 import { NEEDS_ROOT } from '#test/support/loop-device.ts'
-import type { DiskRequest } from '#test/support/fuse-file.ts'
 import { testCells, type Cell } from './cell.ts'
+import * as order from './disk-orders.ts'
+import { BACKUP, BEGINNING, END, HEAD, MIDDLE, READS, WIPED, WRITES, ZERO } from './disk-orders.ts'
 import { openFaultLab, type FaultLab } from './fault-lab.ts'
 import { DISK_BYTES } from './system-disk.ts'
 
-const SECTOR_BYTES = 512
 const EIO = { kind: 'error', errno: 'EIO' } as const
+const NO_ROOM = { kind: 'error', errno: 'ENOSPC' } as const
+const LOST = { kind: 'lost' } as const
+const TORN = { kind: 'torn' } as const
 
-type Kind = DiskRequest['kind']
-interface Where {
-  name: string
-  /** A byte of the disk. */
-  at: number
-}
+const { always, bringing, once, touching } = order
 
-const HEAD: Where = { name: 'in the partition table', at: 2 * SECTOR_BYTES }
-const WIPED: Where = { name: 'in the first 4 MiB', at: 3 * CHUNK_BYTES + 5000 }
-const BEGINNING: Where = { name: 'at the beginning', at: 5 * CHUNK_BYTES + 5000 }
-const MIDDLE: Where = { name: 'in the middle', at: 25 * CHUNK_BYTES }
-const ZERO: Where = { name: 'where zeros belong', at: 35 * CHUNK_BYTES + 12_345 }
-const END: Where = { name: 'at the end', at: 45 * CHUNK_BYTES - 1 }
-const BACKUP: Where = { name: 'in the backup table', at: DISK_BYTES - SECTOR_BYTES }
+type Outcomes = Cell<FaultLab>['outcomes']
 
-type Order = (request: DiskRequest) => DiskFault | undefined
-
-/** For requests of these kinds that touch the byte, from the `first` of them on, `count` of them. */
-function on(
-  kinds: readonly Kind[],
-  { at }: Where,
-  fault: DiskFault,
-  { first = 1, count = Number.POSITIVE_INFINITY } = {},
-): Order {
-  let seen = 0
-  return ({ kind, start, end }) => {
-    if (!kinds.includes(kind) || at < start || end <= at) return undefined
-    seen++
-    return seen >= first && seen < first + count ? fault : undefined
-  }
-}
-
-const WRITES: readonly Kind[] = ['write', 'zero', 'discard']
-
-function deployment(
+/** A deployment to a disk with another system, or one that is nearly the image. */
+function cell(
   [place, kind, moment]: [string, string, string],
-  outcomes: Cell<FaultLab>['outcomes'],
-  order: () => Order,
+  outcomes: Outcomes,
+  faultOf: (lab: FaultLab) => order.Order,
+  startOf: (lab: FaultLab) => Buffer = ({ old }) => old,
 ): Cell<FaultLab> {
   return {
-    place,
+    place: place === '' ? 'target disk' : `target disk, ${place}`,
     kind,
     moment,
     outcomes,
     async run(lab) {
-      lab.reset()
-      lab.disk.fault = order()
-      const ended = await lab.start('deploy').ended
-      return lab.judge(ended)
+      lab.reset(startOf(lab))
+      lab.disk.fault = faultOf(lab)
+      return lab.judge(await lab.start('deploy').ended)
     },
   }
 }
 
-const CELLS: Cell<FaultLab>[] = [
-  deployment(['target', 'none', 'clean'], ['verified'], () => () => undefined),
-  ...[HEAD, BACKUP].map((where) =>
-    deployment([`target, ${where.name}`, 'EIO', 'each write'], ['untouched'], () =>
-      on(WRITES, where, EIO),
+const similar = (lab: FaultLab) => lab.similar
+const flipAt = ({ at }: order.Place) => ({ kind: 'flip', at }) as const
+
+const ERRORS = [
+  cell(['', 'no fault', 'another system before'], ['verified'], () => () => undefined),
+  cell(['', 'no fault', 'nearly the image before'], ['verified'], () => () => undefined, similar),
+  ...[HEAD, BACKUP].map((place) =>
+    cell([place.name, 'EIO', 'each write'], ['untouched'], () =>
+      always(touching(WRITES, place), EIO),
     ),
   ),
-  ...[WIPED, BEGINNING, MIDDLE, ZERO, END].map((where) =>
-    deployment([`target, ${where.name}`, 'EIO', 'each write'], ['not bootable'], () =>
-      on(WRITES, where, EIO),
+  ...[WIPED, BEGINNING, MIDDLE, ZERO, END].map((place) =>
+    cell([place.name, 'EIO', 'each write'], ['not bootable'], () =>
+      always(touching(WRITES, place), EIO),
     ),
   ),
-  ...[HEAD, MIDDLE, END, BACKUP].map((where) =>
-    deployment([`target, ${where.name}`, 'EIO', 'each read'], ['not bootable'], () =>
-      on(['read'], where, EIO),
+  ...[HEAD, MIDDLE, BACKUP].map((place) =>
+    cell([place.name, 'EIO', 'each read'], ['not bootable'], () =>
+      always(touching(READS, place), EIO),
     ),
+  ),
+  ...[HEAD, MIDDLE, BACKUP].map((place) =>
+    cell(
+      [place.name, 'EIO', 'reads until it is written'],
+      ['verified'],
+      () => unreadableUntilWritten(place),
+      similar,
+    ),
+  ),
+  ...[HEAD, BACKUP].map((place) =>
+    cell([place.name, 'EIO', 'the write of the image'], ['not bootable'], ({ golden }) =>
+      always(bringing(golden, place), EIO),
+    ),
+  ),
+  cell(['the middle', 'ENOSPC', 'each write'], ['not bootable'], () =>
+    always(touching(WRITES, MIDDLE), NO_ROOM),
+  ),
+  cell(['', 'EIO', 'first flush'], ['untouched'], () => once(({ kind }) => kind === 'flush', EIO)),
+  cell(['', 'EIO', 'flush after the last write'], ['not bootable'], ({ golden }) =>
+    order.after(bringing(golden, { name: '', at: 0 }), ({ kind }) => kind === 'flush', EIO),
+  ),
+  cell(['', 'ends at 18 MiB', 'always'], ['untouched'], () =>
+    always(({ end }) => end > 18 * CHUNK_BYTES, EIO),
   ),
 ]
+
+const LIES = [
+  ...[MIDDLE, ZERO, BACKUP, HEAD].map((place) =>
+    cell([place.name, 'bit flip', 'the write of the image'], ['not bootable'], ({ golden }) =>
+      always(place === ZERO ? touching(WRITES, ZERO) : bringing(golden, place), flipAt(place)),
+    ),
+  ),
+  cell(['the middle', 'bit flip', 'each read'], ['not bootable'], () =>
+    always(touching(READS, MIDDLE), flipAt(MIDDLE)),
+  ),
+  cell(
+    ['the middle', 'bit flip', 'one read before the writes'],
+    ['verified'],
+    () => once(touching(READS, MIDDLE), flipAt(MIDDLE)),
+    similar,
+  ),
+  ...[MIDDLE, ZERO, BACKUP, HEAD].map((place) =>
+    cell([place.name, 'lost write', 'the write of the image'], ['not bootable'], ({ golden }) =>
+      always(place === ZERO ? touching(WRITES, ZERO) : bringing(golden, place), LOST),
+    ),
+  ),
+  cell(['the partition table', 'lost write', 'zeros only'], ['untouched'], () =>
+    always((request) => touching(WRITES, HEAD)(request) && isZeroing(request), LOST),
+  ),
+  cell(['the partition table', 'lost write', 'zeros, unless they are written'], ['verified'], () =>
+    always((request) => touching(['zero', 'discard'], HEAD)(request), LOST),
+  ),
+  cell(['', 'lost write', 'always: read-only, and silent about it'], ['untouched'], () =>
+    always(({ kind }) => WRITES.includes(kind), LOST),
+  ),
+  cell(['the middle', 'misplaced write', 'one'], ['not bootable'], ({ golden }) =>
+    once(bringing(golden, MIDDLE), { kind: 'misplaced', to: 8 * CHUNK_BYTES }),
+  ),
+  cell(['the middle', 'torn write', 'one'], ['not bootable'], ({ golden }) =>
+    once(bringing(golden, MIDDLE), TORN),
+  ),
+  cell(['', 'half as large as it says', 'always'], ['not bootable'], () => wrapAround, twice),
+]
+
+function isZeroing({ kind, data }: Parameters<order.Order>[0]): boolean {
+  return kind !== 'write' || data.every((byte) => byte === 0)
+}
+
+/** As a sector that a disk replaces when it is written. */
+function unreadableUntilWritten(place: order.Place): order.Order {
+  let isWritten = false
+  return (request) => {
+    isWritten ||= touching(WRITES, place)(request)
+    return !isWritten && touching(READS, place)(request) ? EIO : undefined
+  }
+}
+
+const HALF_BYTES = DISK_BYTES / 2
+
+/** A forged disk: what lies behind its real end lands before it. */
+const wrapAround: order.Order = ({ kind, start }) =>
+  kind === 'flush' || start < HALF_BYTES ? undefined : { kind: 'misplaced', to: start - HALF_BYTES }
+
+/** What such a disk shows. */
+function twice({ old }: FaultLab): Buffer {
+  const half = old.subarray(0, HALF_BYTES)
+  return Buffer.concat([half, half])
+}
 
 describe('the target of a deployment', { skip: NEEDS_ROOT }, () => {
   let lab: FaultLab
@@ -89,5 +152,5 @@ describe('the target of a deployment', { skip: NEEDS_ROOT }, () => {
   })
   after(() => lab[Symbol.asyncDispose]())
 
-  testCells(CELLS, () => lab)
+  testCells([...ERRORS, ...LIES], () => lab)
 })

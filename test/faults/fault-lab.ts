@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { gunzipSync } from 'node:zlib'
 import { exec } from '#agent/exec.ts'
+import { CHUNK_BYTES } from '#protocol/image.ts'
 import {
   startAgentProcess,
   type AgentProcess,
@@ -22,8 +23,10 @@ export interface FaultLab extends AsyncDisposable {
   readonly disk: FaultDisk
   /** The content of the image `golden`. */
   readonly golden: Buffer
-  /** What the disk holds before each cell. */
+  /** Another system: what the disk holds before each cell. */
   readonly old: Buffer
+  /** What differs from the image in some chunks. */
+  readonly similar: Buffer
   call(method: string, path: string, body?: Uint8Array | string): Promise<Response>
   start(command: 'capture' | 'deploy', options?: Partial<AgentProcessOptions>): AgentProcess
   /** Starts with the old system, or `before`, on a disk that is in order. */
@@ -62,6 +65,7 @@ export async function openFaultLab(options: FaultLabOptions = {}): Promise<Fault
     disk,
     golden,
     old,
+    similar: similarDisk(golden, old),
     call,
     start: (command, more) =>
       startAgentProcess(command, {
@@ -93,6 +97,15 @@ export async function openFaultLab(options: FaultLabOptions = {}): Promise<Fault
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+const DIFFERENT_CHUNKS = [0, 3, 6, 10, 11, 16, 22]
+
+function similarDisk(golden: Buffer, old: Buffer): Buffer {
+  const disk = Buffer.from(golden)
+  for (const index of DIFFERENT_CHUNKS)
+    old.copy(disk, index * CHUNK_BYTES, index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES)
+  return disk
 }
 
 export async function assertExport(

@@ -5,6 +5,10 @@ import type { Outcome } from './cell.ts'
 
 /** A backup GPT ends with its header, in the last sector. */
 const SECTOR_BYTES = 512
+/** The backup's entries and header. */
+const TABLE_BYTES = 33 * SECTOR_BYTES
+/** What disks write whole or not at all: boot code, and the GPT's header. */
+const EDGE_BYTES = 4096
 /** Shorter ones say what happened, not what to do. */
 const MIN_SENTENCE_CHARACTERS = 25
 
@@ -38,6 +42,7 @@ export function judgeDeploy(ended: Ended, disk: JudgedDisk): Outcome {
 
 export function judgeUnfinished(disk: JudgedDisk): Outcome {
   if (disk.content.equals(disk.before)) return 'untouched'
+  if (disk.content.equals(disk.image)) return 'whole'
   assertUnbootable(disk)
   return 'not bootable'
 }
@@ -56,16 +61,21 @@ export function assertSentence(text: string): void {
 
 /** Neither a partition table nor boot code can be read, by whatever firmware. */
 function assertUnbootable({ content, image }: JudgedDisk): void {
-  const head = content.subarray(0, CHUNK_BYTES)
-  assert.ok(isZero(head), 'The run failed, and the head of the disk is not zero')
-  const last = content.subarray(content.length - SECTOR_BYTES)
-  if (!last.subarray(0, 8).equals(Buffer.from('EFI PART'))) return
-  // The last step but one: what a firmware that trusts the backup would start is whole.
+  const edge = content.subarray(0, EDGE_BYTES)
+  assert.ok(isZero(edge), 'The run failed, and the first sector of the disk is not zero')
+  const isLastStep = !isZero(content.subarray(0, CHUNK_BYTES)) || hasBackupTable(content)
+  if (!isLastStep) return
+  // A firmware that trusts the backup table starts something, so that must be whole.
   assertSame(
-    content.subarray(CHUNK_BYTES),
-    image.subarray(CHUNK_BYTES),
-    'A partition table at the end of the disk leads to what is unfinished',
+    content.subarray(CHUNK_BYTES, content.length - TABLE_BYTES),
+    image.subarray(CHUNK_BYTES, image.length - TABLE_BYTES),
+    'The ends of the disk lead to what is unfinished',
   )
+}
+
+function hasBackupTable(content: Buffer): boolean {
+  const last = content.subarray(content.length - SECTOR_BYTES)
+  return last.subarray(0, 8).equals(Buffer.from('EFI PART'))
 }
 
 function isZero(bytes: Buffer): boolean {

@@ -5,12 +5,12 @@ import { exec } from '#agent/exec.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { createRandom } from '#test/support/lossy-proxy.ts'
 
-export const DISK_CHUNKS = 48
+export const DISK_CHUNKS = 24
 export const DISK_BYTES = DISK_CHUNKS * CHUNK_BYTES
 
-/** Half-open, in chunks: where the disks of the tests have what. */
-export const ZEROS = { start: 30, end: 40 }
-export const CONTENT = { start: 1, end: 30 }
+/** Half-open, in chunks: where system 1 has zeros, and where all others have. */
+const ZEROS = { start: 14, end: 19 }
+const OTHER_ZEROS = { start: 4, end: 7 }
 
 const BOOT_CODE_BYTES = 440
 
@@ -21,11 +21,12 @@ const BOOT_CODE_BYTES = 440
 export async function systemDisk(number: number): Promise<Buffer> {
   const disk = Buffer.alloc(DISK_BYTES)
   const random = createRandom(number)
-  for (let index = CONTENT.start; index < DISK_CHUNKS; index++) {
-    const isZero = index >= ZEROS.start && index < ZEROS.end
+  const zeros = number === 1 ? ZEROS : OTHER_ZEROS
+  for (let index = 1; index < DISK_CHUNKS; index++) {
+    const isZero = index >= zeros.start && index < zeros.end
     if (!isZero) fillChunk(disk.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES), random)
   }
-  disk.copyWithin(7 * CHUNK_BYTES, 6 * CHUNK_BYTES, 7 * CHUNK_BYTES)
+  disk.copyWithin(9 * CHUNK_BYTES, 8 * CHUNK_BYTES, 9 * CHUNK_BYTES)
   disk.fill(number, 0, BOOT_CODE_BYTES)
   return await withPartitions(disk, number)
 }
@@ -43,7 +44,7 @@ async function withPartitions(disk: Buffer, number: number): Promise<Buffer> {
   await writeFile(file, disk)
   await truncate(file, DISK_BYTES)
   const uuid = `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`
-  const lines = ['label: gpt', `label-id: ${uuid}`, 'size=20MiB, type=linux', 'type=linux']
+  const lines = ['label: gpt', `label-id: ${uuid}`, 'size=10MiB, type=linux', 'type=linux']
   await exec('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', file], {
     input: `${lines.join('\n')}\n`,
   })

@@ -13,7 +13,7 @@ export type DiskFault =
   | { kind: 'flip'; at: number }
   /** A write is answered as done, and is not. */
   | { kind: 'lost' }
-  /** A write lands elsewhere. */
+  /** A write lands elsewhere, a read comes from there. */
   | { kind: 'misplaced'; to: number }
   /** Half of a write is done, then it fails. */
   | { kind: 'torn' }
@@ -137,7 +137,8 @@ async function perform(
     return undefined
   }
   if (kind === 'read') {
-    const data = Buffer.from(state.content.subarray(start, end))
+    const from = fault?.kind === 'misplaced' ? fault.to : start
+    const data = Buffer.from(state.content.subarray(from, from + end - start))
     return fault?.kind === 'flip' ? flip(data, fault.at - start) : data
   }
   if (fault?.kind === 'lost') return undefined
