@@ -27,6 +27,8 @@ export interface Device extends AsyncDisposable {
   write(buffer: Buffer, start: number): Promise<void>
   /** The range reads as zeros afterwards. */
   zero(range: ByteRange): Promise<void>
+  /** Making zeros is known to cost next to nothing, so there is no use in looking first. */
+  zeroesQuickly(): boolean
   /** The content of the range does not matter any more. */
   discard(range: ByteRange): Promise<void>
   /** All that was written is on the medium. */
@@ -95,6 +97,7 @@ interface Opened {
 
 function createDevice({ path, file, kind, sizeBytes, isDirect, keepsZerosHere }: Opened): Device {
   const { fd } = file
+  const zeroer = createZeroer({ path, file, kind })
   return {
     path,
     sizeBytes,
@@ -102,7 +105,8 @@ function createDevice({ path, file, kind, sizeBytes, isDirect, keepsZerosHere }:
     read: (buffer, start) => readWhole(path, file, buffer, start),
     write: (buffer, start) => writeWhole(path, file, buffer, start),
     keepsZeros: kind === 'file' || keepsZerosHere,
-    zero: createZeroer({ path, file, kind }),
+    zero: (range) => zeroer.zero(range),
+    zeroesQuickly: () => zeroer.isQuick(),
     async discard({ start, end }) {
       if (kind === 'block') await system.discard(fd, start, end - start)
       else await system.punchHole(fd, start, end - start)

@@ -13,6 +13,12 @@ const QUICK_BYTES_PER_MILLISECOND = 4 * 1024 * 1024
 
 type ZeroWay = (range: ByteRange) => Promise<boolean>
 
+export interface Zeroer {
+  zero(range: ByteRange): Promise<void>
+  /** Zeros cost next to nothing here, as far as is known by now. */
+  isQuick(): boolean
+}
+
 export interface ZeroTarget {
   path: string
   file: FileHandle
@@ -29,7 +35,7 @@ export interface ZeroTarget {
  *
  * Some disks do the first two slower than they write, so each is timed and the fastest stays.
  */
-export function createZeroer(target: ZeroTarget): (range: ByteRange) => Promise<void> {
+export function createZeroer(target: ZeroTarget): Zeroer {
   return fastestOf(zeroWays(target), () => performance.now())
 }
 
@@ -52,24 +58,26 @@ interface Attempt {
 }
 
 /** Exported for its test: the last way always works. */
-export function fastestOf(
-  ways: readonly ZeroWay[],
-  now: () => number,
-): (range: ByteRange) => Promise<void> {
+export function fastestOf(ways: readonly ZeroWay[], now: () => number): Zeroer {
   let attempts: Attempt[] = ways.map((way) => ({ way, bytes: 0, milliseconds: 0 }))
-
-  return async (range) => {
-    for (;;) {
-      const attempt = choose(attempts)
-      const startedAt = now()
-      if (await attempt.way(range)) {
-        attempt.bytes += range.end - range.start
-        attempt.milliseconds += now() - startedAt
-        return
+  return {
+    async zero(range) {
+      for (;;) {
+        const attempt = choose(attempts)
+        const startedAt = now()
+        if (await attempt.way(range)) {
+          attempt.bytes += range.end - range.start
+          attempt.milliseconds += now() - startedAt
+          return
+        }
+        attempts = attempts.filter((other) => other !== attempt)
+        if (attempts.length === 0) throw new Error('No way to make zeros is left')
       }
-      if (attempts.length === 1) throw new Error('No way to make zeros is left')
-      attempts = attempts.filter((other) => other !== attempt)
-    }
+    },
+    isQuick() {
+      const { way, bytes, milliseconds } = choose(attempts)
+      return bytes > 0 && rate({ way, bytes, milliseconds }) >= QUICK_BYTES_PER_MILLISECOND
+    },
   }
 }
 

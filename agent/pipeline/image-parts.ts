@@ -1,10 +1,14 @@
+import { totalmem } from 'node:os'
 import type { Manifest } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 import { planImage, type ChunkRange, type Piece } from './image-plan.ts'
 
-/** Segments kept, 1 MiB each: a small image is planned four times and its segment fetched once. */
-const MAX_KEPT_SEGMENTS = 4
+/**
+ * Segments kept, 1 MiB each: an image is planned four times, and of disks up to 2 TiB each segment is
+ * fetched once.
+ */
+const MAX_KEPT_SEGMENTS = totalmem() < 1024 ** 3 ? 8 : 64
 
 /** What belongs in a range of chunks, as often as it is asked for. */
 export type ImageParts = (range: ChunkRange) => AsyncIterable<Piece>

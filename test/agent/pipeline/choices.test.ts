@@ -79,7 +79,7 @@ describe('making zeros', () => {
   function ways(...costs: number[]) {
     let clock = 0
     const used: number[] = []
-    const zero = fastestOf(
+    const zeroer = fastestOf(
       costs.map((cost, index) => async ({ start, end }) => {
         used.push(index)
         clock += ((end - start) / MIB) * cost
@@ -87,7 +87,7 @@ describe('making zeros', () => {
       }),
       () => clock,
     )
-    return { used, zero: () => zero({ start: 0, end: 32 * MIB }) }
+    return { used, zeroer, zero: () => zeroer.zero({ start: 0, end: 32 * MIB }) }
   }
 
   it('stays with the first way while it is quick', async () => {
@@ -100,6 +100,22 @@ describe('making zeros', () => {
     const { used, zero } = ways(0, 0, 5)
     for (let i = 0; i < 3; i++) await zero()
     assert.deepEqual(used, [0, 1, 2, 2, 2])
+  })
+
+  it('is not confused by several at once that find the way closed', async () => {
+    const { used, zero } = ways(0, 5)
+    await Promise.all([zero(), zero(), zero()])
+    assert.deepEqual(used.toSorted(), [0, 0, 0, 1, 1, 1])
+  })
+
+  it('knows when zeros cost next to nothing', async () => {
+    const quick = ways(0.01, 5)
+    assert.equal(quick.zeroer.isQuick(), false)
+    await quick.zero()
+    assert.equal(quick.zeroer.isQuick(), true)
+    const slow = ways(0, 5)
+    await slow.zero()
+    assert.equal(slow.zeroer.isQuick(), false)
   })
 
   it('measures, and stays with the fastest', async () => {
