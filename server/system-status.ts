@@ -4,6 +4,7 @@ import type { Check, CheckName, SystemStatus } from '#protocol/system-status.ts'
 import { findAgentFile } from './agent-files.ts'
 import type { StoreStatistics } from './api/image-statistics.ts'
 import type { Config } from './config.ts'
+import { listDamagedImages } from './db/damaged-chunks.ts'
 import type { Database } from './db/database.ts'
 import { listOtherDhcpServers } from './db/other-dhcp-servers.ts'
 import { StoreUnreachableError } from './images/chunk-store.ts'
@@ -78,7 +79,7 @@ async function runChecks(options: SystemStatusOptions, freeBytes: number | null)
     checkTftp(options),
     await checkBootFiles(options),
     await checkAgentFiles(options),
-    await checkStore(options, freeBytes),
+    (await checkDamage(options)) ?? (await checkStore(options, freeBytes)),
     ...(await checkDatabase(options)),
     await checkOtherServers(options),
   ]
@@ -139,6 +140,17 @@ async function checkAgentFiles({ config }: SystemStatusOptions): Promise<Check> 
       'There is no kernel or initramfs for machines, so no run can start; build them with "npm run initramfs"',
     )
   return well('agent-files', `Machines get ${kernel} and ${initrd}`)
+}
+
+/** Before all else that may be said of the store. */
+async function checkDamage({ db }: SystemStatusOptions): Promise<Check | undefined> {
+  const damaged = await listDamagedImages(db).catch(() => [])
+  if (damaged.length === 0) return undefined
+  const names = damaged.map(({ name }) => `"${name}"`).join(', ')
+  return ill(
+    'store',
+    `The chunk store has lost parts of ${damaged.length === 1 ? 'image' : 'images'} ${names}; capture or upload their content again, and look after its disk`,
+  )
 }
 
 async function checkStore(

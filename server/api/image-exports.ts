@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import { countDamage } from '#server/db/damage-count.ts'
 import type { Database } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
 import {
@@ -19,6 +20,7 @@ import type { DiskFormat } from '#server/images/disk-format.ts'
 import { exportImage } from '#server/images/export-image.ts'
 import { readParts } from '#server/images/export-parts.ts'
 import { segmentExportBytes } from '#server/images/layout.ts'
+import { ConflictError } from './errors.ts'
 import { createSharedReads } from '#server/images/shared-reads.ts'
 import { createWrappedChunks } from '#server/images/wrapped-chunks.ts'
 
@@ -136,6 +138,13 @@ export function createImageExports({ db, store, log }: ImageExportsOptions): Ima
 
   return {
     async find(digest, format = GZIP_EXPORT) {
+      const chunks = (await countDamage(db, [digest])).get(digest)
+      // Better than a file that ends in the middle.
+      if (chunks !== undefined)
+        throw new ConflictError(
+          `The image lacks ${chunks === 1 ? 'a chunk' : `${chunks} chunks`} that the store has lost; capture or upload its content again`,
+          'image-damaged',
+        )
       if ('open' in format) return await findDiskExport(digest, format)
       const found = await find(digest)
       if (!found) return undefined

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import type { Image } from '#protocol/image-info.ts'
 import type { StoreStatus } from '#protocol/store.ts'
+import type { SystemStatus } from '#protocol/system-status.ts'
 import { isScrubDue } from '#server/care/scrub-job.ts'
 import { diskContent, MIB } from '#test/support/disk-content.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
@@ -82,6 +83,18 @@ describe('a chunk that rots in the store', () => {
     const names = await readdir(join(folder, 'quarantine'))
     assert.equal(names.filter((name) => name.includes(ROTTEN)).length, 1)
     assert.equal((await app.call('GET', `/chunks/${ROTTEN}`)).status, 404)
+  })
+
+  it('keeps its images from being taken out: no file ends in the middle', async () => {
+    for (const suffix of ['img.gz', 'img.zst']) {
+      const { status, body } = await app.call<Refusal>('GET', `/images/hit.${suffix}`)
+      assert.deepEqual([status, body.error.code], [409, 'image-damaged'])
+    }
+    assert.equal((await app.call('GET', '/images/well.img.gz')).status, 200)
+    const system = await app.call<SystemStatus>('GET', '/api/system')
+    const { ok, message } = system.body.checks.find(({ name }) => name === 'store')!
+    assert.equal(ok, false)
+    assert.match(message, /lost parts of images "hit", "hit-too"/)
   })
 
   it('keeps its images from being deployed, and no others', async () => {
