@@ -135,7 +135,8 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   const chunkSets = createChunkSets(store, (digest) => findManifest(db, digest))
   const counting = createImageStatistics(db, store)
   let uploading = 0
-  let lastActiveAt = 0
+  // Who starts a server is about to use it.
+  let lastActiveAt = Date.now()
   /** Resolves when all that is there now was counted. */
   let counted = Promise.withResolvers<void>()
   let sweeping: Promise<unknown> = Promise.resolve()
