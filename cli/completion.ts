@@ -117,6 +117,7 @@ const FIXED: Record<string, readonly string[]> = {
   event: WEBHOOK_EVENTS,
   workflow: ['deploy', 'capture', 'wipe'],
   'sector-size': ['512', '4096'],
+  format: ['gz', 'zst', 'raw', 'qcow2'],
   shell: ['bash', 'zsh'],
 }
 

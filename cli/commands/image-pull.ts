@@ -3,18 +3,30 @@ import { basename } from 'node:path'
 import type { Command } from 'commander'
 import { formatBytes } from '#protocol/disk-choice.ts'
 import type { Image } from '#protocol/image-info.ts'
+import type { Manifest } from '#protocol/image.ts'
 import type { ApiClient } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { openRemoteChunks, type RemoteChunks } from '../images/chunks.ts'
-import { download, findExport, verifyGzip } from '../images/pull-gzip.ts'
+import { download, findExport, verifyCompressed } from '../images/pull-file.ts'
 import { pullRaw } from '../images/pull-raw.ts'
+import { verifyQcow2 } from '../images/verify-qcow2.ts'
 import { createProgress } from '../progress.ts'
 
 interface PullOptions {
   output?: string
   force?: boolean
+  format?: string
+}
+
+const FORMATS = ['raw', 'gz', 'zst', 'qcow2'] as const
+type Format = (typeof FORMATS)[number]
+const SUFFIXES: Record<Format, string> = {
+  raw: '.img',
+  gz: '.img.gz',
+  zst: '.img.zst',
+  qcow2: '.qcow2',
 }
 
 export function addPull(images: Command, signal: AbortSignal): void {
@@ -22,21 +34,38 @@ export function addPull(images: Command, signal: AbortSignal): void {
     .command('pull <image>')
     .summary('save an image as a file')
     .description(
-      'Save an image as a file: compressed if its name ends with .gz, else raw and sparse. ' +
-        'What comes is checked against the digest; after a failure the same command goes on where it stopped.',
+      'Save an image, or a version of it, as a file: raw and sparse, gzip, zstd or qcow2, as --format or the name of the ' +
+        'file says, else gzip. What comes is checked against the digest; after a failure the same command goes on where it stopped.',
     )
     .option('-o, --output <file>', 'else {image}.img.gz')
+    .option('--format <format>', 'raw, gz, zst or qcow2')
     .option('-f, --force', 'replace a file that is there')
     .addHelpText(
       'after',
-      examples('stampede images pull debian-13', 'stampede images pull debian-13 -o disk.raw'),
+      examples(
+        'stampede images pull debian-13',
+        'stampede images pull debian-13@3 --format qcow2',
+        'stampede images pull debian-13 -o disk.raw',
+      ),
     )
     .action(action<[string], PullOptions>(signal, pull))
 }
 
+/** By what was said, else by the name of the file; a name that tells nothing is that of a disk. */
+function formatOf({ format, output }: PullOptions): Format {
+  const known = FORMATS.find((each) => each === format)
+  if (known) return known
+  if (format !== undefined)
+    throw new UsageError(`--format is "${format}" but must be ${FORMATS.join(', ')}`)
+  if (output === undefined) return 'gz'
+  const ending = /\.(gz|zst|qcow2)$/.exec(output)?.[1]
+  return FORMATS.find((each) => each === ending) ?? 'raw'
+}
+
 async function pull(context: Context, name: string, options: PullOptions): Promise<void> {
   const { signal } = context
-  const output = options.output ?? `${name}.img.gz`
+  const format = formatOf(options)
+  const output = options.output ?? `${name}${SUFFIXES[format]}`
   if (output === '-')
     throw new UsageError(
       'What is not a file cannot be checked: use "stampede images link" and curl',
@@ -46,11 +75,12 @@ async function pull(context: Context, name: string, options: PullOptions): Promi
   const api = await context.api()
   const image = await api.call<Image>('GET', `/api/images/${encodeURIComponent(name)}`)
   const chunks = openRemoteChunks(api, { signal, onRetry: context.say })
-  const got = await (output.endsWith('.gz')
-    ? pullGzip(context, api, image, output, chunks)
-    : pullDisk(context, image, output, chunks))
+  const got = await (format === 'raw'
+    ? pullDisk(context, image, output, chunks)
+    : pullFile(context, api, { image, name, format }, output, chunks))
   context.say(`${output} holds image "${name}"; every byte of it was checked`)
-  context.show({ image: name, digest: image.digest, file: output, ...got }, () => output)
+  const { digest, version } = image
+  context.show({ image: name, version, digest, file: output, ...got }, () => output)
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -85,18 +115,18 @@ async function pullDisk(
   }
 }
 
-async function pullGzip(
+async function pullFile(
   { signal }: Context,
   api: ApiClient,
-  image: Image,
+  { image, name, format }: { image: Image; name: string; format: Exclude<Format, 'raw'> },
   output: string,
   chunks: RemoteChunks,
 ) {
   const manifest = await chunks.manifest(image.digest)
-  const found = await findExport(api, image.name)
+  const found = await findExport(api, name, SUFFIXES[format])
   if (!found.etag.includes(image.digest))
-    throw new CliError(EXIT.refused, `Image "${image.name}" was replaced just now; pull it again`)
-  const part = partOf(output, found.etag.replace(/[^0-9a-f-]/g, '').replace(/^.{48}/, ''))
+    throw new CliError(EXIT.refused, `Image "${name}" was replaced just now; pull it again`)
+  const part = partOf(output, found.etag.replace(/[^0-9a-z-]/g, '').replace(/^.{48}/, ''))
   const fetching = createProgress(`Pulling ${basename(output)}`, found.sizeBytes)
   try {
     await download(api, found, part, { progress: fetching, signal })
@@ -105,10 +135,25 @@ async function pullGzip(
   }
   const checking = createProgress('Checking it', image.sizeBytes)
   try {
-    await verifyGzip(part, manifest, chunks, checking.update)
+    await verify(part, format, manifest, chunks, checking.update)
   } finally {
     checking.end()
   }
   await rename(part, output)
   return { bytesFetched: found.sizeBytes }
+}
+
+async function verify(
+  part: string,
+  format: Exclude<Format, 'raw'>,
+  ...rest: [Manifest, RemoteChunks, (bytesDone: number) => void]
+): Promise<void> {
+  switch (format) {
+    case 'gz':
+      return verifyCompressed(part, 'gzip', ...rest)
+    case 'zst':
+      return verifyCompressed(part, 'zstd', ...rest)
+    case 'qcow2':
+      return verifyQcow2(part, ...rest)
+  }
 }

@@ -20,6 +20,7 @@ interface PushOptions {
   description?: string
   sectorSize?: string
   replace?: boolean
+  promote?: boolean
   asIs?: boolean
 }
 
@@ -35,7 +36,8 @@ export function addPush(images: Command, signal: AbortSignal): void {
     .option('--name <name>', 'of the image, else it is that of the file')
     .option('--description <text>', 'what it is')
     .option('--sector-size <bytes>', '512 or 4096, where its GPT does not tell')
-    .option('--replace', 'in place of an image of that name')
+    .option('--replace', 'as the next version of an image of that name, which stands for it then')
+    .option('--no-promote', 'as its next version, which the name does not stand for yet')
     .option('--as-is', 'send the file itself; the server decodes it')
     .addHelpText(
       'after',
@@ -57,7 +59,7 @@ async function push(context: Context, path: string, options: PushOptions): Promi
   const sectorBytes = sectorSize(options.sectorSize)
   await checkFile(path)
   const api = await context.api()
-  if (!options.replace) await refuseKnown(api, name)
+  if (!options.replace && options.promote !== false) await refuseKnown(api, name)
   const format = await detectFormat(path)
   const image = await (format === 'raw' && !options.asIs
     ? pushChunks(context, api, path, { ...options, name, sectorBytes })
@@ -100,7 +102,7 @@ async function refuseKnown(api: ApiClient, name: string): Promise<void> {
   }
   throw new CliError(
     EXIT.refused,
-    `There is an image "${name}" already; add --replace to put this in its place, or --name for another`,
+    `There is an image "${name}" already; add --replace to put this in its place, --no-promote to put it beside, or --name for another`,
   )
 }
 
@@ -108,6 +110,7 @@ interface Target {
   name: string
   description?: string
   sectorBytes: 512 | 4096 | undefined
+  promote?: boolean
 }
 
 async function pushOther(
@@ -124,9 +127,10 @@ async function pushOther(
   const { size } = await stat(path)
   const progress = createProgress(`Sending ${basename(path)}`, size)
   try {
-    const { name, description, sectorBytes } = target
+    const { name, description, sectorBytes, promote } = target
     const { env, signal } = context
-    return await pushUpload(path, { api, name, description, sectorBytes, env, progress, signal })
+    const wanted = { name, description, sectorBytes, promote }
+    return await pushUpload(path, { api, ...wanted, env, progress, signal })
   } finally {
     progress.end()
   }
@@ -136,7 +140,7 @@ async function pushChunks(
   context: Context,
   api: ApiClient,
   path: string,
-  { name, description, sectorBytes }: Target,
+  { name, description, sectorBytes, promote }: Target,
   source = path,
 ): Promise<Image> {
   const { signal } = context
@@ -148,6 +152,7 @@ async function pushChunks(
       chunks: openRemoteChunks(api, { signal, onRetry: note }),
       name,
       sectorBytes,
+      promote,
       source: `upload of ${basename(source)}`,
       progress: (_done, total) => (shown = createProgress(`Sending ${basename(source)}`, total)),
       signal,

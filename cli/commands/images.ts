@@ -1,14 +1,18 @@
 import type { Command } from 'commander'
 import { formatBytes } from '#protocol/disk-choice.ts'
 import type { Image } from '#protocol/image-info.ts'
+import type { ApiClient } from '../api-client.ts'
 import { confirmTyped } from '../confirm.ts'
 import { action, type Context } from '../context.ts'
 import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { formatFacts, formatTable, type Column } from '../table.ts'
 import { ago, localTime, paint, plural, printable, printableLines } from '../text.ts'
+import { addFiles } from './image-files.ts'
+import { addImport } from './image-import.ts'
 import { addPull } from './image-pull.ts'
 import { addPush } from './image-push.ts'
+import { addVersions } from './image-versions.ts'
 
 /** Extended by `GET /api/images/{name}`. */
 const IMAGE_COLUMNS: Column<Image>[] = [
@@ -22,10 +26,16 @@ const IMAGE_COLUMNS: Column<Image>[] = [
   },
   { head: 'System', cell: ({ info }) => info.operatingSystem },
   { head: 'Boots', cell: ({ info }) => info.bootModes?.join('+') },
+  { head: 'Version', cell: versionOf, align: 'right' },
   { head: 'Digest', cell: ({ digest }) => digest.slice(0, 12) },
   { head: 'Used by', cell: usersOf },
   { head: 'Created', cell: ({ createdAt }) => ago(createdAt) },
 ]
+
+/** `3`, or `2 of 5` where there are others. */
+function versionOf({ version, versionCount }: Image): string {
+  return versionCount === 1 ? String(version) : `${version} of ${versionCount}`
+}
 
 function usersOf({ usedBy }: Image): string | undefined {
   const parts = [
@@ -56,6 +66,9 @@ export function addImages(program: Command, signal: AbortSignal): void {
     .action(action<[string]>(signal, show))
   addPush(images, signal)
   addPull(images, signal)
+  addImport(images, signal)
+  addVersions(images, signal)
+  addFiles(images, signal)
   images
     .command('rename <image> <name>')
     .description('Give an image another name; machines it is assigned to follow')
@@ -80,18 +93,27 @@ export function addImages(program: Command, signal: AbortSignal): void {
     .command('link <image>')
     .description('A URL that needs no token, for curl and other tools, until it expires')
     .option('--hours <number>', 'how long it is good')
+    .option('--format <format>', 'gz, zst, raw or qcow2', 'gz')
     .addHelpText(
       'after',
-      examples('curl -f "$(stampede images link debian-13)" | gunzip | dd of=/dev/sda bs=1M'),
+      examples(
+        'curl -f "$(stampede images link debian-13)" | gunzip | dd of=/dev/sda bs=1M',
+        'stampede images link debian-13@3 --format qcow2',
+      ),
     )
-    .action(action<[string], { hours?: string }>(signal, link))
+    .action(action<[string], LinkOptions>(signal, link))
   images
     .command('rm <image...>')
     .alias('delete')
-    .description('Delete images; refused while an assignment or an active run uses one')
+    .description(
+      'Delete images, or versions of them; refused while an assignment or an active run uses one',
+    )
     .option('--unassign', 'also where machines have it assigned')
     .option('-y, --yes', 'do not ask')
-    .addHelpText('after', examples('stampede images rm debian-12'))
+    .addHelpText(
+      'after',
+      examples('stampede images rm debian-12', 'stampede images rm debian-13@2'),
+    )
     .action(action<[string[]], { yes?: boolean; unassign?: boolean }>(signal, remove))
 }
 
@@ -115,6 +137,10 @@ export function describeImage(image: Image): string {
   const facts = formatFacts([
     ['Image', image.name],
     ['Description', image.description && printableLines(image.description)],
+    [
+      'Version',
+      `${image.version}${image.versionCount > 1 ? `, of ${image.versionCount}; the latest is ${image.latestVersion}` : ''}`,
+    ],
     ['Digest', image.digest],
     ['Disk size', `${formatBytes(image.sizeBytes)} (sectors of ${image.sectorBytes} bytes)`],
     ['Content', formatBytes(image.contentBytes)],
@@ -162,16 +188,28 @@ async function change(context: Context, image: string, json: unknown): Promise<I
   return await api.call<Image>('PATCH', pathOf(image), { json })
 }
 
-async function link(context: Context, name: string, { hours }: { hours?: string }): Promise<void> {
+interface LinkOptions {
+  hours?: string
+  format: string
+}
+
+async function link(context: Context, name: string, { hours, format }: LinkOptions): Promise<void> {
+  if (!['gz', 'zst', 'raw', 'qcow2'].includes(format))
+    throw new UsageError(`--format is "${format}" but must be gz, zst, raw or qcow2`)
   const api = await context.api()
   const seconds = hours === undefined ? undefined : Math.round(Number(hours) * 3600)
   if (seconds !== undefined && !(seconds > 0))
     throw new UsageError(`--hours is "${hours}" but must be a number`)
   const made = await api.call<{ url: string; expiresAt: string }>('POST', `${pathOf(name)}/links`, {
-    json: seconds === undefined ? {} : { expiresInSeconds: seconds },
+    json: { format, ...(seconds !== undefined && { expiresInSeconds: seconds }) },
   })
   context.show(made, ({ url }) => url)
   if (!context.isJson) context.say(`Good until ${localTime(made.expiresAt)}, for whoever knows it`)
+}
+
+/** The number that `debian-13@latest` stands for at the moment. */
+async function numberOf(api: ApiClient, reference: string): Promise<number> {
+  return (await api.call<Image>('GET', pathOf(reference))).version
 }
 
 async function remove(
@@ -185,7 +223,9 @@ async function remove(
   const word = others.length === 0 ? only! : String(names.length)
   if (!yes) await confirmTyped(context, `Will be deleted: ${names.join(', ')}`, word)
   for (const name of names) {
-    await api.call('DELETE', pathOf(name), { query: { unassign } })
+    const [image, version] = name.split('@')
+    if (version === undefined) await api.call('DELETE', pathOf(name), { query: { unassign } })
+    else await api.call('DELETE', `${pathOf(image!)}/versions/${await numberOf(api, name)}`)
     if (!context.isJson) context.print(`Image "${name}" is deleted`)
   }
   if (context.isJson) context.show({ deleted: names }, String)

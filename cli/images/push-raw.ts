@@ -32,6 +32,7 @@ export interface PushOptions {
   /** Noted beside the image. */
   source: string
   sectorBytes: 512 | 4096 | undefined
+  promote?: boolean | undefined
   progress: (bytesDone: number, bytesTotal: number) => Pick<Progress, 'update' | 'note'>
   signal: AbortSignal
 }
@@ -64,7 +65,7 @@ export async function pushRaw(path: string, options: PushOptions): Promise<Pushe
   const manifest = encodeManifest({ sizeBytes, sectorBytes, segments })
   const image = await commit(manifest, options)
   const info: ImageInfo = { ...learn(head, sectorBytes), source: options.source }
-  const path_ = `/api/images/${options.name}/info`
+  const path_ = `/api/images/${options.name}@${image.version}/info`
   return {
     image: await options.api.call<Image>('PUT', path_, { json: info }).catch(() => image),
     bytesSent,
@@ -188,10 +189,14 @@ async function sendSegments(hashes: Buffer, chunks: RemoteChunks): Promise<(Sha2
   return segments
 }
 
-async function commit(manifest: Uint8Array, { api, name, signal }: PushOptions): Promise<Image> {
+async function commit(
+  manifest: Uint8Array,
+  { api, name, promote, signal }: PushOptions,
+): Promise<Image> {
   const patience = { signal, outageSeconds: OUTAGE_SECONDS, onRetry: () => undefined }
   const image = await withPatience(patience, () =>
     api.call<Image>('PUT', `/api/images/${name}/manifest`, {
+      query: { promote },
       body: manifest as Uint8Array<ArrayBuffer>,
       headers: { 'content-type': MANIFEST_MEDIA_TYPE },
       timeoutMilliseconds: COMMIT_TIMEOUT_MILLISECONDS,

@@ -28,6 +28,7 @@ export interface UploadOptions {
   name: string
   sectorBytes: 512 | 4096 | undefined
   description: string | undefined
+  promote?: boolean | undefined
   env: Record<string, string | undefined>
   progress: Progress
   signal: AbortSignal
@@ -85,6 +86,7 @@ async function begin(path: string, size: number, note: string, options: UploadOp
     fileName: basename(path).slice(0, 255),
     ...(options.sectorBytes !== undefined && { sectorSize: options.sectorBytes }),
     ...(options.description !== undefined && { description: options.description }),
+    ...(options.promote === false && { promote: false }),
   }
   const upload = await options.api.call<Upload>('POST', '/api/uploads', { json })
   await mkdir(dirname(note), { recursive: true, mode: 0o700 })

@@ -5,9 +5,10 @@ import { CHUNK_BYTES, chunkLength, type Manifest } from '#protocol/image.ts'
 import { explainFailure, readError, withPatience, type ApiClient } from '../api-client.ts'
 import { CliError, EXIT } from '../errors.ts'
 import type { Progress } from '../progress.ts'
+import { readFrames } from './zstd-frames.ts'
 import { OUTAGE_SECONDS, hashChunk, isZero, type RemoteChunks } from './chunks.ts'
 
-/** The image as `.img.gz`, as it comes: gone on with after a cut, checked at the end. */
+/** The image as a file of the server's making, as it comes: gone on with after a cut, checked at the end. */
 
 export interface Export {
   path: string
@@ -15,8 +16,12 @@ export interface Export {
   sizeBytes: number
 }
 
-export async function findExport(api: ApiClient, name: string): Promise<Export> {
-  const path = `/images/${name}.img.gz`
+export async function findExport(
+  api: ApiClient,
+  name: string,
+  suffix = '.img.gz',
+): Promise<Export> {
+  const path = `/images/${name}${suffix}`
   const limit = AbortSignal.timeout(30_000)
   const response = await api.fetch('HEAD', path, {}, limit)
   const etag = response.headers.get('etag')
@@ -67,8 +72,9 @@ export async function download(
 }
 
 /** Unpacks the file and compares each chunk with the manifest. Throws CliError for what is damaged. */
-export async function verifyGzip(
+export async function verifyCompressed(
   file: string,
+  codec: 'gzip' | 'zstd',
   manifest: Manifest,
   chunks: RemoteChunks,
   onProgress: (bytesDone: number) => void,
@@ -76,7 +82,11 @@ export async function verifyGzip(
   const damaged = (reason: string) =>
     new CliError(EXIT.failed, `${file} is damaged: ${reason}; remove it and pull the image again`)
   const references = chunks.references(manifest)
-  const content = createReadStream(file).pipe(createGunzip({ chunkSize: 262_144 }))
+  await using opened = await open(file, 'r')
+  const content =
+    codec === 'gzip'
+      ? createReadStream(file).pipe(createGunzip({ chunkSize: 262_144 }))
+      : readFrames(opened)
   let index = 0
   try {
     for await (const chunk of cut(content, manifest.sizeBytes)) {
