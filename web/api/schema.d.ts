@@ -1639,12 +1639,77 @@ export interface components {
             startedAt: string;
             /** @example 2026-05-01T12:00:00.000Z */
             finishedAt: string;
-            signature?: {
-                keyId: string;
-                /** @constant */
-                algorithm: "ed25519";
-                value: string;
+            signature?: components["schemas"]["Signature"];
+        };
+        SignedReceipt: {
+            /** @constant */
+            mediaType: "application/vnd.stampede.receipt.v1+json";
+            run: {
+                id: string;
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+                /** @enum {unknown} */
+                workflow: "deploy" | "capture" | "wipe" | "inventory";
+                state: components["schemas"]["RunState"];
+                attempt: number;
             };
+            receipt: {
+                imageName?: string;
+                imageDigest?: string;
+                disk?: {
+                    path: string;
+                    serial?: string;
+                    wwn?: string;
+                    model?: string;
+                    sizeBytes: number;
+                };
+                delivered?: boolean;
+                imageVerified: boolean;
+                bytesRead?: number;
+                bytesSent?: number;
+                bytesWritten?: number;
+                bytesZeroed?: number;
+                bytesSkipped?: number;
+                bytesFetched?: number;
+                bytesVerified?: number;
+                bytesUnused?: number;
+                shrunk?: {
+                    imageBytes: number;
+                    diskBytes: number;
+                    writtenDigest: string;
+                };
+                warnings: string[];
+                agentVersion?: string;
+                durations?: {
+                    compareSeconds?: number;
+                    writeSeconds?: number;
+                    readBackSeconds?: number;
+                };
+                /** @example 2026-05-01T12:00:00.000Z */
+                startedAt: string;
+                /** @example 2026-05-01T12:00:00.000Z */
+                finishedAt: string;
+            };
+            signature?: components["schemas"]["Signature"];
+        };
+        ReceiptKey: {
+            /** @constant */
+            kty: "OKP";
+            /** @constant */
+            crv: "Ed25519";
+            x: string;
+            kid: string;
+            /** @constant */
+            alg: "EdDSA";
+            /** @constant */
+            use: "sig";
+            pem: string;
+        };
+        Signature: {
+            keyId: string;
+            /** @constant */
+            algorithm: "ed25519";
+            value: string;
         };
         LogLine: {
             offset: number;
@@ -4510,19 +4575,7 @@ export interface operations {
                      *       "pem": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n"
                      *     }
                      */
-                    "application/json": {
-                        /** @enum {string} */
-                        kty: "OKP";
-                        /** @enum {string} */
-                        crv: "Ed25519";
-                        x: string;
-                        kid: string;
-                        /** @enum {string} */
-                        alg: "EdDSA";
-                        /** @enum {string} */
-                        use: "sig";
-                        pem: string;
-                    };
+                    "application/json": components["schemas"]["ReceiptKey"];
                 };
             };
             default: components["responses"]["Failure"];
@@ -4588,62 +4641,7 @@ export interface operations {
                      *       }
                      *     }
                      */
-                    "application/json": {
-                        /** @enum {string} */
-                        mediaType: "application/vnd.stampede.receipt.v1+json";
-                        run: {
-                            id: string;
-                            /** @example 52:54:00:12:34:56 */
-                            mac: string;
-                            /** @enum {unknown} */
-                            workflow: "deploy" | "capture" | "wipe" | "inventory";
-                            state: components["schemas"]["RunState"];
-                            attempt: number;
-                        };
-                        receipt: {
-                            imageName?: string;
-                            imageDigest?: string;
-                            disk?: {
-                                path: string;
-                                serial?: string;
-                                wwn?: string;
-                                model?: string;
-                                sizeBytes: number;
-                            };
-                            delivered?: boolean;
-                            imageVerified: boolean;
-                            bytesRead?: number;
-                            bytesSent?: number;
-                            bytesWritten?: number;
-                            bytesZeroed?: number;
-                            bytesSkipped?: number;
-                            bytesFetched?: number;
-                            bytesVerified?: number;
-                            bytesUnused?: number;
-                            shrunk?: {
-                                imageBytes: number;
-                                diskBytes: number;
-                                writtenDigest: string;
-                            };
-                            warnings: string[];
-                            agentVersion?: string;
-                            durations?: {
-                                compareSeconds?: number;
-                                writeSeconds?: number;
-                                readBackSeconds?: number;
-                            };
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            startedAt: string;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            finishedAt: string;
-                        };
-                        signature?: {
-                            keyId: string;
-                            /** @enum {string} */
-                            algorithm: "ed25519";
-                            value: string;
-                        };
-                    };
+                    "application/json": components["schemas"]["SignedReceipt"];
                 };
             };
             400: components["responses"]["BadRequest"];
