@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { mkdtempDisposable } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import { bundleAgent } from '#agent/build.ts'
 import { exec } from '#agent/exec.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import {
@@ -8,6 +12,7 @@ import {
   type AgentProcessOptions,
 } from '#test/support/agent-process.ts'
 import { openFaultDisk, type FaultDisk } from '#test/support/fault-disk.ts'
+import { openPhaseProxy, type PhaseProxy } from '#test/support/phase-proxy.ts'
 import { openServerProcess, type ServerProcess } from '#test/support/server-process.ts'
 import type { Outcome } from './cell.ts'
 import { assertReported, assertSame, judgeDeploy, judgeUnfinished, type Ended } from './outcome.ts'
@@ -20,6 +25,8 @@ export const GOLDEN = 'golden'
 /** A server with an image, a disk with another system, and an agent to be started on it. */
 export interface FaultLab extends AsyncDisposable {
   readonly server: ServerProcess
+  /** On the way to the server for whoever is told so. */
+  readonly proxy: PhaseProxy
   readonly disk: FaultDisk
   /** The content of the image `golden`. */
   readonly golden: Buffer
@@ -45,7 +52,12 @@ export interface FaultLabOptions {
 export async function openFaultLab(options: FaultLabOptions = {}): Promise<FaultLab> {
   await using opened = new AsyncDisposableStack()
   const [golden, old] = await Promise.all([systemDisk(1), systemDisk(2)])
+  const folder = opened.use(await mkdtempDisposable(join(tmpdir(), 'stampede-fault-agent-')))
+  // A bundle starts in a fifth of the time.
+  await bundleAgent(undefined, join(folder.path, 'agent'))
+  const program = join(folder.path, 'agent/agent.mjs')
   const server = opened.use(await openServerProcess(options))
+  const proxy = opened.use(await openPhaseProxy(server.url))
   const disk = opened.use(await openFaultDisk(DISK_BYTES))
   let before = old
 
@@ -62,6 +74,7 @@ export async function openFaultLab(options: FaultLabOptions = {}): Promise<Fault
   const resources = opened.move()
   return {
     server,
+    proxy,
     disk,
     golden,
     old,
@@ -71,12 +84,14 @@ export async function openFaultLab(options: FaultLabOptions = {}): Promise<Fault
       startAgentProcess(command, {
         serverUrl: server.url,
         token: server.token,
+        program,
         disk: disk.path,
         image: GOLDEN,
         ...more,
       }),
     reset(content = old) {
       disk.fault = undefined
+      Object.assign(proxy, { fault: undefined, alterRequest: undefined, alterAnswer: undefined })
       before = content
       disk.fill(content)
     },

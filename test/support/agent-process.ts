@@ -15,6 +15,8 @@ export interface AgentProcessOptions {
   token: string
   disk: string
   image: string
+  /** The agent, bundled or not. */
+  program?: string
   more?: readonly string[]
   env?: Record<string, string>
 }
@@ -22,11 +24,11 @@ export interface AgentProcessOptions {
 /** `stampede-agent`, as on any Linux. */
 export function startAgentProcess(
   command: 'capture' | 'deploy',
-  { serverUrl, token, disk, image, more = [], env = {} }: AgentProcessOptions,
+  { serverUrl, token, disk, image, program = MAIN, more = [], env = {} }: AgentProcessOptions,
 ): AgentProcess {
   const common = ['--disk', disk, '--server', serverUrl, '--image', image]
   const yes = command === 'deploy' ? ['--yes', '--force'] : []
-  const child = spawn(process.execPath, [MAIN, command, ...common, ...yes, ...more], {
+  const child = spawn(process.execPath, [program, command, ...common, ...yes, ...more], {
     env: { ...process.env, STAMPEDE_TOKEN: token, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: DEADLINE_MILLISECONDS,

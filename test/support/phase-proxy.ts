@@ -17,11 +17,17 @@ export interface Exchange {
   path: string
 }
 
+/** What comes out of the wire instead of what went in; undefined: the same. */
+export type Alteration = (exchange: Exchange, body: Buffer) => Buffer | undefined
+
 /** Between an agent and its server: cuts connections where it is told, and keeps account of chunks. */
 export interface PhaseProxy extends AsyncDisposable {
   readonly url: string
   /** Asked for each exchange: where it breaks, if it does. */
   fault: ((exchange: Exchange) => Phase | undefined) | undefined
+  /** Bodies on their way to the server, and from it. Lengths in headers follow. */
+  alterRequest: Alteration | undefined
+  alterAnswer: Alteration | undefined
   /** Exchanges so far, broken ones included: `PUT /chunks/…`. */
   readonly exchanges: string[]
   /** Chunks that the server answered with 201, heard by the client or not. */
@@ -38,7 +44,11 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
   const sentTwice: string[] = []
   const exchanges: string[] = []
   let bodies = 0
-  const proxy: Pick<PhaseProxy, 'fault'> = { fault: undefined }
+  const proxy: Pick<PhaseProxy, 'fault' | 'alterRequest' | 'alterAnswer'> = {
+    fault: undefined,
+    alterRequest: undefined,
+    alterAnswer: undefined,
+  }
 
   const server = createServer((request, response) => {
     const method = request.method!
@@ -54,7 +64,11 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
     const onAnswer = ({ statusCode }: IncomingMessage) => {
       if (method === 'PUT' && chunk !== undefined && statusCode === 201) stored.add(chunk)
     }
-    pass(new URL(serverUrl), request, response, phase, onAnswer).catch(() => {
+    const alter = (alteration: Alteration | undefined) => (body: Buffer) =>
+      alteration?.({ method, path }, body) ?? body
+    const { alterRequest, alterAnswer } = proxy
+    const altered = { request: alter(alterRequest), answer: alter(alterAnswer) }
+    pass(new URL(serverUrl), request, response, phase, altered, onAnswer).catch(() => {
       request.socket.destroy()
     })
   })
@@ -62,14 +76,8 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
   server.keepAliveTimeout = 60_000
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  return {
+  return Object.assign(proxy, {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    get fault() {
-      return proxy.fault
-    },
-    set fault(fault) {
-      proxy.fault = fault
-    },
     exchanges,
     stored,
     sentTwice,
@@ -79,7 +87,7 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
       server.close()
       await once(server, 'close')
     },
-  }
+  })
 }
 
 async function pass(
@@ -87,12 +95,14 @@ async function pass(
   request: IncomingMessage,
   response: ServerResponse,
   phase: Phase | undefined,
+  altered: { request(body: Buffer): Buffer; answer(body: Buffer): Buffer },
   onAnswer: (answer: IncomingMessage) => void,
 ): Promise<void> {
-  const body = await bodyOf(request)
+  const body = altered.request(await bodyOf(request))
+  const { 'transfer-encoding': _chunked, ...asked } = request.headers
   const upstream = http.request(new URL(request.url!, server), {
     method: request.method,
-    headers: request.headers,
+    headers: { ...asked, 'content-length': String(body.length) },
     agent: false,
   })
   if (phase === 'in the middle of the request') {
@@ -106,11 +116,14 @@ async function pass(
   }
   upstream.end(body)
   const [answer] = (await once(upstream, 'response')) as [IncomingMessage]
-  const answered = await bodyOf(answer)
+  const whole = await bodyOf(answer)
+  const answered = altered.answer(whole)
   onAnswer(answer)
   if (phase === 'after the request, before the answer') return void request.socket.destroy()
   const { 'transfer-encoding': _, connection: __, ...headers } = answer.headers
-  const length = headers['content-length'] ?? String(answered.length)
+  // To HEAD, the length of what GET would answer.
+  const isSame = answered === whole
+  const length = (isSame && headers['content-length']) || String(answered.length)
   response.writeHead(answer.statusCode!, { ...headers, 'content-length': length })
   if (phase === 'in the middle of the answer') {
     response.write(answered.subarray(0, answered.length / 2), () => request.socket.destroy())
