@@ -62,7 +62,8 @@ export function createReadBack(options: ReadBackOptions): ReadBack {
   }
 
   function close(): void {
-    const pieces = window
+    // As they lie on the disk, not as their writes ended.
+    const pieces = window.toSorted((one, other) => one.start - other.start)
     window = []
     bytes = 0
     windows++
