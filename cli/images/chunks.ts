@@ -79,7 +79,9 @@ export function openRemoteChunks(
 
   async function read(hash: Sha256): Promise<Buffer> {
     for (let tries = 1; ; tries++) {
-      const bytes = await inflate(await readBytes(`/chunks/${hash}`)).catch(() => undefined)
+      const bytes = await inflate(await readBytes(`/chunks/${hash}?direct=1`)).catch(
+        () => undefined,
+      )
       if (bytes && (await hashChunk(bytes)) === hash) return bytes
       // A bit may flip on the way; one that flipped in the store stays so.
       if (tries === CORRUPT_TRIES)

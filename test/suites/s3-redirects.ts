@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { createChunkClient } from '#agent/http-chunk-client.ts'
 import { createHttpClient } from '#agent/http.ts'
+import { createShell } from '#test/cli/stampede.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import type { RadosGateway } from '#test/support/rados-gateway.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
@@ -66,6 +70,20 @@ export function testS3Redirects(gateway: () => RadosGateway): void {
   it('are told to nobody who may not read them', async () => {
     const url = `${app.url}/chunks/${sha256(FIRST)}`
     assert.equal((await fetch(url, { redirect: 'manual' })).status, 401)
+  })
+
+  it('are pulled by the command, which asks the server itself', async () => {
+    using shell = createShell(app.port)
+    const folder = await mkdtemp(join(tmpdir(), 'stampede-pull-'))
+    try {
+      const output = join(folder, 'disk.raw')
+      const args = ['--token', ADMIN_TOKEN, 'images', 'pull', 'debian', '-o', output]
+      const { code, stderr } = await shell.run(args)
+      assert.equal(code, 0, stderr)
+      assert.ok(DISK.equals(await readFile(output)))
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
   })
 
   it('are read by an agent, and missing ones are missing', async () => {
