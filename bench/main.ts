@@ -1,11 +1,16 @@
 import { tmpdir } from 'node:os'
 import { closeTestPostgres } from '#test/support/database.ts'
+import { benchApi } from './api.ts'
 import { formatTable } from './markdown.ts'
 import type { Measurement } from './measurement.ts'
 import { parseOptions, type BenchOptions, type Section } from './options.ts'
 import { appendRun, currentCommit, describeMachine, RESULTS_FILE, toWanted } from './results.ts'
+import { benchReports } from './reports.ts'
 import { benchCapture } from './sections/capture.ts'
 import { benchDeploy } from './sections/deploy.ts'
+import { benchGrowth } from './sections/growth.ts'
+import { benchRecompress } from './sections/recompress.ts'
+import { benchRedeploy } from './sections/redeploy.ts'
 import { benchServe } from './sections/serve.ts'
 import type { SectionResult } from './sections/section.ts'
 import { openSetting, type Setting } from './setting.ts'
@@ -17,6 +22,8 @@ import { formatVerdict, judge } from './wanted.ts'
 const WITH_DISK: Partial<Record<Section, (setting: Setting) => Promise<SectionResult>>> = {
   capture: benchCapture,
   deploy: benchDeploy,
+  redeploy: benchRedeploy,
+  recompress: benchRecompress,
   serve: benchServe,
 }
 
@@ -51,6 +58,14 @@ async function* sectionResults(options: BenchOptions): AsyncGenerator<SectionRes
       console.error(`\n${section}`)
       yield await WITH_DISK[section]!(setting)
     }
+  }
+  if (wanted.includes('growth')) {
+    console.error('\ngrowth')
+    yield await benchGrowth()
+  }
+  if (wanted.includes('api')) {
+    await benchApi()
+    await benchReports()
   }
 }
 

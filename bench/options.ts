@@ -2,7 +2,15 @@ import { parseArgs } from 'node:util'
 
 const GIB = 1024 ** 3
 
-export const SECTIONS = ['capture', 'deploy', 'redeploy', 'serve', 'growth', 'api'] as const
+export const SECTIONS = [
+  'capture',
+  'deploy',
+  'redeploy',
+  'recompress',
+  'serve',
+  'growth',
+  'api',
+] as const
 export type Section = (typeof SECTIONS)[number]
 
 export interface BenchOptions {

@@ -13,6 +13,9 @@ import { dropCaches, timePipeline, type Pipeline } from './rounds.ts'
 /** The image that sections deploy and serve: what was captured from the source disk. */
 export const IMAGE = 'bench'
 
+/** Nothing is done in the background while something is measured, unless it is asked for. */
+export const SERVER_ENV = { STAMPEDE_RECOMPRESS: 'off', STAMPEDE_SCRUB_HOURS: '0' }
+
 /** What sections share: a disk to capture, one to write to, our server, and nginx for the others. */
 export interface Setting extends AsyncDisposable {
   options: BenchOptions
@@ -53,7 +56,9 @@ export async function openSetting(options: BenchOptions): Promise<Setting> {
   const source = await open(disk.path, true)
   const target = await open(blank, false)
   await bundleAgent(undefined, join(folder, 'agent'))
-  const server = opened.use(await openServerProcess({ dataFolder: join(folder, 'data') }))
+  const server = opened.use(
+    await openServerProcess({ dataFolder: join(folder, 'data'), env: SERVER_ENV }),
+  )
   const peerFolder = join(folder, 'peers')
   await mkdir(peerFolder)
   const nginx = opened.use(await openNginx(peerFolder, join(folder, 'nginx')))
@@ -105,7 +110,7 @@ export async function storedBytes(server: ServerProcess): Promise<number> {
   const names = await readdir(store, { recursive: true })
   const sizes = await Promise.all(
     names
-      .filter((name) => /^[0-9a-f]{2}\/[0-9a-f]{62}\./.test(name))
+      .filter((name) => /^[0-9a-f]{2}\/[0-9a-f]{62}\.(gz|zst)$/.test(name))
       .map(async (name) => (await stat(join(store, name))).size),
   )
   return sizes.reduce((sum, size) => sum + size, 0)

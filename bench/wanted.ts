@@ -45,8 +45,8 @@ export const WANTED: readonly Wanted[] = [
   },
   {
     what: `image stored, after recompression, against ${PARTCLONE}`,
-    ours: 'capture/stampede-recompressed',
-    theirs: 'capture/partclone-stored',
+    ours: 'recompress/stampede',
+    theirs: 'recompress/partclone',
     bound: 'at most',
     value: 1.02,
   },
