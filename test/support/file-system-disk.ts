@@ -114,6 +114,17 @@ function ext(kind: 'ext2' | 'ext3' | 'ext4', options: string[] = []): TestFileSy
     ...mounted('ext4'),
     async check(device) {
       await exec('e2fsck', ['-f', '-n', device])
+      // What e2fsck looks at only in need.
+      const { stdout } = await exec('dumpe2fs', [device])
+      const blockBytes = /^Block size:\s+(\d+)/m.exec(stdout)![1]!
+      for (const [, backup] of stdout.matchAll(/Backup superblock at (\d+)/g)) {
+        const place = ['-B', blockBytes, '-b', backup!]
+        // 4: the primary one has other times and counts.
+        const checked = await exec('e2fsck', ['-f', '-n', ...place, device], {
+          allowExitCodes: [4],
+        })
+        if (!/^Pass 5/m.test(checked.stdout)) throw new Error(checked.stdout)
+      }
     },
   }
 }
@@ -130,16 +141,22 @@ const xfs: TestFileSystem = {
   },
 }
 
-const btrfs: TestFileSystem = {
-  name: 'btrfs',
-  sizeBytes: 128 * MIB,
-  async format(device) {
-    await exec('mkfs.btrfs', ['-q', '-f', device])
-  },
-  ...mounted('btrfs'),
-  async check(device) {
-    await exec('btrfs', ['check', '--readonly', '--check-data-csum', device])
-  },
+/** Metadata has two copies unless told; a scrub reads both, which nothing else does. */
+function btrfs(options: string[] = []): TestFileSystem {
+  return {
+    name: ['btrfs', ...options].join(' '),
+    sizeBytes: (options.includes('dup') ? 192 : 128) * MIB,
+    async format(device) {
+      await exec('mkfs.btrfs', ['-q', '-f', ...options, device])
+    },
+    ...mounted('btrfs'),
+    async check(device) {
+      await exec('btrfs', ['check', '--readonly', '--check-data-csum', device])
+      await using mount = await openMount(exec, { device, fileSystem: 'btrfs', mode: 'ro' })
+      const { stdout } = await exec('btrfs', ['scrub', 'start', '-B', '-r', mount.path])
+      if (!stdout.includes('no errors found')) throw new Error(stdout)
+    },
+  }
 }
 
 const ntfs: TestFileSystem = {
@@ -211,7 +228,9 @@ export const TEST_FILE_SYSTEMS: TestFileSystem[] = [
   ext('ext4'),
   ext('ext4', ['-b', '1024', '-O', '^resize_inode,sparse_super2']),
   xfs,
-  btrfs,
+  btrfs(),
+  btrfs(['--data', 'dup', '--metadata', 'single', '--nodesize', '65536']),
+  btrfs(['--mixed', '-R', '^free-space-tree']),
   ntfs,
   fat(16),
   fat(32),
