@@ -18,7 +18,6 @@ import { formatVerdict, judge } from './wanted.ts'
 
 /** Ours next to the tools that people would use instead: see README.md beside this file. */
 
-/** In this order: what one leaves behind, the next ones need. */
 const WITH_DISK: Partial<Record<Section, (setting: Setting) => Promise<SectionResult>>> = {
   capture: benchCapture,
   deploy: benchDeploy,

@@ -19,9 +19,9 @@ const PART = { startBytes: 1024 ** 2, sizeBytes: DISK_BYTES - 2 * 1024 ** 2 }
 interface Keeper {
   key: string
   name: string
-  keep(version: number): Promise<void>
+  keep: (version: number) => Promise<void>
   /** Of all that it keeps. */
-  bytes(): Promise<number>
+  bytes: () => Promise<number>
 }
 
 /** What is stored when an image is kept in five versions. */
@@ -85,7 +85,7 @@ async function ourKeeper(
   return {
     key: 'stampede',
     name: 'Stampede',
-    async keep(version) {
+    keep: async (version) => {
       const command = `${agent} capture --disk ${disk} --server ${server.url} --image version-${version}`
       await timePipeline({ command, env: { STAMPEDE_TOKEN: server.token } })
     },
