@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { after, before, it } from 'node:test'
+import { Readable } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
 import { parseSha256 } from '#protocol/sha256.ts'
 import type { ImageLibrary } from '#server/api/image-library.ts'
 import type { RecompressState } from '#server/care/recompress-job.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
+import { deleteImage } from '#server/db/image-changes.ts'
 import { findImage } from '#server/db/image-queries.ts'
 import { changeJob, getJob } from '#server/db/store-jobs.ts'
 import type { ChunkStore } from '#server/images/chunk-store.ts'
-import { ZSTD_EXPORT } from '#server/images/export-format.ts'
+import { GZIP_EXPORT, ZSTD_EXPORT } from '#server/images/export-format.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { MIB } from '#test/support/disk-content.ts'
 import { openTestStore, type TestStore } from '#test/support/image-store.ts'
@@ -163,5 +165,46 @@ describeOnEveryDatabase('recompression', (openTestDatabase, kind) => {
     await waitFor('a round', async () => (await state()).finishedAt !== finishedAt)
     assert.equal(most, 1)
     assert.equal((await state()).replacedChunks, replacedChunks + CHUNKS)
+  })
+  it('goes on beside uploads, deletions and sweeps, and every image stays whole', async () => {
+    const shared = compressibleDisk(4, 'shared ')
+    const contents = new Map<string, Buffer>()
+    let isOver = false
+    async function recompress(): Promise<void> {
+      while (!isOver) await round()
+    }
+    async function sweep(): Promise<void> {
+      while (!isOver) await library.sweep()
+    }
+    async function work(worker: number): Promise<void> {
+      for (let turn = 0; turn < 5; turn++) {
+        const name = `worker-${worker}`
+        const own = compressibleDisk(1, `${worker} ${turn} `)
+        const disk = Buffer.concat([shared.subarray((turn % 3) * MIB), own])
+        const body = Readable.from([disk])
+        await library.upload({ name, body, sectorBytes: undefined })
+        contents.set(name, disk)
+        if (turn % 2 === 1) {
+          await deleteImage(database.db, name, { unassign: false, check: undefined })
+          contents.delete(name)
+        }
+      }
+    }
+    const care = [recompress(), sweep()]
+    await Promise.all([0, 1, 2].map(work))
+    isOver = true
+    await Promise.all(care)
+    await round()
+    await library.sweep()
+    assert.equal(contents.size, 3)
+    for (const [name, disk] of contents) {
+      const { digest } = (await findImage(database.db, name))!
+      for (const format of [GZIP_EXPORT, ZSTD_EXPORT]) {
+        const open = (await library.findExport(parseSha256(digest), format))!
+        const file = await readAll(open.read({ start: 0, end: open.totalBytes }))
+        assert.equal(file.length, open.totalBytes)
+        if (format === GZIP_EXPORT) assert.ok(gunzipSync(file).equals(disk), name)
+      }
+    }
   })
 })
