@@ -1,20 +1,36 @@
 import { mapUsed } from '../partclone.ts'
 import type { Surveyor } from '../region.ts'
 
+const BOOT_SECTOR_BYTES = 512
 /** BS_Reserved1 of the boot sector: Windows, Linux and fsck.fat set its lowest bit on a mount. */
 const DIRTY_AT_FAT16 = 0x25
 const DIRTY_AT_FAT32 = 0x41
-/** BPB_FATSz16, which is 0 on FAT32 alone. */
-const FAT_SIZE_16_AT = 0x16
-const BOOT_SECTOR_BYTES = 512
+/** Fewer clusters make a FAT12, whatever else a volume says of itself (Microsoft's FAT specification). */
+const MIN_FAT16_CLUSTERS = 4085
+const ROOT_ENTRY_BYTES = 32
 
 export const surveyFat: Surveyor = async (context, view) => {
-  if (isDirtyFat(await view.peek(0, BOOT_SECTOR_BYTES)))
-    return { kind: 'whole', reason: 'it was not unmounted' }
+  const bootSector = await view.peek(0, BOOT_SECTOR_BYTES)
+  const reason = whyNotFat(bootSector)
+  if (reason !== undefined) return { kind: 'whole', reason }
   return { kind: 'used', used: await mapUsed(context, 'fat', view), leftOut: [], patches: [] }
 }
 
-export function isDirtyFat(bootSector: Buffer): boolean {
-  const isFat32 = bootSector.readUInt16LE(FAT_SIZE_16_AT) === 0
-  return (bootSector[isFat32 ? DIRTY_AT_FAT32 : DIRTY_AT_FAT16]! & 1) !== 0
+/** Why partclone should not be asked. */
+export function whyNotFat(bootSector: Buffer): string | undefined {
+  const isFat32 = bootSector.readUInt16LE(0x16) === 0 // BPB_FATSz16
+  if ((bootSector[isFat32 ? DIRTY_AT_FAT32 : DIRTY_AT_FAT16]! & 1) !== 0)
+    return 'it was not unmounted'
+  if (!isFat32 && clusterCount(bootSector) < MIN_FAT16_CLUSTERS)
+    return 'it is a FAT12, whose table partclone misreads'
+  return undefined
+}
+
+function clusterCount(bootSector: Buffer): number {
+  const sectorBytes = bootSector.readUInt16LE(0x0b)
+  const reserved = bootSector.readUInt16LE(0x0e)
+  const tables = bootSector[0x10]! * bootSector.readUInt16LE(0x16)
+  const root = Math.ceil((bootSector.readUInt16LE(0x11) * ROOT_ENTRY_BYTES) / sectorBytes)
+  const sectors = bootSector.readUInt16LE(0x13) || bootSector.readUInt32LE(0x20)
+  return (sectors - reserved - tables - root) / bootSector[0x0d]!
 }

@@ -49,6 +49,11 @@ const CASES: { what: string; sizeBytes?: number; reason: RegExp; prepare: Prepar
     reason: /not unmounted/,
     prepare: (d) => dirtyFat(d, 16),
   },
+  {
+    what: 'a FAT12',
+    reason: /FAT12/,
+    prepare: (device) => exec('mkfs.vfat', ['-F', '12', '-s', '64', device]).then(() => {}),
+  },
   { what: 'an ext4 with damaged bitmaps', reason: /partclone|dumpe2fs/, prepare: damagedExt4 },
   {
     what: 'one device of a btrfs of two',
