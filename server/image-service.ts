@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
 import { type ImageLibrary, openImageLibrary } from './api/image-library.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
 import type { Config } from './config.ts'
 import { createDatabaseCommitLock } from './db/commit-lock.ts'
 import type { OpenedDatabase } from './db/database.ts'
@@ -17,6 +18,7 @@ export interface ImageServiceOptions {
   >
   database: OpenedDatabase
   log: FastifyBaseLogger
+  onCorrupt: (hash: Sha256, reason: string) => void
   now: () => Date
 }
 

@@ -13,7 +13,7 @@ import {
 } from '#server/db/image-layouts.ts'
 import { closeUpload, exportHolder, touchUpload } from '#server/db/uploads.ts'
 import { measureExports, measureSegment, parseManifest } from '#server/images/check-image.ts'
-import type { ChunkStore } from '#server/images/chunk-store.ts'
+import { ChunkCorruptError, type ChunkStore } from '#server/images/chunk-store.ts'
 import { type ExportFormat, GZIP_EXPORT } from '#server/images/export-format.ts'
 import type { DiskContent } from '#server/images/disk-content.ts'
 import type { DiskFormat } from '#server/images/disk-format.ts'
@@ -48,13 +48,20 @@ export interface ImageExportsOptions {
   db: Database
   store: ChunkStore
   log: FastifyBaseLogger
+  /** A chunk was found that is not what its image says of it. */
+  onCorrupt?: ((hash: Sha256, reason: string) => void) | undefined
 }
 
 /** Other servers on the database are told of exports that take longer than this, again and again. */
 const TELL_MILLISECONDS = 60_000
 
 /** Exports keep the lengths that they began with, whatever becomes of the forms of their chunks. */
-export function createImageExports({ db, store, log }: ImageExportsOptions): ImageExports {
+export function createImageExports({
+  db,
+  store,
+  log,
+  onCorrupt,
+}: ImageExportsOptions): ImageExports {
   const lender = { reads: createSharedReads(store), wrapped: createWrappedChunks() }
   const open = new Set<{ digest: Sha256; startedAt: Date }>()
 
@@ -84,7 +91,12 @@ export function createImageExports({ db, store, log }: ImageExportsOptions): Ima
     content: AsyncIterable<Uint8Array>,
   ): AsyncGenerator<Uint8Array> {
     await using _held = hold(digest)
-    yield* content
+    try {
+      yield* content
+    } catch (err) {
+      if (err instanceof ChunkCorruptError) onCorrupt?.(err.hash, err.message)
+      throw err
+    }
   }
 
   async function findDisk(digest: Sha256): Promise<DiskContent | undefined> {

@@ -44,6 +44,8 @@ export interface ImageLibraryOptions {
   maxImageBytes: number
   /** Room in the store; absent: no limit known. `usedBytes`: of all chunks, as last counted. */
   room?: (usedBytes: number) => Promise<StoreRoom>
+  /** A chunk was found that is not what its image says of it. */
+  onCorrupt?: (hash: Sha256, reason: string) => void
   /** All chunks that are left belong to images. */
   onSwept?: () => void
   /** Of an export in hand another server may not know yet: what was replaced stays this long at least. */
@@ -131,7 +133,8 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   const { database, store, lock, log, now, retention = KEEP_ALL } = options
   const { db } = database
   const touchedAt = new Map<string, number>()
-  const exports = createImageExports({ db, store, log })
+  const { onCorrupt } = options
+  const exports = createImageExports({ db, store, log, onCorrupt })
   const chunkSets = createChunkSets(store, (digest) => findManifest(db, digest))
   const counting = createImageStatistics(db, store)
   let uploading = 0

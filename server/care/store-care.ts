@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import type { Sha256 } from '#protocol/sha256.ts'
 import type { StoreStatus } from '#protocol/store.ts'
 import type { ImageLibrary } from '#server/api/image-library.ts'
 import type { Config } from '#server/config.ts'
@@ -11,7 +12,7 @@ import { isUploading } from '#server/db/uploads.ts'
 import { PREFIXES } from '#server/images/chunk-store.ts'
 import { checkRoomFor } from '#server/images/store-room.ts'
 import { openStore } from '#server/open-store.ts'
-import { createDamageCare, type DamageCare } from './damage.ts'
+import { createDamageCare } from './damage.ts'
 import { createServerSource, createStoreSource, type HealSource } from './heal-source.ts'
 import { openRecompression, type RecompressState } from './recompress-job.ts'
 import { openScrub, type ScrubState } from './scrub-job.ts'
@@ -24,7 +25,8 @@ export interface StoreCareOptions {
 }
 
 export interface StoreCare extends AsyncDisposable {
-  damage: DamageCare
+  /** Somebody read a chunk that is not what its image says; looks into it in the background. */
+  report(hash: Sha256, reason: string): void
   status(): Promise<StoreStatus>
   /** As soon as can be; the answer does not wait for it. */
   scrub(): Promise<void>
@@ -94,7 +96,11 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
   )
   const resources = opened.move()
   return {
-    damage,
+    report(hash, reason) {
+      damage
+        .found(hash, reason)
+        .catch((err: unknown) => log.error({ err, hash }, 'A damaged chunk could not be set aside'))
+    },
 
     async status() {
       const rows = { scrub: await getJob(db, 'scrub'), recompress: await getJob(db, 'recompress') }

@@ -121,6 +121,17 @@ describe('a chunk that rots in the store', () => {
     assert.equal((await scrub(app)).last!.damagedChunks, 0)
   })
 
+  it('is found by whoever reads it, before any scrub', async () => {
+    // Chunks of zstd are inflated for a .img.gz, those of gzip for a .img.zst.
+    await rot(folder, ROTTEN)
+    const path = `http://127.0.0.1:${app.port}/images/hit.img.zst`
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+    await assert.rejects(async () => (await fetch(path, { headers })).arrayBuffer())
+    await waitFor('its images being named', async () => (await damagedOf('hit'))?.chunks === 1)
+    await app.call('PUT', '/api/images/capture', DISK.subarray(0, 2 * MIB))
+    await waitFor('healing', async () => (await damagedOf('hit')) === undefined)
+  })
+
   it('may be the list of a segment', async () => {
     const { body } = await app.call<Image>('GET', '/api/images/hit')
     const manifest = await fetch(`http://127.0.0.1:${app.port}/images/by-digest/${body.digest}`, {
