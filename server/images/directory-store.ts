@@ -222,7 +222,18 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
   }
 
   async function namesIn(prefix: string): Promise<string[]> {
-    return (await readdir(join(folder, prefix)).catch(ignore('ENOENT'))) ?? []
+    const names = await readdir(join(folder, prefix)).catch(ignore('ENOENT'))
+    if (!names) await assertThere()
+    return names ?? []
+  }
+
+  /** Where the store is not mounted, no chunk is there, and yet none is lost. */
+  async function assertThere(): Promise<void> {
+    await stat(join(folder, TEMPORARY_FOLDER)).catch((cause: unknown) => {
+      throw new StoreUnreachableError(`The chunk store is not at "${folder}"; is it mounted?`, {
+        cause,
+      })
+    })
   }
 
   return {
@@ -236,6 +247,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
           }),
         ),
       )
+      if (sizes.size < hashes.length) await assertThere()
       return sizes
     },
 
@@ -254,7 +266,10 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
         (await readFirst(hash, current, buffer, fromMedium)) ??
         // Its codec changed in between.
         (await readFirst(hash, current, buffer, fromMedium))
-      if (!found) throw new ChunkMissingError(hash)
+      if (!found) {
+        await assertThere()
+        throw new ChunkMissingError(hash)
+      }
       likely = found.codec
       return found
     },

@@ -38,7 +38,8 @@ export interface FaultLab extends AsyncDisposable {
   start(command: 'capture' | 'deploy', options?: Partial<AgentProcessOptions>): AgentProcess
   /** Starts with the old system, or `before`, on a disk that is in order. */
   reset(before?: Buffer): void
-  judge(ended: Ended): Outcome
+  /** Of a deployment of `golden`, or another image. */
+  judge(ended: Ended, image?: Buffer): Outcome
   /** Whoever was killed said nothing. */
   judgeSilent(): Outcome
   /** Of a capture to image `name`: complete, or none. Also that `golden` is as it was. */
@@ -68,7 +69,7 @@ export async function openFaultLab(options: FaultLabOptions = {}): Promise<Fault
       ...(body !== undefined && { body: body as Uint8Array<ArrayBuffer> }),
       signal: AbortSignal.timeout(CALL_TIMEOUT_MILLISECONDS),
     })
-  const judged = () => ({ content: disk.content, before, image: golden })
+  const judged = (image = golden) => ({ content: disk.content, before, image })
   const uploaded = await call('PUT', `/api/images/${GOLDEN}`, golden)
   assert.equal(uploaded.status, 201, await uploaded.text())
   const resources = opened.move()
@@ -95,7 +96,7 @@ export async function openFaultLab(options: FaultLabOptions = {}): Promise<Fault
       before = content
       disk.fill(content)
     },
-    judge: (ended) => judgeDeploy(ended, judged()),
+    judge: (ended, image) => judgeDeploy(ended, judged(image)),
     judgeSilent: () => judgeUnfinished(judged()),
     async judgeCapture(name, ended) {
       await assertExport(call, GOLDEN, golden)
