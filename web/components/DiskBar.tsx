@@ -3,6 +3,9 @@ import classes from './DiskBar.module.css'
 import { diskParts, type DiskPart, type DrawnPartition } from './disk-layout.ts'
 import { formatBytes } from './format.ts'
 
+/** More than these would not fit beside each other at the least width of one that can be read. */
+const MOST_WIDE_PARTS = 24
+
 interface DiskBarProps {
   sizeBytes: number
   partitions: DrawnPartition[]
@@ -23,31 +26,40 @@ export function DiskBar({ sizeBytes, partitions, fileSystem, label }: DiskBarPro
         </li>
       </ul>
     )
+  const isDense = parts.length > MOST_WIDE_PARTS
   return (
-    <ul className={classes.bar} aria-label={`${label}, ${formatBytes(sizeBytes)}`}>
-      {parts.map((part) => (
+    <ul
+      className={classes.bar}
+      data-dense={isDense || undefined}
+      aria-label={`${label}, ${formatBytes(sizeBytes)}`}
+    >
+      {parts.map((part, index) => (
         <Part
-          key={part.kind === 'free' ? `free-${part.percent}` : part.partition.number}
+          key={part.kind === 'free' ? `free-${index}` : part.partition.number}
           part={part}
+          isDense={isDense}
         />
       ))}
     </ul>
   )
 }
 
-function Part({ part }: { part: DiskPart }) {
+function Part({ part, isDense }: { part: DiskPart; isDense: boolean }) {
   const text =
     part.kind === 'free' ? `Free, ${formatBytes(part.sizeBytes)}` : partitionText(part.partition)
   return (
     <Tooltip label={text} events={{ hover: true, focus: true, touch: true }}>
       <li
-        tabIndex={0}
+        // Hundreds of stops would keep the keyboard from the table below, which says the same.
+        tabIndex={isDense ? undefined : 0}
         className={part.kind === 'free' ? classes.free : classes.partition}
         data-kind={part.kind === 'free' ? undefined : kindOf(part.partition)}
         style={{ flexGrow: part.percent, flexBasis: 0 }}
         aria-label={text}
       >
-        <span aria-hidden>{part.kind === 'free' ? 'free' : shortText(part.partition)}</span>
+        {!isDense && (
+          <span aria-hidden>{part.kind === 'free' ? 'free' : shortText(part.partition)}</span>
+        )}
       </li>
     </Tooltip>
   )
