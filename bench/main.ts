@@ -45,7 +45,7 @@ async function main(options: BenchOptions): Promise<void> {
     measurements,
     wanted: toWanted(verdicts),
   })
-  console.error(`\nAppended to ${RESULTS_FILE}; a chart of it: node bench/chart.ts`)
+  console.error(`\nAppended to ${RESULTS_FILE}; for docs/benchmarks.md: node bench/report.ts`)
 }
 
 async function* sectionResults(options: BenchOptions): AsyncGenerator<SectionResult> {
