@@ -12,7 +12,7 @@ import { timePipeline } from '../rounds.ts'
 import { SERVER_ENV, storedBytes } from '../setting.ts'
 import type { SectionResult } from './section.ts'
 
-const DISK_BYTES = 4 * 1024 ** 3
+const DISK_BYTES = 2 * 1024 ** 3
 const PART = { startBytes: 1024 ** 2, sizeBytes: DISK_BYTES - 2 * 1024 ** 2 }
 
 /** A way to keep one version of a disk beside those before. */
