@@ -54,14 +54,18 @@ export async function timePipeline({ command, env }: Pipeline) {
   const child = spawn('bash', ['-o', 'pipefail', '-c', command], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: MAX_SECONDS * 1000,
-    signal: stop.signal,
+    detached: true, // a group of its own, to be ended as a whole
   })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (text) => (stdout += String(text)))
   child.stderr.on('data', (text) => (stderr = (stderr + String(text)).slice(-MAX_ERROR_CHARACTERS)))
+  const limit = AbortSignal.any([stop.signal, AbortSignal.timeout(MAX_SECONDS * 1000)])
+  const end = () => void process.kill(-child.pid!)
+  limit.addEventListener('abort', end)
   const [exitCode] = await once(child, 'close')
+  limit.removeEventListener('abort', end)
+  stop.signal.throwIfAborted()
   if (exitCode !== 0) throw new Error(`"${command}" failed with exit code ${exitCode}: ${stderr}`)
   return { seconds: (performance.now() - start) / 1000, stdout }
 }
