@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { ByteCount, Timestamp } from './shapes.ts'
+import { StoreMigrationSchema } from './store-migration.ts'
 
 /** The care of the chunk store: what is done to it in the background, and how it is. */
 
@@ -70,6 +71,8 @@ export const StoreStatusSchema = Type.Object({
     last: Type.Union([ScrubResultSchema, Type.Null()]),
   }),
   sweptAt: Moment,
+  /** The last copy to another store that somebody asked for. */
+  migration: Type.Union([StoreMigrationSchema, Type.Null()]),
 })
 export type StoreStatus = Static<typeof StoreStatusSchema>
 

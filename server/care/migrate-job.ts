@@ -189,7 +189,12 @@ function added(before: MigrationState, progress: CopyProgress): MigrationState {
   }
 }
 
-function migrationOf({ state, requestedAt, claimedUntil }: JobRow): StoreMigration | undefined {
+/** Undefined if nobody asked for one yet. */
+export function migrationOf({
+  state,
+  requestedAt,
+  claimedUntil,
+}: JobRow): StoreMigration | undefined {
   const { position, retryAt: _retryAt, ...known } = state as MigrationState
   if (known.to === undefined) return undefined
   const isWorking = claimedUntil !== null && claimedUntil > new Date()

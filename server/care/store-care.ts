@@ -14,6 +14,7 @@ import { checkRoomFor } from '#server/images/store-room.ts'
 import { openStore } from '#server/open-store.ts'
 import { createDamageCare } from './damage.ts'
 import { createServerSource, createStoreSource, type HealSource } from './heal-source.ts'
+import { migrationOf } from './migrate-job.ts'
 import { openRecompression, type RecompressState } from './recompress-job.ts'
 import { openScrub, type ScrubState } from './scrub-job.ts'
 
@@ -114,6 +115,7 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
         recompression: recompressionStatus(rows.recompress, care.recompress, new Date()),
         scrub: scrubStatus(rows.scrub, care, new Date()),
         sweptAt: library.activity().sweptAt?.toISOString() ?? null,
+        migration: migrationOf(await getJob(db, 'migrate')) ?? null,
       }
     },
 

@@ -58,10 +58,38 @@ describe('the page of the store', () => {
     assertQuiet()
   })
 
+  it('lets an admin copy it to another store, and says how to use that', async () => {
+    const { page } = await open()
+    await page.getByRole('button', { name: 'Copy to another store' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByLabel('Where to').fill('s3://bucket')
+    await dialog.getByRole('button', { name: 'Copy' }).click()
+    await dialog.getByText(/needs AWS_REGION such as/).waitFor()
+    const to = `file:${join(app.dataFolder, 'other-store')}`
+    await dialog.getByLabel('Where to').fill(to)
+    await dialog.getByRole('button', { name: 'Copy' }).click()
+    await page.getByText('To use it', { exact: true }).waitFor()
+    await page.getByText(`STAMPEDE_STORE=${to}`).waitFor()
+    for (const [width, height] of [
+      [390, 844],
+      [1024, 768],
+      [1600, 900],
+    ] as const) {
+      await page.setViewportSize({ width, height })
+      await assertGoodLooks(page)
+    }
+    if (process.env['SHOT']) await page.screenshot({ path: process.env['SHOT'], fullPage: true })
+  })
+
   it('shows a viewer the same, and nothing to press', async () => {
     const { page } = await open(VIEWER)
     await page.getByRole('heading', { name: 'Check of all chunks' }).waitFor()
-    for (const name of ['Check now', 'Recompress now', 'Remove what nothing needs'])
+    for (const name of [
+      'Check now',
+      'Recompress now',
+      'Remove what nothing needs',
+      'Copy to another store',
+    ])
       assert.equal(await page.getByRole('button', { name }).count(), 0)
     assert.equal(
       await page.getByRole('switch', { name: /^Store chunks in fewer bytes/ }).isDisabled(),

@@ -7430,7 +7430,21 @@ export interface operations {
                      *           "damagedChunks": 1
                      *         }
                      *       },
-                     *       "sweptAt": "2026-05-01T12:03:20.000Z"
+                     *       "sweptAt": "2026-05-01T12:03:20.000Z",
+                     *       "migration": {
+                     *         "from": "file:/var/lib/stampede/store",
+                     *         "to": "s3://stampede/images",
+                     *         "state": "working",
+                     *         "verify": false,
+                     *         "progress": 0.25,
+                     *         "seenChunks": 2048,
+                     *         "copiedChunks": 1987,
+                     *         "copiedBytes": 812646400,
+                     *         "damagedChunks": 0,
+                     *         "startedAt": "2026-05-01T12:00:00.000Z",
+                     *         "finishedAt": null,
+                     *         "error": null
+                     *       }
                      *     }
                      */
                     "application/json": {
@@ -7494,6 +7508,24 @@ export interface operations {
                             } | null;
                         };
                         sweptAt: string | null;
+                        migration: {
+                            /** @example file:/var/lib/stampede/store */
+                            from: string;
+                            /** @example s3://stampede/images */
+                            to: string;
+                            /** @enum {unknown} */
+                            state: "waiting" | "working" | "done" | "cancelled";
+                            verify: boolean;
+                            progress: number;
+                            seenChunks: number;
+                            copiedChunks: number;
+                            copiedBytes: number;
+                            damagedChunks: number;
+                            /** @example 2026-05-01T12:00:00.000Z */
+                            startedAt: string;
+                            finishedAt: string | null;
+                            error: string | null;
+                        } | null;
                     };
                 };
             };
@@ -7578,7 +7610,21 @@ export interface operations {
                      *           "damagedChunks": 1
                      *         }
                      *       },
-                     *       "sweptAt": "2026-05-01T12:03:20.000Z"
+                     *       "sweptAt": "2026-05-01T12:03:20.000Z",
+                     *       "migration": {
+                     *         "from": "file:/var/lib/stampede/store",
+                     *         "to": "s3://stampede/images",
+                     *         "state": "working",
+                     *         "verify": false,
+                     *         "progress": 0.25,
+                     *         "seenChunks": 2048,
+                     *         "copiedChunks": 1987,
+                     *         "copiedBytes": 812646400,
+                     *         "damagedChunks": 0,
+                     *         "startedAt": "2026-05-01T12:00:00.000Z",
+                     *         "finishedAt": null,
+                     *         "error": null
+                     *       }
                      *     }
                      */
                     "application/json": {
@@ -7642,6 +7688,24 @@ export interface operations {
                             } | null;
                         };
                         sweptAt: string | null;
+                        migration: {
+                            /** @example file:/var/lib/stampede/store */
+                            from: string;
+                            /** @example s3://stampede/images */
+                            to: string;
+                            /** @enum {unknown} */
+                            state: "waiting" | "working" | "done" | "cancelled";
+                            verify: boolean;
+                            progress: number;
+                            seenChunks: number;
+                            copiedChunks: number;
+                            copiedBytes: number;
+                            damagedChunks: number;
+                            /** @example 2026-05-01T12:00:00.000Z */
+                            startedAt: string;
+                            finishedAt: string | null;
+                            error: string | null;
+                        } | null;
                     };
                 };
             };
@@ -7740,7 +7804,21 @@ export interface operations {
                      *           "damagedChunks": 1
                      *         }
                      *       },
-                     *       "sweptAt": "2026-05-01T12:03:20.000Z"
+                     *       "sweptAt": "2026-05-01T12:03:20.000Z",
+                     *       "migration": {
+                     *         "from": "file:/var/lib/stampede/store",
+                     *         "to": "s3://stampede/images",
+                     *         "state": "working",
+                     *         "verify": false,
+                     *         "progress": 0.25,
+                     *         "seenChunks": 2048,
+                     *         "copiedChunks": 1987,
+                     *         "copiedBytes": 812646400,
+                     *         "damagedChunks": 0,
+                     *         "startedAt": "2026-05-01T12:00:00.000Z",
+                     *         "finishedAt": null,
+                     *         "error": null
+                     *       }
                      *     }
                      */
                     "application/json": {
@@ -7804,6 +7882,24 @@ export interface operations {
                             } | null;
                         };
                         sweptAt: string | null;
+                        migration: {
+                            /** @example file:/var/lib/stampede/store */
+                            from: string;
+                            /** @example s3://stampede/images */
+                            to: string;
+                            /** @enum {unknown} */
+                            state: "waiting" | "working" | "done" | "cancelled";
+                            verify: boolean;
+                            progress: number;
+                            seenChunks: number;
+                            copiedChunks: number;
+                            copiedBytes: number;
+                            damagedChunks: number;
+                            /** @example 2026-05-01T12:00:00.000Z */
+                            startedAt: string;
+                            finishedAt: string | null;
+                            error: string | null;
+                        } | null;
                     };
                 };
             };

@@ -11,6 +11,7 @@ import { RelativeTime } from '../components/RelativeTime.tsx'
 import { showDone, showError } from '../components/show.ts'
 import { FactList } from '../machine/FactList.tsx'
 import { Section } from '../machine/Section.tsx'
+import { MigrateStore } from './MigrateStore.tsx'
 import { recompressStore, scrubStore, storeQuery, sweepStore } from './store-queries.ts'
 
 /** Where the chunks of all images lie, and what is done so that they stay. */
@@ -25,6 +26,7 @@ export function Store() {
       <Contents store={store} />
       <Scrub store={store} />
       <Recompression store={store} />
+      <MigrateStore migration={store.migration} />
     </Stack>
   )
 }

@@ -23,3 +23,11 @@ export async function recompressStore(body: { enabled?: boolean }): Promise<void
 export async function sweepStore(): Promise<{ removedChunks: number }> {
   return bodyOf(client.POST('/api/store/sweep'))
 }
+
+export async function migrateStore(body: { to: string; verify?: boolean }): Promise<void> {
+  await client.POST('/api/store/migration', { body })
+}
+
+export async function cancelMigration(): Promise<void> {
+  await client.DELETE('/api/store/migration')
+}

@@ -51,6 +51,21 @@ const system: SystemStatus = {
   ],
 }
 
+const migration: StoreMigration = {
+  from: 'file:/var/lib/stampede/store',
+  to: 's3://stampede/images',
+  state: 'working',
+  verify: false,
+  progress: 0.25,
+  seenChunks: 2048,
+  copiedChunks: 1987,
+  copiedBytes: 812_646_400,
+  damagedChunks: 0,
+  startedAt: AT,
+  finishedAt: null,
+  error: null,
+}
+
 const store: StoreStatus = {
   kind: 'folder',
   location: '/var/lib/stampede/store',
@@ -98,6 +113,7 @@ const store: StoreStatus = {
     },
   },
   sweptAt: LATER,
+  migration,
 }
 
 const webhook: Webhook = {
@@ -132,21 +148,6 @@ const ping: WebhookDelivery = {
   error: null,
   answer: '',
   deliveredAt: AT,
-}
-
-const migration: StoreMigration = {
-  from: 'file:/var/lib/stampede/store',
-  to: 's3://stampede/images',
-  state: 'working',
-  verify: false,
-  progress: 0.25,
-  seenChunks: 2048,
-  copiedChunks: 1987,
-  copiedBytes: 812_646_400,
-  damagedChunks: 0,
-  startedAt: AT,
-  finishedAt: null,
-  error: null,
 }
 
 export const SERVER_EXAMPLES: Examples = {
