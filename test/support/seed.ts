@@ -4,6 +4,7 @@ import { parseSha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
 import {
   images,
+  imageVersions,
   leases,
   machineMacs,
   machines,
@@ -117,7 +118,7 @@ async function seedImages(db: Database, now: Date): Promise<void> {
       uniqueBytes: Math.round((0.3 + index * 1.9) * 1e9),
     })
     const rootBytes = sizeBytes - 514 * 1024 ** 2
-    await db.insert(images).values({
+    const image: typeof images.$inferInsert = {
       name,
       digest,
       createdAt: ago(now, 86_400 * (2 + index * 9)),
@@ -152,7 +153,25 @@ async function seedImages(db: Database, now: Date): Promise<void> {
           copiedWhole: [{ partition: 1, reason: 'Partition 1: it was not unmounted' }],
         }),
       },
-    })
+    }
+    // The first has a history, and was rolled back.
+    const versions = index === 0 ? 3 : 1
+    await db
+      .insert(images)
+      .values({ ...image, version: Math.min(2, versions), lastVersion: versions })
+    for (let version = 1; version <= versions; version++) {
+      const made = ago(now, 86_400 * (2 + index * 9 + 3 * (2 - version)))
+      await db.insert(imageVersions).values({
+        image: name,
+        version,
+        digest,
+        info: image.info,
+        createdAt: version === 2 ? image.createdAt! : made,
+        createdBy: version === 1 ? seedMac(30) : 'maria',
+        promotedAt: made,
+        promotedBy: 'maria',
+      })
+    }
   }
 }
 

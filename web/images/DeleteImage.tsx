@@ -53,7 +53,9 @@ export function DeleteImage({ image }: { image: Image }) {
         action="Delete the image"
         onConfirm={remove}
       >
-        The image is gone for good. {assigned > 0 && unassignText(assigned)}
+        The image is gone for good
+        {image.versionCount > 1 && `, all ${image.versionCount} versions of it`}.{' '}
+        {assigned > 0 && unassignText(assigned)}
       </ConfirmTyped>
     </Section>
   )

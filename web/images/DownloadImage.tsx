@@ -1,5 +1,5 @@
-import { Button, Code, Group, Stack, Text } from '@mantine/core'
-import { IconDownload, IconLink } from '@tabler/icons-react'
+import { Button, Code, Group, Menu, Stack, Text } from '@mantine/core'
+import { IconChevronDown, IconDownload, IconLink } from '@tabler/icons-react'
 import { useState } from 'react'
 import type { Image } from '#protocol/image-info.ts'
 import { useMay } from '../api/session.ts'
@@ -8,6 +8,12 @@ import { RelativeTime } from '../components/RelativeTime.tsx'
 import { showError } from '../components/show.ts'
 import { Section } from '../machine/Section.tsx'
 import { createLink } from './image-queries.ts'
+
+const OTHER_FILES = [
+  { suffix: '.img.zst', what: 'zstd, unpacked fastest' },
+  { suffix: '.qcow2', what: 'for QEMU, without its zeros' },
+  { suffix: '.img', what: 'raw, as large as the disk' },
+]
 
 /** The image as a file, and a line that writes it to a disk without an agent. */
 export function DownloadImage({ image: { name } }: { image: Image }) {
@@ -41,6 +47,27 @@ export function DownloadImage({ image: { name } }: { image: Image }) {
           >
             Download {name}.img.gz
           </Button>
+          <Menu position="bottom-start">
+            <Menu.Target>
+              <Button
+                variant="default"
+                size="xs"
+                rightSection={<IconChevronDown size={14} aria-hidden />}
+              >
+                As another file
+              </Button>
+            </Menu.Target>
+            <Menu.Dropdown>
+              {OTHER_FILES.map(({ suffix, what }) => (
+                <Menu.Item key={suffix} component="a" href={`/images/${name}${suffix}`} download>
+                  {suffix}
+                  <Text size="xs" c="dimmed">
+                    {what}
+                  </Text>
+                </Menu.Item>
+              ))}
+            </Menu.Dropdown>
+          </Menu>
           {mayOperate && (
             <Button
               variant="default"

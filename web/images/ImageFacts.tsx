@@ -14,6 +14,12 @@ export function ImageFacts({ image }: { image: Image }) {
     <Section title="About it">
       <FactList
         facts={[
+          [
+            'Version',
+            image.versionCount > 1
+              ? `${image.version}, of ${image.versionCount}; the latest is ${image.latestVersion}`
+              : image.version,
+          ],
           ['System', info.operatingSystem ?? 'unknown'],
           ['Starts on', (info.bootModes ?? []).map((mode) => mode.toUpperCase()).join(', ')],
           ['Processor', info.architecture],

@@ -15,6 +15,8 @@ import { imageQuery, type EditedImage } from './image-queries.ts'
 import { ImageFacts } from './ImageFacts.tsx'
 import { ImageLayout } from './ImageLayout.tsx'
 import { ImageUse } from './ImageUse.tsx'
+import { ImageVersions } from './ImageVersions.tsx'
+import { OpenFile } from './OpenFile.tsx'
 
 const BACK = { to: '/images', label: 'Images' }
 
@@ -76,6 +78,8 @@ function KnownImage({ edited, onChanged }: { edited: EditedImage; onChanged: () 
             <DownloadImage image={image} />
           </Stack>
         </SimpleGrid>
+        <ImageVersions image={image} />
+        {mayOperate && <OpenFile image={image} />}
         {mayOperate && <DeleteImage image={image} />}
       </Stack>
       {isEditing && (

@@ -1,5 +1,11 @@
 import { Button, Group, Skeleton, Stack, Text, TextInput } from '@mantine/core'
-import { IconCamera, IconDisc, IconSearch, IconUpload } from '@tabler/icons-react'
+import {
+  IconCamera,
+  IconDisc,
+  IconSearch,
+  IconUpload,
+  IconWorldDownload,
+} from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link, useSearchParams } from 'react-router'
@@ -11,6 +17,8 @@ import { PageTitle } from '../components/PageTitle.tsx'
 import { planPath } from '../plan/plan-query.ts'
 import { DropImages } from './DropImages.tsx'
 import { ImagesTable } from './ImagesTable.tsx'
+import { PullFromUrl } from './PullFromUrl.tsx'
+import { Pulls } from './Pulls.tsx'
 import { NewUpload } from './NewUpload.tsx'
 import { StoreUse } from './StoreUse.tsx'
 import { Uploads } from './Uploads.tsx'
@@ -21,6 +29,7 @@ export function ImagesPage() {
   const [search, setSearch] = useSearchParams()
   const mayOperate = useMay('operator')
   const [files, setFiles] = useState<readonly File[]>()
+  const [isPulling, setPulling] = useState(false)
   const typed = search.get('q') ?? ''
   const wanted = typed.trim().toLowerCase()
   const shown = images?.filter((image) =>
@@ -34,10 +43,15 @@ export function ImagesPage() {
       <PageTitle
         title="Images"
         subtitle={<StoreUse />}
-        actions={mayOperate && <NewImageButtons onUpload={() => setFiles([])} />}
+        actions={
+          mayOperate && (
+            <NewImageButtons onUpload={() => setFiles([])} onPull={() => setPulling(true)} />
+          )
+        }
       />
       <Stack>
         <Uploads />
+        <Pulls />
         <ErrorAlert error={error} onRetry={() => void refetch()} />
         {!images && !error && (
           <Skeleton height={280} role="status" aria-label="Loading the images" />
@@ -66,12 +80,13 @@ export function ImagesPage() {
           <Text c="dimmed">No image is called or described like that.</Text>
         )}
       </Stack>
+      {isPulling && <PullFromUrl onClose={() => setPulling(false)} />}
       {files && <NewUpload files={files} onClose={() => setFiles(undefined)} />}
     </DropImages>
   )
 }
 
-function NewImageButtons({ onUpload }: { onUpload: () => void }) {
+function NewImageButtons({ onUpload, onPull }: { onUpload: () => void; onPull: () => void }) {
   return (
     <Group gap="xs">
       <Button
@@ -81,6 +96,13 @@ function NewImageButtons({ onUpload }: { onUpload: () => void }) {
         leftSection={<IconCamera size={16} aria-hidden />}
       >
         Capture a machine
+      </Button>
+      <Button
+        variant="default"
+        leftSection={<IconWorldDownload size={16} aria-hidden />}
+        onClick={onPull}
+      >
+        From a URL
       </Button>
       <Button leftSection={<IconUpload size={16} aria-hidden />} onClick={onUpload}>
         Upload

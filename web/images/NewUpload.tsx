@@ -75,7 +75,7 @@ export function NewUpload({ files: dropped, onClose }: NewUploadProps) {
           label={`Name of ${file.name} (${formatBytes(file.size)})`}
           description={
             present.has(names[index]!)
-              ? 'There is an image of this name: it is replaced when the upload is complete'
+              ? 'There is an image of this name: this becomes its next version, which it stands for when the upload is complete'
               : undefined
           }
           inputWrapperOrder={['label', 'input', 'description', 'error']}

@@ -1,0 +1,127 @@
+import { NumberInput, Radio, Stack, Text } from '@mantine/core'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+import type { Retention } from '#protocol/image-version.ts'
+import { keys } from '../api/keys.ts'
+import { ErrorAlert } from '../components/ErrorAlert.tsx'
+import { FormModal } from '../components/FormModal.tsx'
+import { showDone } from '../components/show.ts'
+import { retentionQuery, saveRetention, type Rule } from './version-queries.ts'
+
+type Choice = 'default' | 'all' | 'some'
+
+/** Which versions of an image stay, and what would go: nothing is removed before that was shown. */
+export function EditRetention({ name, onClose }: { name: string; onClose: () => void }) {
+  const { data, error } = useQuery(retentionQuery(name, undefined))
+  if (!data)
+    return (
+      <FormModal
+        title="What is kept"
+        action="Save"
+        isReady={false}
+        onClose={onClose}
+        onSubmit={nothing}
+      >
+        <ErrorAlert error={error} />
+      </FormModal>
+    )
+  return <RetentionForm name={name} present={data} onClose={onClose} />
+}
+
+async function nothing(): Promise<void> {
+  // nothing was loaded that could be saved
+}
+
+interface RetentionFormProps {
+  name: string
+  present: Retention
+  onClose: () => void
+}
+
+function RetentionForm({ name, present, onClose }: RetentionFormProps) {
+  const cache = useQueryClient()
+  const [choice, setChoice] = useState<Choice>(choiceOf(present))
+  const [versions, setVersions] = useState<number | null>(present.keepVersions ?? 5)
+  const [days, setDays] = useState<number | null>(present.keepDays)
+  const rule: Rule = { keepVersions: versions, keepDays: days }
+  const isRule = choice === 'some' && (versions !== null || days !== null)
+  const { data: preview, error } = useQuery({
+    ...retentionQuery(name, rule),
+    enabled: isRule,
+  })
+
+  async function save(): Promise<void> {
+    const all = { keepVersions: null, keepDays: null }
+    const saved = await saveRetention(
+      name,
+      choice === 'default' ? 'default' : choice === 'all' ? all : rule,
+    )
+    await cache.invalidateQueries({ queryKey: keys.image(name) })
+    await cache.invalidateQueries({ queryKey: keys.images })
+    const { removed } = saved
+    showDone(removed.length > 0 ? `Removed: version ${removed.join(', ')}` : 'Nothing was removed')
+  }
+
+  return (
+    <FormModal
+      title="What is kept"
+      action={isRule && preview && preview.removed.length > 0 ? 'Save and remove' : 'Save'}
+      color={isRule && preview && preview.removed.length > 0 ? 'red' : undefined}
+      isReady={choice !== 'some' || isRule}
+      onClose={onClose}
+      onSubmit={save}
+    >
+      <Text size="sm">
+        What is promoted, assigned by its number, linked or used by an active run always stays.
+      </Text>
+      <Radio.Group
+        label="Versions of this image"
+        value={choice}
+        onChange={(value) => setChoice(value as Choice)}
+      >
+        <Stack gap="xs" mt="xs">
+          <Radio value="default" label="As the settings of the server say" />
+          <Radio value="all" label="All of them, for ever" />
+          <Radio value="some" label="The newest, and those young enough" />
+        </Stack>
+      </Radio.Group>
+      {choice === 'some' && (
+        <>
+          <NumberInput
+            label="The newest so many"
+            min={1}
+            max={100_000}
+            allowDecimal={false}
+            value={versions ?? ''}
+            onChange={(value) => setVersions(numberOf(value))}
+          />
+          <NumberInput
+            label="Those younger than so many days"
+            min={1}
+            max={100_000}
+            allowDecimal={false}
+            value={days ?? ''}
+            onChange={(value) => setDays(numberOf(value))}
+          />
+          <ErrorAlert error={error} />
+          {isRule && preview && (
+            <Text size="sm" role="status" fw={500}>
+              {preview.removed.length > 0
+                ? `Would go at once: version ${preview.removed.join(', ')}`
+                : 'Nothing would go at the moment'}
+            </Text>
+          )}
+        </>
+      )}
+    </FormModal>
+  )
+}
+
+function choiceOf({ isDefault, keepVersions, keepDays }: Retention): Choice {
+  if (isDefault) return 'default'
+  return keepVersions === null && keepDays === null ? 'all' : 'some'
+}
+
+function numberOf(value: number | string): number | null {
+  return typeof value === 'number' && value >= 1 ? value : null
+}

@@ -1,0 +1,159 @@
+import { Anchor, Button, Group, List, Loader, Select, Stack, Text, TextInput } from '@mantine/core'
+import { IconDownload, IconFolder, IconFolderOpen } from '@tabler/icons-react'
+import { useQuery } from '@tanstack/react-query'
+import { useState, type FormEvent } from 'react'
+import type { Image } from '#protocol/image-info.ts'
+import { ErrorAlert } from '../components/ErrorAlert.tsx'
+import { formatBytes } from '../components/format.ts'
+import { Section } from '../machine/Section.tsx'
+import { fileAddress, treeQuery } from './version-queries.ts'
+
+const MOST_SHOWN = 500
+
+/** Looks into an image for one file, without a machine. */
+export function OpenFile({ image: { name, info } }: { image: Image }) {
+  const [typed, setTyped] = useState('/')
+  const [path, setPath] = useState<string>()
+  const [partition, setPartition] = useState<number>()
+  const numbers = (info.partitions ?? []).map(({ number }) => String(number))
+
+  function go(to: string): void {
+    setTyped(to)
+    setPath(to)
+  }
+
+  function submit(event: FormEvent): void {
+    event.preventDefault()
+    if (typed.startsWith('/')) setPath(typed.trim())
+  }
+
+  return (
+    <Section title="Open a file">
+      <Stack gap="sm">
+        <form onSubmit={submit}>
+          <Group gap="xs" align="flex-end">
+            <TextInput
+              label="Path in the image"
+              placeholder="/etc/fstab"
+              value={typed}
+              error={typed.startsWith('/') ? undefined : 'It begins with /'}
+              onChange={(event) => setTyped(event.currentTarget.value)}
+              style={{ flex: 1, minWidth: 180 }}
+            />
+            {numbers.length > 1 && (
+              <Select
+                label="Partition"
+                placeholder="The root's"
+                clearable
+                data={numbers}
+                value={partition === undefined ? null : String(partition)}
+                onChange={(value) => setPartition(value === null ? undefined : Number(value))}
+                w={130}
+              />
+            )}
+            <Button
+              type="submit"
+              variant="default"
+              leftSection={<IconFolderOpen size={16} aria-hidden />}
+            >
+              Look
+            </Button>
+          </Group>
+        </form>
+        <Text size="sm" c="dimmed">
+          Read-only, from ext2 to ext4, XFS, NTFS and FAT. Each look is in the audit log.
+        </Text>
+        {path !== undefined && <Found name={name} path={path} partition={partition} onOpen={go} />}
+      </Stack>
+    </Section>
+  )
+}
+
+interface FoundProps {
+  name: string
+  path: string
+  partition: number | undefined
+  onOpen: (path: string) => void
+}
+
+function Found({ name, path, partition, onOpen }: FoundProps) {
+  const { data, error, isFetching } = useQuery(treeQuery(name, path, partition))
+  if (error) return <ErrorAlert error={error} />
+  if (!data)
+    return isFetching ? (
+      <Group gap="xs" role="status">
+        <Loader size="sm" aria-hidden />
+        <Text size="sm">The server unpacks the partition</Text>
+      </Group>
+    ) : null
+  const [only] = data.items
+  const isFile =
+    data.items.length === 1 && only?.kind === 'file' && data.path.endsWith(`/${only.name}`)
+  const base = isFile ? data.path.slice(0, -only.name.length) : `${data.path}/`.replace('//', '/')
+  return (
+    <>
+      <Text size="sm" role="status">
+        {data.partition === 0 ? '' : `Partition ${data.partition}: `}
+        {data.path}, {data.items.length === 1 ? '1 entry' : `${data.items.length} entries`}
+      </Text>
+      <List
+        listStyleType="none"
+        size="sm"
+        spacing={2}
+        style={{ maxHeight: 320, overflowY: 'auto' }}
+        tabIndex={0}
+        aria-label={`Content of ${data.path}`}
+      >
+        {data.path !== '/' && !isFile && (
+          <List.Item>
+            <Anchor
+              component="button"
+              type="button"
+              size="sm"
+              onClick={() => onOpen(parentOf(data.path))}
+            >
+              ..
+            </Anchor>
+          </List.Item>
+        )}
+        {data.items.slice(0, MOST_SHOWN).map((item) => (
+          <List.Item key={item.name}>
+            {item.kind === 'directory' ? (
+              <Anchor
+                component="button"
+                type="button"
+                size="sm"
+                onClick={() => onOpen(`${base}${item.name}`)}
+              >
+                <IconFolder size={14} aria-hidden /> {item.name}/
+              </Anchor>
+            ) : item.kind === 'other' ? (
+              <Text span size="sm" c="dimmed">
+                {item.name}
+              </Text>
+            ) : (
+              <Anchor
+                href={fileAddress(name, `${base}${item.name}`, data.partition)}
+                download
+                size="sm"
+                style={{ overflowWrap: 'anywhere' }}
+              >
+                <IconDownload size={14} aria-hidden /> {item.name}
+                {item.sizeBytes !== undefined && ` (${formatBytes(item.sizeBytes)})`}
+              </Anchor>
+            )}
+          </List.Item>
+        ))}
+      </List>
+      {data.items.length > MOST_SHOWN && (
+        <Text size="sm" c="dimmed">
+          The first {MOST_SHOWN} are shown; type the path of another.
+        </Text>
+      )}
+    </>
+  )
+}
+
+function parentOf(path: string): string {
+  return path.replace(/\/[^/]+$/, '') || '/'
+}
