@@ -16,6 +16,8 @@ export interface ServerProcess extends AsyncDisposable {
   readonly url: string
   readonly token: string
   readonly dataFolder: string
+  /** Of the process that runs now. */
+  pid(): number
   start(): Promise<void>
   /** As a power cut ends it. */
   kill(): Promise<void>
@@ -74,6 +76,7 @@ export async function openServerProcess(
     url,
     token,
     dataFolder,
+    pid: () => child!.pid!,
     start,
     kill: () => end('SIGKILL'),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
