@@ -11,10 +11,24 @@ export interface ByteSpan {
 
 export const NONE: Extents = new Float64Array(0)
 
-/** Takes spans in ascending order and joins those that touch or overlap. */
-export function createExtentsBuilder() {
+/** 16 MB. A file system in more pieces is read with the smallest of its gaps. */
+export const MAX_SPANS = 1_000_000
+
+/**
+ * Takes spans in ascending order and joins those that touch or overlap. From `maxSpans` on, it joins
+ * those with the smallest gaps between them, too.
+ */
+export function createExtentsBuilder(maxSpans = Infinity) {
   let edges = new Float64Array(64)
   let length = 0
+
+  function makeRoom(): void {
+    if (length / 2 < maxSpans) return grow()
+    // Half of it, or the next spans would have it done again.
+    const fewer = coarsen(edges.subarray(0, length), maxSpans / 2)
+    edges.set(fewer)
+    length = fewer.length
+  }
 
   function grow(): void {
     const larger = new Float64Array(edges.length * 2)
@@ -31,12 +45,10 @@ export function createExtentsBuilder() {
         edges[length - 1] = Math.max(edges[length - 1]!, end)
         return
       }
-      if (length + 2 > edges.length) grow()
+      if (length + 2 > edges.length || length / 2 >= maxSpans) makeRoom()
       edges[length++] = start
       edges[length++] = end
     },
-    /** Number of spans so far. */
-    count: () => length / 2,
     build: (): Extents => edges.slice(0, length),
   }
 }
@@ -74,11 +86,6 @@ export function subtract(from: Extents, taken: Extents): Extents {
     builder.add(start, end)
   }
   return builder.build()
-}
-
-/** What is in both. */
-export function intersect(one: Extents, other: Extents): Extents {
-  return subtract(one, subtract(one, other))
 }
 
 /** The same further along a disk. */

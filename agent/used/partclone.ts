@@ -1,4 +1,4 @@
-import { createExtentsBuilder, type Extents } from './extents.ts'
+import { MAX_SPANS, createExtentsBuilder, type Extents } from './extents.ts'
 import { readLines } from './read-lines.ts'
 import type { LookContext, RegionView } from './region.ts'
 
@@ -20,7 +20,7 @@ export async function mapUsed(
   tool: 'extfs' | 'xfs' | 'btrfs' | 'ntfs' | 'fat',
   view: RegionView,
 ): Promise<Extents> {
-  const builder = createExtentsBuilder()
+  const builder = createExtentsBuilder(MAX_SPANS)
   let mapped = 0
   // -f 0: its thread that shows progress sleeps for whole seconds otherwise, and is waited for.
   const args = ['-D', '-q', '-f', '0', '-L', '/dev/null', '-s', view.path, '-o', '-']

@@ -3,7 +3,7 @@ import type { Disk } from '#protocol/inventory.ts'
 import type { Device } from '../disk/device.ts'
 import { ExecError, type Exec } from '../exec.ts'
 import { findContent, type Content } from '../system/probe.ts'
-import { coarsen, extentsOf, shift, subtract, union, type Extents } from './extents.ts'
+import { extentsOf, shift, subtract, union, type Extents } from './extents.ts'
 import { surveyBtrfs } from './file-systems/btrfs.ts'
 import { surveyExt } from './file-systems/ext.ts'
 import { surveyFat } from './file-systems/fat.ts'
@@ -14,9 +14,6 @@ import { surveyPhysicalVolume } from './physical-volume.ts'
 import type { Patch, Region, RegionUse, RegionView, Surveyor } from './region.ts'
 import { regionsOf } from './regions.ts'
 import { openView } from './view.ts'
-
-/** 64 MB; a file system in more pieces is read with some of its free space. */
-const MAX_SPANS = 4_000_000
 
 /** blkid(8): more than one thing was found. */
 const BLKID_AMBIVALENT = 8
@@ -78,7 +75,6 @@ export async function surveyDisk(options: SurveyOptions): Promise<Survey> {
     const use = await surveyRegion(options, region, survey.contents)
     note(survey, region, use)
   }
-  survey.used = coarsen(survey.used, MAX_SPANS)
   return survey
 }
 

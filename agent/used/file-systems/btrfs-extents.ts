@@ -1,4 +1,4 @@
-import { createExtentsBuilder, extentsOf, totalBytes, within, type Extents } from '../extents.ts'
+import { MAX_SPANS, createExtentsBuilder, within, type Extents } from '../extents.ts'
 
 /** What `btrfs inspect-internal` prints, and where on the device that is. */
 
@@ -49,28 +49,40 @@ export function parseChunks(text: string): BtrfsChunk[] {
 
 const EXTENT_ITEM = /^\titem \d+ key \((\d+) (EXTENT|METADATA)_ITEM (\d+)\)/
 
-/** Takes the lines of the extent tree, which lists everything that is allocated, in order. */
-export function createExtentTreeReader(nodeBytes: number) {
-  const builder = createExtentsBuilder()
+/**
+ * Takes the lines of the extent tree, which lists everything that is allocated, in order. Throws for
+ * an extent that no chunk has, or that overlaps another.
+ */
+export function createExtentTreeReader(nodeBytes: number, chunks: readonly BtrfsChunk[]) {
+  const builder = createExtentsBuilder(MAX_SPANS)
+  const inOrder = chunks.toSorted((one, other) => one.start - other.start)
+  let chunk = 0
+  let bytes = 0
+  let last = 0
   return {
     line(text: string): void {
       const match = EXTENT_ITEM.exec(text)
       if (!match) return
       const start = Number(match[1])
       // The key of metadata has its level where others have their length.
-      builder.add(start, start + (match[2] === 'METADATA' ? nodeBytes : Number(match[3])))
+      const end = start + (match[2] === 'METADATA' ? nodeBytes : Number(match[3]))
+      while (inOrder[chunk] && inOrder[chunk]!.end <= start) chunk++
+      const place = inOrder[chunk]
+      if (!place || start < place.start || end > place.end || start < last)
+        throw new Error(`btrfs lists an extent at ${start} to ${end}, where none can be`)
+      builder.add(start, end)
+      bytes += end - start
+      last = end
     },
+    bytes: () => bytes,
     build: builder.build,
   }
 }
 
-/** All copies of logical extents on the device. Throws for one that lies nowhere. */
+/** All copies of logical extents on the device. */
 export function placesOf(logical: Extents, chunks: readonly BtrfsChunk[]): Extents {
-  const inChunks = extentsOf(chunks.flatMap((chunk) => within(logical, chunk)))
-  if (totalBytes(inChunks) !== totalBytes(logical))
-    throw new Error('btrfs lists extents outside of its chunks')
   const stripes = chunks.flatMap((chunk) => chunk.copies.map((at) => ({ chunk, at })))
-  const builder = createExtentsBuilder()
+  const builder = createExtentsBuilder(MAX_SPANS)
   for (const { chunk, at } of stripes.toSorted((one, other) => one.at - other.at))
     for (const { start, end } of within(logical, chunk))
       builder.add(at + start - chunk.start, at + end - chunk.start)

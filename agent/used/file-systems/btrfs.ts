@@ -1,4 +1,4 @@
-import { extentsOf, totalBytes, union, type Extents } from '../extents.ts'
+import { extentsOf, union, type Extents } from '../extents.ts'
 import { readLines } from '../read-lines.ts'
 import type { LookContext, RegionView, Surveyor } from '../region.ts'
 import {
@@ -6,6 +6,7 @@ import {
   parseChunks,
   parseDumpSuper,
   placesOf,
+  type BtrfsChunk,
   type BtrfsFacts,
 } from './btrfs-extents.ts'
 
@@ -27,10 +28,7 @@ export const surveyBtrfs: Surveyor = async (context, view) => {
   if (reason !== undefined) return { kind: 'whole', reason }
   const dump = ['inspect-internal', 'dump-tree', '--noscan', '-t', 'chunk', view.path]
   const chunks = parseChunks((await context.exec('btrfs', dump)).stdout)
-  const logical = await readExtentTree(context, view, facts.nodeBytes)
-  const found = totalBytes(logical)
-  if (found !== facts.bytesUsed)
-    throw new Error(`btrfs lists ${found} bytes where its superblock says ${facts.bytesUsed}`)
+  const logical = await readExtentTree(context, view, { facts, chunks })
   const fixed = extentsOf([
     { start: 0, end: RESERVED_BYTES },
     ...SUPERBLOCKS_AT.filter((at) => at + SUPERBLOCK_BYTES <= view.sizeBytes).map((at) => ({
@@ -51,12 +49,16 @@ function behindEnd({ totalBytes: end }: BtrfsFacts, { sizeBytes }: RegionView) {
 async function readExtentTree(
   { signal }: LookContext,
   view: RegionView,
-  nodeBytes: number,
+  { facts, chunks }: { facts: BtrfsFacts; chunks: readonly BtrfsChunk[] },
 ): Promise<Extents> {
-  const reader = createExtentTreeReader(nodeBytes)
+  const reader = createExtentTreeReader(facts.nodeBytes, chunks)
   const args = ['inspect-internal', 'dump-tree', '--noscan', '--dfs', '-t', 'extent', view.path]
   const options = { signal, timeoutSeconds: TREE_TIMEOUT_SECONDS }
   await readLines('btrfs', args, options, (line) => reader.line(line))
+  if (reader.bytes() !== facts.bytesUsed)
+    throw new Error(
+      `btrfs lists ${reader.bytes()} bytes where its superblock says ${facts.bytesUsed}`,
+    )
   return reader.build()
 }
 

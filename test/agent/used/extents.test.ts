@@ -3,8 +3,8 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import {
   coarsen,
+  createExtentsBuilder,
   extentsOf,
-  intersect,
   shift,
   subtract,
   totalBytes,
@@ -26,6 +26,10 @@ function flags(extents: Extents): boolean[] {
   const bytes = Array.from({ length: SIZE }, () => false)
   for (let at = 0; at < extents.length; at += 2) bytes.fill(true, extents[at], extents[at + 1])
   return bytes
+}
+
+function intersect(one: Extents, other: Extents): Extents {
+  return subtract(one, subtract(one, other))
 }
 
 function assertOrdered(extents: Extents): void {
@@ -77,5 +81,11 @@ describe('extents', () => {
     assert.ok(fewer.length / 2 <= 100)
     assert.equal(totalBytes(subtract(all, fewer)), 0)
     assert.equal(coarsen(all, 1000), all)
+    const builder = createExtentsBuilder(100)
+    for (const { start, end } of list) builder.add(start, end)
+    const built = builder.build()
+    assertOrdered(built)
+    assert.ok(built.length / 2 <= 100)
+    assert.equal(totalBytes(subtract(all, built)), 0)
   })
 })
