@@ -35,6 +35,8 @@ const progress = {
   bytesDone: 5,
   bytesTotal: 10,
   bytesPerSecond: 1,
+  lastReportAt: '2026-05-01T12:00:00.000Z',
+  timesOutAt: '2026-05-01T12:10:00.000Z',
 }
 
 describe('live events', () => {
