@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { open, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { exec } from '#agent/exec.ts'
@@ -50,9 +50,12 @@ describe('what no copy needs is left out', { skip: !IS_ROOT && NEEDS_ROOT }, () 
         await exec('mkntfs', ['-q', '-F', '-Q', source.partition(1)])
         await using mount = await openNtfs(source.partition(1), 'rw')
         for (const name of names) await writeFile(join(mount.path, name), randomBytes(FILE_BYTES))
+        await mkdir(join(mount.path, 'Windows/System32'), { recursive: true })
+        await writeFile(join(mount.path, 'Windows/System32/ntoskrnl.exe'), 'MZ')
       },
     })
     assert.ok(disk.isUntouched)
+    assert.equal(disk.info.operatingSystem, 'Windows')
     const bytes = FILE_BYTES - 65_536
     assert.deepEqual(
       disk.info.leftOut!.toSorted((a, b) => (a.what < b.what ? -1 : 1)),
