@@ -36,7 +36,8 @@ export function createDamageCare({ db, store, source, log }: DamageOptions): Dam
 
   async function found(hash: Sha256, reason: string): Promise<void> {
     // Whoever found it read it a while ago, or took another form for it than its images name.
-    if (await isWhole(store, hash)) return void (await renewForms({ db, store, forms: await store.touch([hash]) }))
+    if (await isWhole(store, hash))
+      return void (await renewForms({ db, store, forms: await store.touch([hash]) }))
     await store.quarantine(hash)
     const digests = await imagesWith(hash)
     const images = await saveDamage(db, digests, { hash, reason, foundAt: new Date() })
