@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { exec } from '#agent/exec.ts'
 import { formatValue, type Measurement, type Unit } from './measurement.ts'
 
@@ -13,6 +14,11 @@ const stop = new AbortController()
 /** Whoever stops the bench wants no loop devices and servers left behind. */
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => stop.abort(new Error(`Stopped by ${signal}`)))
+
+/** Waits, unless the bench is stopped. */
+export async function pause(milliseconds: number): Promise<void> {
+  await sleep(milliseconds, undefined, { signal: stop.signal })
+}
 
 export interface Contender {
   key: string

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoreStatus } from '#protocol/store.ts'
 import type { Measurement } from '../measurement.ts'
+import { pause } from '../rounds.ts'
 import { storedBytes, type Setting } from '../setting.ts'
 import { needPeerFile } from './peer-files.ts'
 import type { SectionResult } from './section.ts'
@@ -42,7 +42,7 @@ export async function recompress({ url, token }: Setting['server']): Promise<voi
   const asked = await fetch(`${url}/api/store/recompress`, { method: 'POST', headers })
   if (!asked.ok) throw new Error(`Recompression: ${asked.status} ${await asked.text()}`)
   for (;;) {
-    await sleep(LOOK_MILLISECONDS)
+    await pause(LOOK_MILLISECONDS)
     const answer = await fetch(`${url}/api/store`, { headers })
     const { recompression } = (await answer.json()) as StoreStatus
     const { finishedAt } = recompression
