@@ -41,6 +41,8 @@ export async function readImageWith(
   await using device = await openDevice(disk.path, 'read')
   const release = device.holdReadOnly()
   try {
+    // Tools look through the page cache, which may know the disk from before it was last written to.
+    device.dropCache()
     const whole = run.options.wholeDisk ?? false
     const looking = { device, disk, exec: context.exec, signal, whole }
     const survey = await surveyDisk(looking)
