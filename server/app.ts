@@ -102,13 +102,15 @@ export async function openApp(
   const metrics = createMetrics(db, () => care.status())
   const receipts = await openReceiptSigner(config, db, now())
   const feed = opened.use(await openEventFeed(database))
-  const library = opened.use(await openImageService({
+  const library = opened.use(
+    await openImageService({
       config,
       database,
       log,
       onCorrupt: (hash, reason) => care.report(hash, reason),
       now,
-    }))
+    }),
+  )
   const care = opened.use(await openStoreCare({ config, database, library, log }))
   const { store } = library
   const migrations = opened.use(openStoreMigrations({ config, database, store, log }))

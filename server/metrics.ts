@@ -18,17 +18,25 @@ function addStoreMetrics(registers: Registry[], status: () => Promise<StoreStatu
         else this.set(value)
       },
     })
-  gauge('stampede_store_available_bytes', 'What the chunk store may still take', (store) =>
-    store.availableBytes,
+  gauge(
+    'stampede_store_available_bytes',
+    'What the chunk store may still take',
+    (store) => store.availableBytes,
   )
-  gauge('stampede_store_damaged_chunks', 'Chunks that images lack because the store lost them', (store) =>
-    store.damaged.reduce((sum, { chunks }) => sum + chunks, 0),
+  gauge(
+    'stampede_store_damaged_chunks',
+    'Chunks that images lack because the store lost them',
+    (store) => store.damaged.reduce((sum, { chunks }) => sum + chunks, 0),
   )
-  gauge('stampede_store_recompression_saved_bytes', 'What recompression took off chunks so far', (store) =>
-    store.recompression.savedBytes,
+  gauge(
+    'stampede_store_recompression_saved_bytes',
+    'What recompression took off chunks so far',
+    (store) => store.recompression.savedBytes,
   )
-  gauge('stampede_store_last_scrub_timestamp_seconds', 'When all chunks had been read and hashed', (store) =>
-    store.scrub.last && Date.parse(store.scrub.last.finishedAt) / 1000,
+  gauge(
+    'stampede_store_last_scrub_timestamp_seconds',
+    'When all chunks had been read and hashed',
+    (store) => store.scrub.last && Date.parse(store.scrub.last.finishedAt) / 1000,
   )
   for (const what of ['chunks', 'storedBytes'] as const)
     new Gauge({

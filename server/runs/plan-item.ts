@@ -5,13 +5,7 @@ import type { Mac } from '#protocol/mac.ts'
 import type { ExpectedTarget, PlanItem, PlanRequest } from '#protocol/plan.ts'
 import type { Finding } from '#protocol/run-checks.ts'
 import type { Run } from '#protocol/run.ts'
-import {
-  imageOf,
-  refuseRun,
-  runOptions,
-  whyDamaged,
-  type MachineSettings,
-} from './new-run.ts'
+import { imageOf, refuseRun, runOptions, whyDamaged, type MachineSettings } from './new-run.ts'
 import { judgeDisk, type PlannedImage } from './plan-judge.ts'
 import { describeLosses, describePresent } from './plan-present.ts'
 
