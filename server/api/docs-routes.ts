@@ -29,6 +29,7 @@ const TAGS = [
   { name: 'accounts', description: 'Sessions, users, tokens and the audit log' },
   { name: 'system', description: 'How the server is' },
   { name: 'chunks', description: 'Pieces of images, by their SHA-256' },
+  { name: 'store', description: 'Where chunks lie, the care of them, and moving them' },
   { name: 'agent', description: 'For the agent that works on a machine' },
   { name: 'boot', description: 'For firmware and iPXE' },
 ]

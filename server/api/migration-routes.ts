@@ -48,7 +48,7 @@ export function migrationRoutes(options: MigrationRoutesOptions): FastifyPluginA
     app.delete(
       '/store/migration',
       {
-        config: { access: 'admin', scope: 'settings', audit: 'store.migrate.cancel' },
+        config: { access: 'admin', scope: 'settings', audit: 'store.cancel-migration' },
         schema: {
           tags,
           summary: 'Give the copy up; what was copied stays there',

@@ -1955,6 +1955,87 @@ export interface components {
             ok: boolean;
             message: string;
         };
+        StoreStatus: {
+            /** @enum {unknown} */
+            kind: "folder" | "s3";
+            location: string;
+            availableBytes: number | null;
+            freeBytes: number | null;
+            totalBytes: number | null;
+            reserveBytes: number;
+            quotaBytes: number | null;
+            images: number;
+            chunks: number;
+            storedBytes: number;
+            contentBytes: number;
+            savedBytes: number;
+            codecs: {
+                gzip: {
+                    chunks: number;
+                    storedBytes: number;
+                };
+                zstd: {
+                    chunks: number;
+                    storedBytes: number;
+                };
+            };
+            damaged: {
+                image: string;
+                chunks: number;
+            }[];
+            healFrom: string | null;
+            recompression: {
+                enabled: boolean;
+                /** @enum {unknown} */
+                state: "off" | "waiting" | "working" | "done";
+                progress: number;
+                triedChunks: number;
+                replacedChunks: number;
+                savedBytes: number;
+                finishedAt: string | null;
+            };
+            scrub: {
+                /** @enum {unknown} */
+                state: "off" | "waiting" | "working";
+                progress: number;
+                everyHours: number;
+                bytesPerSecond: number;
+                startedAt: string | null;
+                checkedChunks: number;
+                checkedBytes: number;
+                damagedChunks: number;
+                nextAt: string | null;
+                last: {
+                    /** @example 2026-05-01T12:00:00.000Z */
+                    startedAt: string;
+                    /** @example 2026-05-01T12:00:00.000Z */
+                    finishedAt: string;
+                    checkedChunks: number;
+                    checkedBytes: number;
+                    damagedChunks: number;
+                } | null;
+            };
+            sweptAt: string | null;
+            migration: components["schemas"]["StoreMigration"] | null;
+        };
+        StoreMigration: {
+            /** @example file:/var/lib/stampede/store */
+            from: string;
+            /** @example s3://stampede/images */
+            to: string;
+            /** @enum {unknown} */
+            state: "waiting" | "working" | "done" | "cancelled";
+            verify: boolean;
+            progress: number;
+            seenChunks: number;
+            copiedChunks: number;
+            copiedBytes: number;
+            damagedChunks: number;
+            /** @example 2026-05-01T12:00:00.000Z */
+            startedAt: string;
+            finishedAt: string | null;
+            error: string | null;
+        };
         /** @enum {unknown} */
         Role: "viewer" | "operator" | "admin";
         User: {
@@ -7447,86 +7528,7 @@ export interface operations {
                      *       }
                      *     }
                      */
-                    "application/json": {
-                        /** @enum {unknown} */
-                        kind: "folder" | "s3";
-                        location: string;
-                        availableBytes: number | null;
-                        freeBytes: number | null;
-                        totalBytes: number | null;
-                        reserveBytes: number;
-                        quotaBytes: number | null;
-                        images: number;
-                        chunks: number;
-                        storedBytes: number;
-                        contentBytes: number;
-                        savedBytes: number;
-                        codecs: {
-                            gzip: {
-                                chunks: number;
-                                storedBytes: number;
-                            };
-                            zstd: {
-                                chunks: number;
-                                storedBytes: number;
-                            };
-                        };
-                        damaged: {
-                            image: string;
-                            chunks: number;
-                        }[];
-                        healFrom: string | null;
-                        recompression: {
-                            enabled: boolean;
-                            /** @enum {unknown} */
-                            state: "off" | "waiting" | "working" | "done";
-                            progress: number;
-                            triedChunks: number;
-                            replacedChunks: number;
-                            savedBytes: number;
-                            finishedAt: string | null;
-                        };
-                        scrub: {
-                            /** @enum {unknown} */
-                            state: "off" | "waiting" | "working";
-                            progress: number;
-                            everyHours: number;
-                            bytesPerSecond: number;
-                            startedAt: string | null;
-                            checkedChunks: number;
-                            checkedBytes: number;
-                            damagedChunks: number;
-                            nextAt: string | null;
-                            last: {
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt: string;
-                                checkedChunks: number;
-                                checkedBytes: number;
-                                damagedChunks: number;
-                            } | null;
-                        };
-                        sweptAt: string | null;
-                        migration: {
-                            /** @example file:/var/lib/stampede/store */
-                            from: string;
-                            /** @example s3://stampede/images */
-                            to: string;
-                            /** @enum {unknown} */
-                            state: "waiting" | "working" | "done" | "cancelled";
-                            verify: boolean;
-                            progress: number;
-                            seenChunks: number;
-                            copiedChunks: number;
-                            copiedBytes: number;
-                            damagedChunks: number;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            startedAt: string;
-                            finishedAt: string | null;
-                            error: string | null;
-                        } | null;
-                    };
+                    "application/json": components["schemas"]["StoreStatus"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -7627,86 +7629,7 @@ export interface operations {
                      *       }
                      *     }
                      */
-                    "application/json": {
-                        /** @enum {unknown} */
-                        kind: "folder" | "s3";
-                        location: string;
-                        availableBytes: number | null;
-                        freeBytes: number | null;
-                        totalBytes: number | null;
-                        reserveBytes: number;
-                        quotaBytes: number | null;
-                        images: number;
-                        chunks: number;
-                        storedBytes: number;
-                        contentBytes: number;
-                        savedBytes: number;
-                        codecs: {
-                            gzip: {
-                                chunks: number;
-                                storedBytes: number;
-                            };
-                            zstd: {
-                                chunks: number;
-                                storedBytes: number;
-                            };
-                        };
-                        damaged: {
-                            image: string;
-                            chunks: number;
-                        }[];
-                        healFrom: string | null;
-                        recompression: {
-                            enabled: boolean;
-                            /** @enum {unknown} */
-                            state: "off" | "waiting" | "working" | "done";
-                            progress: number;
-                            triedChunks: number;
-                            replacedChunks: number;
-                            savedBytes: number;
-                            finishedAt: string | null;
-                        };
-                        scrub: {
-                            /** @enum {unknown} */
-                            state: "off" | "waiting" | "working";
-                            progress: number;
-                            everyHours: number;
-                            bytesPerSecond: number;
-                            startedAt: string | null;
-                            checkedChunks: number;
-                            checkedBytes: number;
-                            damagedChunks: number;
-                            nextAt: string | null;
-                            last: {
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt: string;
-                                checkedChunks: number;
-                                checkedBytes: number;
-                                damagedChunks: number;
-                            } | null;
-                        };
-                        sweptAt: string | null;
-                        migration: {
-                            /** @example file:/var/lib/stampede/store */
-                            from: string;
-                            /** @example s3://stampede/images */
-                            to: string;
-                            /** @enum {unknown} */
-                            state: "waiting" | "working" | "done" | "cancelled";
-                            verify: boolean;
-                            progress: number;
-                            seenChunks: number;
-                            copiedChunks: number;
-                            copiedBytes: number;
-                            damagedChunks: number;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            startedAt: string;
-                            finishedAt: string | null;
-                            error: string | null;
-                        } | null;
-                    };
+                    "application/json": components["schemas"]["StoreStatus"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -7821,86 +7744,7 @@ export interface operations {
                      *       }
                      *     }
                      */
-                    "application/json": {
-                        /** @enum {unknown} */
-                        kind: "folder" | "s3";
-                        location: string;
-                        availableBytes: number | null;
-                        freeBytes: number | null;
-                        totalBytes: number | null;
-                        reserveBytes: number;
-                        quotaBytes: number | null;
-                        images: number;
-                        chunks: number;
-                        storedBytes: number;
-                        contentBytes: number;
-                        savedBytes: number;
-                        codecs: {
-                            gzip: {
-                                chunks: number;
-                                storedBytes: number;
-                            };
-                            zstd: {
-                                chunks: number;
-                                storedBytes: number;
-                            };
-                        };
-                        damaged: {
-                            image: string;
-                            chunks: number;
-                        }[];
-                        healFrom: string | null;
-                        recompression: {
-                            enabled: boolean;
-                            /** @enum {unknown} */
-                            state: "off" | "waiting" | "working" | "done";
-                            progress: number;
-                            triedChunks: number;
-                            replacedChunks: number;
-                            savedBytes: number;
-                            finishedAt: string | null;
-                        };
-                        scrub: {
-                            /** @enum {unknown} */
-                            state: "off" | "waiting" | "working";
-                            progress: number;
-                            everyHours: number;
-                            bytesPerSecond: number;
-                            startedAt: string | null;
-                            checkedChunks: number;
-                            checkedBytes: number;
-                            damagedChunks: number;
-                            nextAt: string | null;
-                            last: {
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                startedAt: string;
-                                /** @example 2026-05-01T12:00:00.000Z */
-                                finishedAt: string;
-                                checkedChunks: number;
-                                checkedBytes: number;
-                                damagedChunks: number;
-                            } | null;
-                        };
-                        sweptAt: string | null;
-                        migration: {
-                            /** @example file:/var/lib/stampede/store */
-                            from: string;
-                            /** @example s3://stampede/images */
-                            to: string;
-                            /** @enum {unknown} */
-                            state: "waiting" | "working" | "done" | "cancelled";
-                            verify: boolean;
-                            progress: number;
-                            seenChunks: number;
-                            copiedChunks: number;
-                            copiedBytes: number;
-                            damagedChunks: number;
-                            /** @example 2026-05-01T12:00:00.000Z */
-                            startedAt: string;
-                            finishedAt: string | null;
-                            error: string | null;
-                        } | null;
-                    };
+                    "application/json": components["schemas"]["StoreStatus"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -7980,24 +7824,7 @@ export interface operations {
                      *       "error": null
                      *     }
                      */
-                    "application/json": {
-                        /** @example file:/var/lib/stampede/store */
-                        from: string;
-                        /** @example s3://stampede/images */
-                        to: string;
-                        /** @enum {unknown} */
-                        state: "waiting" | "working" | "done" | "cancelled";
-                        verify: boolean;
-                        progress: number;
-                        seenChunks: number;
-                        copiedChunks: number;
-                        copiedBytes: number;
-                        damagedChunks: number;
-                        /** @example 2026-05-01T12:00:00.000Z */
-                        startedAt: string;
-                        finishedAt: string | null;
-                        error: string | null;
-                    };
+                    "application/json": components["schemas"]["StoreMigration"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -8052,24 +7879,7 @@ export interface operations {
                      *       "error": null
                      *     }
                      */
-                    "application/json": {
-                        /** @example file:/var/lib/stampede/store */
-                        from: string;
-                        /** @example s3://stampede/images */
-                        to: string;
-                        /** @enum {unknown} */
-                        state: "waiting" | "working" | "done" | "cancelled";
-                        verify: boolean;
-                        progress: number;
-                        seenChunks: number;
-                        copiedChunks: number;
-                        copiedBytes: number;
-                        damagedChunks: number;
-                        /** @example 2026-05-01T12:00:00.000Z */
-                        startedAt: string;
-                        finishedAt: string | null;
-                        error: string | null;
-                    };
+                    "application/json": components["schemas"]["StoreMigration"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -8113,24 +7923,7 @@ export interface operations {
                      *       "error": null
                      *     }
                      */
-                    "application/json": {
-                        /** @example file:/var/lib/stampede/store */
-                        from: string;
-                        /** @example s3://stampede/images */
-                        to: string;
-                        /** @enum {unknown} */
-                        state: "waiting" | "working" | "done" | "cancelled";
-                        verify: boolean;
-                        progress: number;
-                        seenChunks: number;
-                        copiedChunks: number;
-                        copiedBytes: number;
-                        damagedChunks: number;
-                        /** @example 2026-05-01T12:00:00.000Z */
-                        startedAt: string;
-                        finishedAt: string | null;
-                        error: string | null;
-                    };
+                    "application/json": components["schemas"]["StoreMigration"];
                 };
             };
             401: components["responses"]["Unauthorized"];

@@ -50,6 +50,8 @@ import {
   StepSchema,
 } from '#protocol/run.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
+import { StoreMigrationSchema } from '#protocol/store-migration.ts'
+import { StoreStatusSchema } from '#protocol/store.ts'
 import { CheckSchema, SystemStatusSchema } from '#protocol/system-status.ts'
 import {
   CreatedWebhookSchema,
@@ -104,6 +106,8 @@ export const NAMED_SCHEMAS: Record<string, object> = {
   NetworkStatus: NetworkStatusSchema,
   SystemStatus: SystemStatusSchema,
   Check: CheckSchema,
+  StoreStatus: StoreStatusSchema,
+  StoreMigration: StoreMigrationSchema,
   Role: RoleSchema,
   User: UserSchema,
   ApiToken: ApiTokenSchema,
