@@ -1,10 +1,8 @@
 import type { Manifest } from '#protocol/image.ts'
 import type { Receipt } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { planShrink } from '#protocol/shrink.ts'
 import type { ChunkClient } from '../chunk-client.ts'
-import { imageHead } from '../pipeline/image-head.ts'
-import { shrinkImage } from '../pipeline/shrink-image.ts'
+import { cutImage } from '../pipeline/cut-image.ts'
 import type { StepContext } from './step.ts'
 
 export interface FittedImage {
@@ -28,12 +26,10 @@ export async function fitImage(
   if (manifest.sizeBytes <= diskBytes) return { manifest, chunks }
   if (!run.options.allowShrink)
     throw new Error(`Disk ${disk.path} shrank to ${diskBytes} bytes since it was checked`)
-  const head = await imageHead(chunks, manifest, signal)
-  const plan = planShrink(head, manifest.sectorBytes, diskBytes)
-  if (plan.kind === 'blocked')
-    throw new Error(`The image does not fit on disk ${disk.path}: ${plan.reason}`)
-  const { writes, endBytes } = plan
-  const cut = await shrinkImage({ manifest, chunks }, { diskBytes, writes }, signal)
+  const made = await cutImage({ manifest, chunks }, diskBytes, signal)
+  if (made.kind === 'blocked')
+    throw new Error(`The image does not fit on disk ${disk.path}: ${made.reason}`)
+  const { image: cut, endBytes } = made
   context.warn(
     `The image of ${manifest.sizeBytes} bytes was cut to the disk's ${diskBytes} bytes, behind its ` +
       `last partition, which ends at byte ${endBytes}`,

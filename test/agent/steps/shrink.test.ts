@@ -4,8 +4,10 @@ import { describe, it } from 'node:test'
 import { exec } from '#agent/exec.ts'
 import { checkMachine } from '#agent/steps/check-machine.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
+import { verifyDisk, type NamedImage } from '#agent/verify-command.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { decodeGpt } from '#protocol/gpt.ts'
+import { parseSha256 } from '#protocol/sha256.ts'
 import { openChunkServer, type ChunkServer } from '#test/support/chunk-server.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
 import { createTestContext, type TestContextOptions } from '#test/support/step-context.ts'
@@ -83,6 +85,14 @@ describe('a deployment to a disk that is smaller than the image', { skip: NEEDS_
       assert.partialDeepStrictEqual(shrunk, { imageBytes: IMAGE_BYTES, diskBytes: sizeBytes })
       assert.equal(shrunk!.writtenDigest, server.addImage(written, { sectorBytes }))
       assert.match(context.warnings.join(), /was cut to the disk's/)
+
+      const cut = { diskBytes: sizeBytes, digest: parseSha256(shrunk!.writtenDigest) }
+      const verify = (named: NamedImage) =>
+        verifyDisk(context.disk, named, context.chunks, context.signal)
+      assert.equal((await verify({ digest: image.digest, cut })).matches, true)
+      assert.equal((await verify({ digest: image.digest })).matches, false)
+      const other = { ...cut, digest: image.digest }
+      await assert.rejects(verify({ digest: image.digest, cut: other }), /does not become/)
     })
   }
 
