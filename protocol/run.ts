@@ -114,7 +114,7 @@ export const ReceiptSchema = Type.Object({
   ),
   /** The image went out whole, to a client that reports nothing (BOOTy). */
   delivered: Type.Optional(Type.Boolean()),
-  /** Every byte was hashed before its write and read back from the device after it. */
+  /** Every byte was hashed before its write and read back from the device after it, or found there. */
   imageVerified: Type.Boolean(),
   bytesRead: Type.Optional(ByteCount),
   bytesSent: Type.Optional(ByteCount),
