@@ -35,11 +35,52 @@ describe('configuration', () => {
       booty: true,
       maxImageBytes: 70_368_744_177_664,
       retention: { keepVersions: 10, keepDays: null },
+      care: { scrubHours: 168, scrubBytesPerSecond: 50_000_000, recompress: true },
       trustRelayed: false,
       runRetentionDays: 365,
       warnings: [],
     })
     assert.equal(config.serverUrl(8080), 'http://10.0.0.1:8080')
+  })
+
+  it('reads how the store is cared for', () => {
+    const read = (env: Record<string, string>) =>
+      readConfig({ STAMPEDE_DATA: '/srv/stampede', ...env }, ONE)
+    const { care, storeQuotaBytes } = read({
+      STAMPEDE_STORE_QUOTA: '1.5Ti',
+      STAMPEDE_SCRUB_HOURS: '0',
+      STAMPEDE_SCRUB_RATE: '10M',
+      STAMPEDE_RECOMPRESS: 'off',
+      STAMPEDE_HEAL_FROM: 'https://192.0.2.2:8443',
+      STAMPEDE_HEAL_TOKEN: 'stp_1',
+    })
+    assert.equal(storeQuotaBytes, 1.5 * 2 ** 40)
+    assert.deepEqual(care, {
+      scrubHours: 0,
+      scrubBytesPerSecond: 10_000_000,
+      recompress: false,
+      healFrom: { kind: 'server', url: 'https://192.0.2.2:8443', token: 'stp_1' },
+    })
+    const other = read({ STAMPEDE_HEAL_FROM: 'file:/srv/copy' }).care.healFrom
+    assert.deepEqual(other, {
+      kind: 'store',
+      address: 'file:/srv/copy',
+      store: { kind: 'folder', folder: '/srv/copy' },
+    })
+    for (const [name, text] of [
+      ['STAMPEDE_STORE_QUOTA', '0'],
+      ['STAMPEDE_STORE_QUOTA', '500 apples'],
+      ['STAMPEDE_SCRUB_RATE', '-1'],
+      ['STAMPEDE_SCRUB_HOURS', 'weekly'],
+      ['STAMPEDE_RECOMPRESS', 'yes'],
+      ['STAMPEDE_HEAL_FROM', 'https://user@192.0.2.2/path'],
+      ['STAMPEDE_HEAL_TOKEN', 'stp_1'],
+    ] as const)
+      assert.throws(
+        () => read({ [name]: text }),
+        (err) => err instanceof ConfigError && err.message.startsWith(name),
+        `${name}=${text}`,
+      )
   })
 
   it('reads where a bucket is, and the keys to it', () => {
