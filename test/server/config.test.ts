@@ -35,6 +35,7 @@ describe('configuration', () => {
       booty: true,
       maxImageBytes: 70_368_744_177_664,
       retention: { keepVersions: 10, keepDays: null },
+      pullLocal: false,
       care: { scrubHours: 168, scrubBytesPerSecond: 50_000_000, recompress: true },
       trustRelayed: false,
       runRetentionDays: 365,
@@ -132,6 +133,8 @@ describe('configuration', () => {
       STAMPEDE_ADMIN_TOKEN: 'sixteen-or-more-characters',
       STAMPEDE_TRUST_RELAYED: '1',
       STAMPEDE_RUN_RETENTION_DAYS: '0',
+      STAMPEDE_KEEP_VERSION_DAYS: '90',
+      STAMPEDE_PULL_LOCAL: '1',
     }
     const config = readConfig(env, TWO)
     assert.partialDeepStrictEqual(config, {
@@ -149,6 +152,8 @@ describe('configuration', () => {
       unknown: 'ignore',
       booty: false,
       maxImageBytes: 1_000_000,
+      retention: { keepVersions: null, keepDays: 90 },
+      pullLocal: true,
       adminToken: 'sixteen-or-more-characters',
       trustRelayed: true,
       runRetentionDays: 0,
