@@ -1,5 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
 import { debianMirror } from '#lab/debian-mirror.ts'
 import { run } from '#lab/command.ts'
 import { SUITE } from '#lab/golden-recipes.ts'
@@ -41,33 +40,30 @@ function apt(call: string): string {
   return `DEBIAN_FRONTEND=noninteractive apt-get -qy ${call} && apt-get clean`
 }
 
-/** Does one step to the file system of `device`, which is mounted for no longer than that. */
+/**
+ * Does one step to the file system of `device`. It is mounted in a namespace of its own only, so that
+ * nobody else's can keep it mounted when the step is done.
+ */
 export async function takeStep(device: string, mountPoint: string, step: number): Promise<void> {
   await mkdir(mountPoint, { recursive: true })
-  await run('mount', [device, mountPoint])
-  try {
-    if (step === 0) await bootstrap(mountPoint)
-    await writeFile(join(mountPoint, 'etc/resolv.conf'), await run('cat', ['/etc/resolv.conf']))
-    const enter = 'mount -t proc proc "$0/proc" && exec chroot "$0" sh -ec "$1"'
-    const isolation = ['--mount', '--pid', '--fork', '--kill-child']
-    const { script } = DEBIAN_STEPS[step]!
-    await run('unshare', [...isolation, 'sh', '-c', enter, mountPoint, script], {
-      timeoutMs: STEP_MS,
-    })
-  } finally {
-    await run('umount', [mountPoint])
-  }
-}
-
-async function bootstrap(folder: string): Promise<void> {
-  const mirror = process.env['STAMPEDE_LAB_MIRROR'] ?? (await debianMirror())
-  const include = mirror.startsWith('https:') ? ['--include=ca-certificates'] : []
-  await run('debootstrap', ['--variant=minbase', ...include, SUITE, folder, mirror], {
+  const { script } = DEBIAN_STEPS[step]!
+  const prepare = step === 0 ? await bootstrap() : 'true'
+  const inside = `mount "$0" "$1"; ${prepare}
+    cp /etc/resolv.conf "$1/etc/resolv.conf"; mount -t proc proc "$1/proc"
+    chroot "$1" sh -ec "$2"`
+  const isolation = ['--mount', '--pid', '--fork', '--kill-child']
+  await run('unshare', [...isolation, 'sh', '-ec', inside, device, mountPoint, script], {
     timeoutMs: STEP_MS,
   })
-  await writeFile(join(folder, 'etc/apt/sources.list'), `deb ${mirror} ${SUITE} main\n`)
-  // No service starts while packages are installed (invoke-rc.d(8)).
-  const policy = join(folder, 'usr/sbin/policy-rc.d')
-  await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
-  await run('chroot', [folder, 'apt-get', 'update', '-q'], { timeoutMs: STEP_MS })
+  await run('e2fsck', ['-fn', device], { timeoutMs: STEP_MS })
+}
+
+async function bootstrap(): Promise<string> {
+  const mirror = process.env['STAMPEDE_LAB_MIRROR'] ?? (await debianMirror())
+  const include = mirror.startsWith('https:') ? '--include=ca-certificates' : ''
+  return `debootstrap --variant=minbase ${include} ${SUITE} "$1" ${mirror}
+    echo "deb ${mirror} ${SUITE} main" >"$1/etc/apt/sources.list"
+    # No service starts while packages are installed (invoke-rc.d(8)).
+    printf '#!/bin/sh\\nexit 101\\n' >"$1/usr/sbin/policy-rc.d"; chmod 755 "$1/usr/sbin/policy-rc.d"
+    chroot "$1" apt-get update -q`
 }
