@@ -146,7 +146,16 @@ function parseMissing(body: Buffer): Sha256[] {
 
 async function putChunk(http: HttpClient, hash: Sha256, body: Uint8Array, signal: AbortSignal) {
   const path = `/chunks/${hash}`
-  await http.send({ method: 'PUT', path, body, arrivedAt: path, signal })
+  await pRetry(
+    async () => await http.send({ method: 'PUT', path, body, arrivedAt: path, signal }),
+    {
+      retries: CORRUPT_TRIES - 1,
+      minTimeout: CORRUPT_WAIT_MILLISECONDS,
+      // It was whole when it left us: what changed it lies between.
+      shouldRetry: ({ error }) => error instanceof HttpStatusError && error.status === 422,
+      signal,
+    },
+  )
 }
 
 /**

@@ -16,17 +16,18 @@ export class WipeError extends Error {
 }
 
 /**
- * Nothing boots from here on, neither the old system nor half of the new. The beginning comes first: a
- * disk that does not take it keeps what it holds. After that, what the disk does not take is left out and
- * the rest made zero all the same. Throws unless all of it is zero.
+ * Nothing boots from here on, neither the old system nor half of the new. The first sector comes first: a
+ * disk that does not take zeros there keeps what it holds. Then the last one, where a backup of the table is:
+ * until both are on the medium, what they lead to is whole. After that, what the disk does not take is left
+ * out and the rest made zero all the same. Throws unless all of it is zero.
  */
 export async function wipeEnds(device: Device): Promise<void> {
-  const [edge, ...others] = endPieces(device.sizeBytes)
-  const failure = await makeZero(device, [edge!])
-  if (failure !== undefined && (await holdsContent(device, edge!))) throw failure
-  const failures = [failure, await makeZero(device, others)]
-  const first = failures.find((err) => err !== undefined)
-  if (first !== undefined) throw first
+  const { first, last, others } = endPieces(device.sizeBytes)
+  const failure = await makeZero(device, [first])
+  if (failure !== undefined && (await holdsContent(device, first))) throw failure
+  const failures = [failure, await makeZero(device, last), await makeZero(device, others)]
+  const earliest = failures.find((err) => err !== undefined)
+  if (earliest !== undefined) throw earliest
 }
 
 /** Returns the first of the errors. */
@@ -70,11 +71,24 @@ export async function probeEdges(device: Device): Promise<void> {
   await device.flush()
 }
 
-function endPieces(sizeBytes: number): ByteRange[] {
-  const edge = { start: 0, end: Math.min(EDGE_BYTES, sizeBytes) }
-  const head = { start: edge.end, end: Math.max(edge.end, Math.min(WIPED_END_BYTES, sizeBytes)) }
-  const tail = { start: Math.max(head.end, sizeBytes - WIPED_END_BYTES), end: sizeBytes }
-  return [edge, ...split(head), ...split(tail)]
+interface EndPieces {
+  first: ByteRange
+  /** None on a disk that is all in the first. */
+  last: ByteRange[]
+  others: ByteRange[]
+}
+
+function endPieces(sizeBytes: number): EndPieces {
+  const first = { start: 0, end: Math.min(EDGE_BYTES, sizeBytes) }
+  const last = { start: Math.max(first.end, sizeBytes - EDGE_BYTES), end: sizeBytes }
+  const head = { start: first.end, end: Math.max(first.end, Math.min(WIPED_END_BYTES, last.start)) }
+  const tail = { start: Math.max(head.end, sizeBytes - WIPED_END_BYTES), end: last.start }
+  const isNone = last.start === last.end
+  return {
+    first,
+    last: isNone ? [] : [last],
+    others: isNone ? [] : [...split(head), ...split(tail)],
+  }
 }
 
 function split({ start, end }: ByteRange): ByteRange[] {
