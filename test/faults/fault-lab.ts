@@ -99,7 +99,6 @@ export async function openFaultLab(options: FaultLabOptions = {}): Promise<Fault
     judge: (ended, image) => judgeDeploy(ended, judged(image)),
     judgeSilent: () => judgeUnfinished(judged()),
     async judgeCapture(name, ended) {
-      await assertExport(call, GOLDEN, golden)
       assertSame(disk.content, before, 'The disk was captured, and is not what it was')
       // A machine that lost its power comes back writable; a loop device stays as it was set.
       await exec('blockdev', ['--setrw', disk.path])
@@ -107,6 +106,7 @@ export async function openFaultLab(options: FaultLabOptions = {}): Promise<Fault
         await assertExport(call, name, before)
         return 'complete'
       }
+      await assertExport(call, GOLDEN, golden)
       if (ended.exitCode !== null) assertReported(ended)
       assert.equal((await call('GET', `/api/images/${name}`)).status, 404)
       return 'no image'

@@ -1,0 +1,200 @@
+import { execFileSync } from 'node:child_process'
+import { statfsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe } from 'node:test'
+import { exec } from '#agent/exec.ts'
+import { NEEDS_ROOT } from '#test/support/loop-device.ts'
+import { PHASES, type Phase } from '#test/support/phase-proxy.ts'
+import { testCells, type Cell } from './cell.ts'
+import * as order from './disk-orders.ts'
+import { BACKUP, HEAD, MIDDLE, READS } from './disk-orders.ts'
+import { openFaultLab, type FaultLab } from './fault-lab.ts'
+import type { Chance } from './seed.ts'
+import { systemDisk } from './system-disk.ts'
+
+const EIO = { kind: 'error', errno: 'EIO' } as const
+/** Each cell captures a disk of its own: of another, the server has no chunk. */
+const FIRST_SYSTEM = 100
+const STORE_MIB = 512
+/** Captures of a disk that has 18 chunks of content. */
+const LAST_CHUNK = 15
+
+type Outcomes = Cell<FaultLab>['outcomes']
+type Prepare = (lab: FaultLab, chance: Chance) => void | Promise<unknown>
+
+let count = 0
+let store = ''
+/** Of a server that a cell killed. */
+let restarted: Promise<void> | undefined
+
+function restart({ server }: FaultLab): void {
+  restarted = server.kill().then(() => server.start())
+}
+
+function cell(
+  [place, kind, moment]: [string, string, string],
+  outcomes: Outcomes,
+  prepare: Prepare,
+  undo: (lab: FaultLab) => Promise<unknown> = async () => {},
+): Cell<FaultLab> {
+  return {
+    place,
+    kind,
+    moment,
+    outcomes,
+    async run(lab, chance) {
+      const number = ++count
+      const image = `captured-${number}`
+      lab.reset(await systemDisk(FIRST_SYSTEM + number))
+      try {
+        await prepare(lab, chance)
+        const options = { image, serverUrl: lab.proxy.url }
+        const ended = await lab.start('capture', options).ended
+        await restarted
+        return await lab.judgeCapture(image, ended)
+      } finally {
+        lab.disk.fault = undefined
+        await undo(lab)
+      }
+    },
+  }
+}
+
+const DISK = [
+  cell(['source disk', 'no fault', ''], ['complete'], () => {}),
+  ...[HEAD, MIDDLE, BACKUP].map((place) =>
+    cell([`source disk, ${place.name}`, 'EIO', 'each read'], ['no image'], (lab) => {
+      lab.disk.fault = order.always(order.touching(READS, place), EIO)
+    }),
+  ),
+  cell(['source disk', 'ends at 18 MiB', 'always'], ['no image'], (lab) => {
+    lab.disk.fault = order.always(({ end }) => end > 18 * 1024 * 1024, EIO)
+  }),
+]
+
+const CHUNK = /^\/chunks\/[0-9a-f]{64}$/
+const COMMIT = /^\/api\/images\/.*\/manifest$/
+
+/** Alters the first body of a chunk, or each, on its way to the server. */
+function altered(
+  kind: string,
+  often: 'once' | 'always',
+  outcomes: Outcomes,
+  alter: (body: Buffer, chance: Chance) => Buffer,
+) {
+  const moment = often === 'once' ? 'a random chunk, once' : 'a random chunk, always'
+  return cell(['wire, chunk to the server', kind, moment], outcomes, (lab, chance) => {
+    let left = chance.integer(1, LAST_CHUNK)
+    let chosen: string | undefined
+    lab.proxy.alterRequest = ({ method, path }, body) => {
+      if (method !== 'PUT' || !CHUNK.test(path)) return undefined
+      const isNow = path === chosen ? often === 'always' : --left === 0
+      if (isNow) chosen = path
+      return isNow ? alter(body, chance) : undefined
+    }
+  })
+}
+
+function flipBit(body: Buffer, chance: Chance): Buffer {
+  const damaged = Buffer.from(body)
+  damaged[chance.integer(Math.floor(body.length / 2), body.length)]! ^= 1
+  return damaged
+}
+
+function cut(name: string, wanted: RegExp, phase: Phase) {
+  return cell([`wire, ${name} to the server`, 'cut', phase], ['complete'], (lab, chance) => {
+    let left = wanted === COMMIT ? 1 : chance.integer(1, LAST_CHUNK)
+    lab.proxy.fault = ({ method, path }) =>
+      method === 'PUT' && wanted.test(path) && --left === 0 ? phase : undefined
+  })
+}
+
+const WIRE = [
+  altered('bit flip', 'once', ['complete'], flipBit),
+  altered('bit flip', 'always', ['no image'], flipBit),
+  altered('short body', 'always', ['no image'], (body, chance) =>
+    body.subarray(0, chance.integer(1, body.length)),
+  ),
+  altered('two bodies in one', 'always', ['no image'], (body) => Buffer.concat([body, body])),
+  cell(['wire, manifest to the server', 'bit flip', 'always'], ['no image'], (lab, chance) => {
+    lab.proxy.alterRequest = ({ path }, body) =>
+      COMMIT.test(path) ? flipBit(body, chance) : undefined
+  }),
+  ...PHASES.map((phase) => cut('chunk', CHUNK, phase)),
+  ...PHASES.map((phase) => cut('manifest', COMMIT, phase)),
+]
+
+const ENDS = [
+  cell(
+    ['server, of a capture', 'kill -9', 'at a random chunk, and it comes back'],
+    ['complete'],
+    (lab, chance) => {
+      let left = chance.integer(1, LAST_CHUNK)
+      lab.proxy.alterRequest = ({ method, path }) => {
+        if (method === 'PUT' && CHUNK.test(path) && --left === 0) restart(lab)
+        return undefined
+      }
+    },
+  ),
+  cell(
+    ['server, of a capture', 'kill -9', 'while it commits, and it comes back'],
+    ['complete'],
+    (lab) => {
+      let wasKilled = false
+      lab.proxy.alterRequest = ({ path }) => {
+        if (!COMMIT.test(path) || wasKilled) return undefined
+        wasKilled = true
+        setImmediate(() => restart(lab))
+        return undefined
+      }
+    },
+  ),
+]
+
+/** Takes all the room there is. Not awaited by anything: the next byte finds none. */
+function fillStore(): void {
+  const { bavail, bsize } = statfsSync(store)
+  execFileSync('fallocate', ['--length', String(bavail * bsize), join(store, FILLER)])
+}
+
+async function emptyStore(): Promise<void> {
+  await rm(join(store, FILLER))
+}
+
+const FILLER = 'filler'
+const FULL = [
+  cell(
+    ['store', 'ENOSPC', 'from the middle on'],
+    ['no image'],
+    (lab, chance) => {
+      let left = chance.integer(3, LAST_CHUNK)
+      lab.proxy.alterRequest = ({ method, path }) => {
+        if (method === 'PUT' && CHUNK.test(path) && --left === 0) fillStore()
+        return undefined
+      }
+    },
+    emptyStore,
+  ),
+  cell(['store', 'ENOSPC', 'before the capture'], ['no image'], () => fillStore(), emptyStore),
+  cell(['store', 'ENOSPC', 'mended'], ['complete'], () => {}),
+]
+
+describe('a capture', { skip: NEEDS_ROOT }, () => {
+  let lab: FaultLab
+  const opened = new AsyncDisposableStack()
+  before(async () => {
+    const dataFolder = opened.adopt(await mkdtemp(join(tmpdir(), 'stampede-faults-')), (folder) =>
+      rm(folder, { recursive: true, force: true }),
+    )
+    store = join(dataFolder, 'store')
+    await exec('mkdir', [store])
+    await exec('mount', ['-t', 'tmpfs', '-o', `size=${STORE_MIB}M`, 'stampede-test', store])
+    opened.defer(async () => void (await exec('umount', ['--lazy', store])))
+    lab = opened.use(await openFaultLab({ env: { STAMPEDE_STORE: `file:${store}` } }))
+  })
+  after(() => opened.disposeAsync())
+
+  testCells([...DISK, ...WIRE, ...ENDS, ...FULL], () => lab)
+})
