@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { eq } from 'drizzle-orm'
 import type { Image } from '#protocol/image-info.ts'
@@ -251,10 +252,17 @@ describeOnEveryDatabase('versions of an image', (_open, database) => {
     assert.deepEqual(await numbers('standard'), [6, 5, 4, 3])
     const shown = await app.call<Retention>('GET', '/api/images/standard/retention')
     assert.partialDeepStrictEqual(shown.body, { keepVersions: 4, keepDays: null, isDefault: true })
-    const [digest] = (await history('standard')).map((version) => version.digest)
+    const [digest, former] = (await history('standard')).map((version) => version.digest)
+    const manifest = (of: string | undefined) => app.call('GET', `/images/by-digest/${of}`)
+    assert.equal((await manifest(former)).status, 200)
     await app.call('PUT', '/api/images/standard/retention', { keepVersions: 1 })
     assert.deepEqual(await numbers('standard'), [6])
-    assert.equal((await app.call('GET', `/images/by-digest/${digest}`)).status, 200)
+    // By the next sweep, which spares what is kept.
+    for (const end = Date.now() + 20_000; (await manifest(former)).status !== 404;) {
+      assert.ok(Date.now() < end, 'the manifest of a version that went is still there')
+      await sleep(20)
+    }
+    assert.equal((await manifest(digest)).status, 200)
     const restored = await app.call<Retention>('PUT', '/api/images/standard/retention', {
       useDefault: true,
     })

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtempDisposable, readFile, truncate, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { promisify } from 'node:util'
+import type { Image } from '#protocol/image-info.ts'
+import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
+import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'
+
+const run = promisify(execFile)
+const MIB = 1024 * 1024
+
+describe('the versions and contents of images', () => {
+  let app: SeededApp
+  let browser: TestBrowser
+  before(async () => {
+    app = await openSeededApp({ machines: 6, env: { STAMPEDE_PULL_LOCAL: '1' } })
+    browser = await openBrowser()
+    for (const seed of [1, 2, 3])
+      await app.call('PUT', '/api/images/web', new Uint8Array(MIB).fill(seed))
+  })
+  after(async () => {
+    await browser[Symbol.asyncDispose]()
+    await app[Symbol.asyncDispose]()
+  })
+
+  async function open(path: string) {
+    const opened = await browser.open()
+    await signIn(opened.page, app.lanUrl)
+    await opened.page.goto(`${app.lanUrl}${path}`)
+    return opened
+  }
+  const image = async (reference: string) =>
+    (await app.call<Image>('GET', `/api/images/${reference}`)).body
+
+  it('are listed, and the name is rolled back to one of them', async () => {
+    const { page, assertQuiet } = await open('/images/web')
+    const versions = page.getByRole('region', { name: 'Versions' })
+    const rows = versions.getByRole('row')
+    await rows.nth(3).waitFor()
+    assert.match(await rows.nth(1).innerText(), /^3\s+promoted/i)
+    await assertGoodLooks(page)
+    await page.getByRole('button', { name: 'Actions for version 2' }).click()
+    await page.getByRole('menuitem', { name: 'Roll back to it' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('at their next deployment').waitFor()
+    await dialog.getByRole('button', { name: 'Roll back' }).click()
+    await page.getByText('web stands for version 2 now').waitFor()
+    assert.equal((await image('web')).version, 2)
+    await page.getByRole('button', { name: 'Actions for version 3' }).click()
+    await page.getByRole('menuitem', { name: 'Promote' }).waitFor()
+    await page.getByRole('menuitem', { name: 'Delete' }).click()
+    await page.getByLabel(/to confirm/).fill('web@3')
+    await page.getByRole('button', { name: 'Delete the version' }).click()
+    await page.getByText('Version 3 is deleted').waitFor()
+    assert.equal((await image('web')).latestVersion, 2)
+    assertQuiet()
+  })
+
+  it('are kept by a rule, whose outcome is shown before', async () => {
+    const { page, assertQuiet } = await open('/images/web')
+    await page.getByRole('button', { name: 'What is kept' }).click()
+    await page.getByLabel('The newest, and those young enough').click()
+    await page.getByLabel('The newest so many').fill('1')
+    await page.getByText('Would go at once: version 1').waitFor()
+    await assertGoodLooks(page)
+    assert.equal((await image('web')).versionCount, 2)
+    await page.getByRole('button', { name: 'Save and remove' }).click()
+    await page.getByText('Removed: version 1').waitFor()
+    assert.equal((await image('web')).versionCount, 1)
+    assertQuiet()
+  })
+
+  it('are fetched from a URL, with progress, and can be cancelled', async () => {
+    const answered = Promise.withResolvers<void>()
+    const server = createServer(async (request, response) => {
+      response.writeHead(200, { 'content-length': 2 * MIB })
+      response.write(Buffer.alloc(MIB, 7))
+      if (request.url === '/never.img') return
+      await answered.promise
+      response.end(Buffer.alloc(MIB, 8))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const mirror = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { page, assertQuiet } = await open('/images')
+    const pull = async (path: string) => {
+      await page.getByRole('button', { name: 'From a URL' }).click()
+      await page.getByLabel('URL', { exact: true }).fill(mirror + path)
+      await page.getByRole('dialog').getByRole('button', { name: 'Fetch' }).click()
+    }
+    try {
+      await pull('/Fetched%20One.img')
+      const list = page.getByLabel('Fetched from URLs')
+      await list.getByText('1.05 MB of 2.10 MB').waitFor()
+      await page.mouse.move(0, 0) // no row of the table is pointed at
+      await assertGoodLooks(page)
+      answered.resolve()
+      await list.getByRole('link', { name: 'fetched-one' }).waitFor()
+      assert.equal((await image('fetched-one')).sizeBytes, 2 * MIB)
+      await pull('/never.img')
+      await list.getByRole('button', { name: 'Cancel' }).click()
+      await list.getByText('Cancelled; nothing of it stays').waitFor()
+      assertQuiet()
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
+  })
+
+  it('are looked into for one file, and taken out in any format', async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-web-files-'))
+    const root = join(folder.path, 'root')
+    await mkdir(join(root, 'etc'), { recursive: true })
+    await writeFile(join(root, 'etc/fstab'), 'UUID=1 / ext4\n')
+    const disk = join(folder.path, 'disk.img')
+    await writeFile(disk, '')
+    await truncate(disk, 8 * MIB)
+    const env = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` }
+    await run('mkfs.ext4', ['-q', '-d', root, disk], { env })
+    await app.call('PUT', '/api/images/system', await readFile(disk))
+    const { page, assertQuiet } = await open('/images/system')
+    await page.getByRole('button', { name: 'Look' }).click()
+    await page.getByRole('button', { name: 'etc/' }).click()
+    await page.getByText('/etc, 1 entry').waitFor()
+    await assertGoodLooks(page)
+    const file = page.waitForEvent('download')
+    await page.getByRole('link', { name: 'fstab (14 B)' }).click()
+    const saved = await (await file).path()
+    assert.equal(await readFile(saved, 'utf8'), 'UUID=1 / ext4\n')
+    await page.getByLabel('Path in the image').fill('/etc/shadow')
+    await page.getByRole('button', { name: 'Look' }).click()
+    await page.getByText('There is no "/etc/shadow" in it').waitFor()
+
+    await page.getByRole('button', { name: 'As another file' }).click()
+    const whole = page.waitForEvent('download')
+    await page.getByRole('menuitem', { name: /\.qcow2/ }).click()
+    const qcow2 = await readFile(await (await whole).path())
+    assert.equal(qcow2.toString('latin1', 0, 3), 'QFI')
+    assertQuiet()
+  })
+})
