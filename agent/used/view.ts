@@ -18,8 +18,7 @@ export async function openView(
   exec: Exec,
   { device, sectorBytes, region }: { device: Device; sectorBytes: number; region: Region },
 ): Promise<OpenView> {
-  // In the initramfs nobody loads a module because of a node that is missing.
-  if (!existsSync('/dev/loop-control')) await exec('modprobe', ['loop'])
+  await loadLoopDriver(exec)
   const sizeBytes = region.end - region.start
   const { stdout } = await exec('losetup', [
     '--find',
@@ -44,6 +43,11 @@ export async function openView(
       await plainExec('losetup', ['--detach', path])
     },
   }
+}
+
+/** In the initramfs nobody loads a module because a program asks for a node that is missing. */
+async function loadLoopDriver(exec: Exec): Promise<void> {
+  if (!existsSync('/sys/module/loop')) await exec('modprobe', ['loop'])
 }
 
 /** A copy of bytes of a disk, read past the page cache. */
