@@ -24,6 +24,7 @@ import { FormModal } from '../components/FormModal.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { showDone } from '../components/show.ts'
 import { Section } from '../machine/Section.tsx'
+import { planPath } from '../plan/plan-query.ts'
 import { EditRetention } from './EditRetention.tsx'
 import { deleteVersion, promoteVersion, versionsQuery } from './version-queries.ts'
 
@@ -199,6 +200,14 @@ function VersionRow({ version: row, mayOperate, isOlder, onAsk }: VersionRowProp
             <Menu.Item component="a" href={`/images/${image}@${version}.img.gz`} download>
               Download
             </Menu.Item>
+            {mayOperate && (
+              <Menu.Item
+                component={Link}
+                to={planPath({ workflow: 'deploy', image: `${image}@${version}` })}
+              >
+                Deploy it
+              </Menu.Item>
+            )}
             {mayOperate && !isPromoted && (
               <>
                 <Menu.Item onClick={() => onAsk('promote')}>

@@ -18,6 +18,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState, type FormEvent } from 'react'
 import type { Machine } from '#protocol/machine.ts'
 import { imagesQuery } from '../api/images.ts'
+import { imageChoices } from '../images/image-choices.ts'
 import { keys } from '../api/keys.ts'
 import { RequestError } from '../api/request-error.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
@@ -173,16 +174,17 @@ interface ImageSelectProps {
 
 function ImageSelect({ value, onChange }: ImageSelectProps) {
   const { data: images = [] } = useQuery(imagesQuery)
-  const names = new Set(images.map(({ name }) => name))
-  // An image that was deleted is still what the machine says.
-  if (value !== null) names.add(value)
+  const data = imageChoices(images).map((choice) => ({ value: choice.value, label: choice.label }))
+  // Another version, or an image that was deleted, is still what the machine says.
+  if (value !== null && !data.some((choice) => choice.value === value))
+    data.push({ value, label: value })
   return (
     <Select
       label="Image"
       description="What it should run; assigning it starts nothing"
       inputWrapperOrder={['label', 'input', 'description', 'error']}
       placeholder="None"
-      data={[...names]}
+      data={data}
       value={value}
       onChange={onChange}
       searchable

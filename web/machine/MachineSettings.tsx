@@ -3,6 +3,7 @@ import { IconPencil } from '@tabler/icons-react'
 import { useState } from 'react'
 import { Link } from 'react-router'
 import { chooseDisk } from '#protocol/disk-choice.ts'
+import { imageNameOf } from '#protocol/image-reference.ts'
 import type { Machine } from '#protocol/machine.ts'
 import { useMay } from '../api/session.ts'
 import { hintsText } from '../runs/RunOptionsList.tsx'
@@ -49,7 +50,7 @@ export function MachineSettings({ machine }: { machine: Machine }) {
 
 function ImageLink({ name }: { name: string }) {
   return (
-    <Anchor component={Link} to={`/images/${name}`} inherit>
+    <Anchor component={Link} to={`/images/${imageNameOf(name)}`} inherit>
       {name}
     </Anchor>
   )

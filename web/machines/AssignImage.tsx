@@ -5,6 +5,7 @@ import type { Machine } from '#protocol/machine.ts'
 import { imagesQuery } from '../api/images.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { countOf, formatBytes } from '../components/format.ts'
+import { imageChoices } from '../images/image-choices.ts'
 import { changeMachines } from './bulk.ts'
 import { showOutcome } from './show-outcome.ts'
 
@@ -47,9 +48,9 @@ function AssignForm({ machines, onClose }: AssignImageProps) {
   }
 
   const data = [
-    ...(images ?? []).map(({ name, sizeBytes }) => ({
-      value: name,
-      label: `${name} (${formatBytes(sizeBytes)})`,
+    ...imageChoices(images ?? []).map(({ value, label, image: { sizeBytes } }) => ({
+      value,
+      label: `${label} (${formatBytes(sizeBytes)})`,
     })),
     { value: NONE, label: 'No image' },
   ]

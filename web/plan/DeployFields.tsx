@@ -2,6 +2,7 @@ import { Checkbox, Fieldset, Radio, Select, Stack, Text, TextInput } from '@mant
 import { useQuery } from '@tanstack/react-query'
 import type { Machine } from '#protocol/machine.ts'
 import { imagesQuery } from '../api/images.ts'
+import { imageChoices } from '../images/image-choices.ts'
 import { formatBytes } from '../components/format.ts'
 import type { PlanFieldsProps } from './plan-fields.ts'
 
@@ -12,12 +13,12 @@ interface DeployFieldsProps extends PlanFieldsProps {
 /** Which image, and what becomes of it on the disk. */
 export function DeployFields({ draft, mistakes, set, machines }: DeployFieldsProps) {
   const { data: images = [] } = useQuery(imagesQuery)
-  const data = images.map(({ name, sizeBytes, info }) => ({
-    value: name,
-    label: [name, info.operatingSystem, formatBytes(sizeBytes)].filter(Boolean).join(' · '),
+  const data = imageChoices(images).map(({ value, label, image: { info, sizeBytes } }) => ({
+    value,
+    label: [label, info.operatingSystem, formatBytes(sizeBytes)].filter(Boolean).join(' · '),
   }))
-  // One that was deleted; the plan will say so.
-  if (draft.image !== '' && !images.some(({ name }) => name === draft.image))
+  // Another version, or one that was deleted; the plan will say so.
+  if (draft.image !== '' && !data.some(({ value }) => value === draft.image))
     data.push({ value: draft.image, label: draft.image })
   return (
     <>

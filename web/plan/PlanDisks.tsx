@@ -1,6 +1,7 @@
 import { Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import type { Plan, PlanItem } from '#protocol/plan.ts'
+import { imageNameOf } from '#protocol/image-reference.ts'
 import { imagesQuery } from '../api/images.ts'
 import { DiskBar } from '../components/DiskBar.tsx'
 import { formatBytes } from '../components/format.ts'
@@ -46,7 +47,7 @@ export function PlanDisks({ item, plan }: { item: PlanItem; plan: Plan }) {
 
 function After({ item: { fit, image: name, hostname } }: { item: PlanItem }) {
   const { data: images = [] } = useQuery(imagesQuery)
-  const image = images.find((candidate) => candidate.name === name)
+  const image = images.find((candidate) => candidate.name === (name && imageNameOf(name)))
   if (!fit) return null
   const after = diskAfterDeploy(image?.info ?? {}, fit)
   const os = image?.info.operatingSystem
