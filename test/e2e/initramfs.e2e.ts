@@ -23,7 +23,7 @@ const KERNEL_ARGUMENTS = ['console=tty0', 'console=ttyS0', 'rootfstype=ramfs', '
 
 /** What a capture asks of a file system, on a read-only view of one. */
 const USED_BLOCKS = [
-  'truncate -s 32M /tmp/disk && mkfs.ext4 -q /tmp/disk && modprobe loop',
+  'truncate -s 32M /tmp/disk && mkfs.ext4 -q /tmp/disk && test -c /dev/loop-control',
   // By its path: the shell of busybox prefers a losetup of its own.
   'view=$(/usr/sbin/losetup --find --show --read-only --offset 0 --sizelimit 33554432 /tmp/disk)',
   'echo $view $(partclone.extfs -D -q -f 0 -L /dev/null -s $view -o - 2>/dev/null | grep +)',

@@ -8,7 +8,7 @@ create_static_nodes() {
     case $module in '#'*) continue ;; esac
     kind=${numbers%%[0-9]*}
     numbers=${numbers#"$kind"}
-    mkdir -p "/dev/${node%/*}" 2>/dev/null
+    case $node in */*) mkdir -p "/dev/${node%/*}" ;; esac
     [ -e "/dev/$node" ] || mknod -m 600 "/dev/$node" "$kind" "${numbers%:*}" "${numbers#*:}"
   done <"/lib/modules/$(uname -r)/modules.devname"
 }
