@@ -141,6 +141,10 @@ async function keepExport({ server, peerFolder }: Setting, name: string): Promis
 
 /** The store's own files, under our addresses and under those that nginx has for them. */
 async function shareChunks({ server, peerFolder }: Setting) {
+  // What no image needs would go while it is asked for.
+  const headers = { authorization: `Bearer ${server.token}` }
+  const swept = await fetch(`${server.url}/api/store/sweep`, { method: 'POST', headers })
+  if (!swept.ok) throw new Error(`Sweep: ${swept.status} ${await swept.text()}`)
   const store = join(server.dataFolder, 'store')
   await symlink(store, join(peerFolder, 'store')).catch((err: NodeJS.ErrnoException) => {
     if (err.code !== 'EEXIST') throw err
