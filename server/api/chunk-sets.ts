@@ -2,9 +2,9 @@ import { CHUNK_BYTES } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { parseManifest } from '#server/images/check-image.ts'
 import { segmentKeys } from '#server/images/chunk-key.ts'
-import { readContent } from '#server/images/chunk-codec.ts'
 import type { ChunkStore } from '#server/images/chunk-store.ts'
 import { HashSet } from '#server/images/hash-set.ts'
+import { createSegmentReader } from '#server/images/segment-reader.ts'
 
 /** Which chunks an image has, for agents that ask chunk by chunk. */
 export interface ChunkSets {
@@ -28,11 +28,12 @@ export function createChunkSets(
     const manifest = bytes && parseManifest(bytes)
     const isNarrow = (manifest?.sizeBytes ?? 0) / CHUNK_BYTES > NARROW_FROM_CHUNKS
     const set = new HashSet({ isNarrow })
+    const read = createSegmentReader(store)
     for (const text of manifest?.segments ?? []) {
       if (text === null) continue
       const hash = parseSha256(text)
       set.add(hash)
-      for (const key of segmentKeys(await readContent(store, hash))) set.addKey(key)
+      for (const key of segmentKeys(await read(hash))) set.addKey(key)
     }
     return set
   }

@@ -8,12 +8,12 @@ import {
   segmentLength,
 } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { readContent } from './chunk-codec.ts'
 import { checkSegment, type KnownSizes } from './check-segment.ts'
 import { ChunkMissingError, type ChunkStore } from './chunk-store.ts'
 import { GZIP_EXPORT, ZSTD_EXPORT } from './export-format.ts'
 import { hashLayouts, type SegmentLayout, segmentExportBytes } from './layout.ts'
 import { ManifestRefusedError } from './manifest-refused.ts'
+import { createSegmentReader } from './segment-reader.ts'
 
 export { ManifestRefusedError }
 
@@ -93,6 +93,7 @@ export async function checkImage(store: ChunkStore, manifest: Manifest): Promise
   )
   const missing = new Set<Sha256>()
   const known: KnownSizes = new Map()
+  const read = createSegmentReader(store)
   const checked: CheckedImage['segments'] = []
   let storedBytes = 0
   let contentBytes = 0
@@ -102,7 +103,7 @@ export async function checkImage(store: ChunkStore, manifest: Manifest): Promise
       continue
     }
     const hash = parseSha256(text)
-    const bytes = present.has(hash) ? await readSegment(store, manifest, index, hash) : undefined
+    const bytes = present.has(hash) ? await readSegment(read, manifest, index, hash) : undefined
     if (!bytes) {
       missing.add(hash)
       continue
@@ -158,12 +159,12 @@ export function measureExports(
 
 /** Undefined if it vanished. Throws ManifestRefusedError if it is not the segment it should be. */
 async function readSegment(
-  store: ChunkStore,
+  read: (hash: Sha256) => Promise<Uint8Array>,
   { sizeBytes }: Manifest,
   index: number,
   hash: Sha256,
 ): Promise<Uint8Array | undefined> {
-  const bytes = await readContent(store, hash).catch((err: unknown) => {
+  const bytes = await read(hash).catch((err: unknown) => {
     if (err instanceof ChunkMissingError) return undefined
     throw err
   })

@@ -2,6 +2,7 @@ import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { parseManifest } from './check-image.ts'
 import { verifiedContent } from './chunk-codec.ts'
 import { ChunkMissingError, type ChunkStore } from './chunk-store.ts'
+import { createGiveBack } from './give-back.ts'
 import { layoutEntry, type SegmentLayout } from './layout.ts'
 import { chunkKey, type ChunkKey, keyPrefix, segmentKeys } from './chunk-key.ts'
 import { type ShareCount, ShareCounter, TooManyChunksError } from './share-counter.ts'
@@ -71,12 +72,15 @@ async function countPart(
   total: CountedShares,
 ): Promise<void> {
   const digests: Sha256[] = []
+  const giveBack = createGiveBack()
   for await (const { digest, manifest } of options.manifests()) {
     digests.push(digest)
     counter.begin()
     for (const [index, hash] of parseManifest(manifest).segments.entries())
-      if (hash !== null)
+      if (hash !== null) {
+        giveBack()
         await countSegment(options, counter, isIn, digest, index, parseSha256(hash))
+      }
   }
   total.storedBytes += counter.storedBytes
   for (const codec of ['gzip', 'zstd'] as const) {

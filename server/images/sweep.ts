@@ -1,9 +1,9 @@
 import { parseSha256 } from '#protocol/sha256.ts'
 import { parseManifest } from './check-image.ts'
-import { readContent } from './chunk-codec.ts'
 import { chunkKey, type ChunkKey, keyPrefix, segmentKeys } from './chunk-key.ts'
 import { type ChunkStore, PREFIXES } from './chunk-store.ts'
 import { HashSet } from './hash-set.ts'
+import { createSegmentReader } from './segment-reader.ts'
 
 export type SweepOptions = {
   store: ChunkStore
@@ -60,6 +60,7 @@ async function liveChunks(
     return prefix >= range.first && prefix < range.end
   }
   const seen = new HashSet()
+  const read = createSegmentReader(store)
   for await (const manifest of manifests()) {
     for (const text of parseManifest(manifest).segments) {
       if (text === null) continue
@@ -67,7 +68,7 @@ async function liveChunks(
       if (seen.has(hash)) continue
       seen.add(hash)
       if (isIn(chunkKey(hash))) live.add(hash)
-      for (const key of segmentKeys(await readContent(store, hash))) if (isIn(key)) live.addKey(key)
+      for (const key of segmentKeys(await read(hash))) if (isIn(key)) live.addKey(key)
       // What a single first byte has is taken however much it is.
       if (live.size > maxLive && range.end - range.first > 1) return undefined
     }
