@@ -33,7 +33,6 @@ const failures = {
   400: ErrorSchema,
   404: ErrorSchema,
   422: ErrorSchema,
-  501: ErrorSchema,
   507: ErrorSchema,
 }
 

@@ -1817,18 +1817,6 @@ export interface components {
             createdAt: string;
             finishedAt: string | null;
         };
-        PullRequest: {
-            /** @example https://cloud.debian.org/images/cloud/trixie/latest/debian-13-generic-amd64.qcow2 */
-            url: string;
-            sha256?: string;
-            headers?: {
-                [key: string]: string;
-            };
-            sectorSize?: 512 | 4096;
-            /** @example Debian 13 with nginx, for the web rack */
-            description?: string;
-            promote?: boolean;
-        };
         ImageVersion: {
             /** @example debian-13 */
             image: string;
@@ -6722,15 +6710,6 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             422: components["responses"]["Unprocessable"];
-            /** @description Not Implemented */
-            501: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
             507: components["responses"]["InsufficientStorage"];
             default: components["responses"]["Failure"];
         };

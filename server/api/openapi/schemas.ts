@@ -16,7 +16,7 @@ import {
   ImagePartitionSchema,
   ImageSchema,
 } from '#protocol/image-info.ts'
-import { ImagePullSchema, PullRequestSchema } from '#protocol/image-pull.ts'
+import { ImagePullSchema } from '#protocol/image-pull.ts'
 import { ImageVersionSchema, RetentionSchema } from '#protocol/image-version.ts'
 import { DiskSchema, InventorySchema, PartitionSchema } from '#protocol/inventory.ts'
 import { LeaseSchema } from '#protocol/lease.ts'
@@ -99,7 +99,6 @@ export const NAMED_SCHEMAS: Record<string, object> = {
   ImageLink: ImageLinkSchema,
   ImageDirectory: ImageDirectorySchema,
   ImagePull: ImagePullSchema,
-  PullRequest: PullRequestSchema,
   ImageVersion: ImageVersionSchema,
   Retention: RetentionSchema,
   Lease: LeaseSchema,
