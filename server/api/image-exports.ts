@@ -35,9 +35,9 @@ export interface OpenedExport {
 }
 
 export interface ImageExports {
-  find(digest: Sha256, format?: ExportFormat | DiskFormat): Promise<OpenedExport | undefined>
+  find: (digest: Sha256, format?: ExportFormat | DiskFormat) => Promise<OpenedExport | undefined>
   /** The disk itself, for who reads here and there; its chunks stay until it is disposed. */
-  openDisk(digest: Sha256): Promise<(DiskContent & AsyncDisposable) | undefined>
+  openDisk: (digest: Sha256) => Promise<(DiskContent & AsyncDisposable) | undefined>
   /** What goes out at the moment: its chunks must stay. */
   digests(): Sha256[]
   /** When the oldest that still goes out began; what was replaced since must stay. */

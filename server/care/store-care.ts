@@ -33,7 +33,7 @@ export interface StoreCare extends AsyncDisposable {
   scrub(): Promise<void>
   recompress(request: { enabled?: boolean | undefined }): Promise<void>
   /** Throws StoreFullError if there is no room for what a capture brings, however little. */
-  checkCapture(): Promise<void>
+  checkCapture: () => Promise<void>
 }
 
 /** For so long there must have been nothing to do. */
