@@ -14,14 +14,7 @@ import {
   type StoredVersion,
   type VersionOrigin,
 } from './image-versions.ts'
-import {
-  images,
-  imageVersions,
-  links,
-  manifests,
-  runs,
-  type StoredImageInfo,
-} from './schema.ts'
+import { images, imageVersions, links, manifests, runs, type StoredImageInfo } from './schema.ts'
 
 export interface NewImage extends VersionOrigin, NewManifest {
   name: string

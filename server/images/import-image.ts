@@ -70,10 +70,7 @@ export async function importImage(
 }
 
 /** Throws StoreFullError before anything was stored in vain. */
-export async function checkRoom(
-  neededBytes: number,
-  room: ImportOptions['room'],
-): Promise<void> {
+export async function checkRoom(neededBytes: number, room: ImportOptions['room']): Promise<void> {
   if (room) checkRoomFor(await room(), neededBytes, 'The upload')
 }
 

@@ -16,7 +16,8 @@ export function applyToCache(cache: QueryClient, events: LiveEvent[]): void {
   // Seldom, and small: asked for again rather than pieced together.
   if (kinds.has('image')) for (const key of ['images', 'image', 'store']) stale(cache, [key])
   if (kinds.has('lease')) for (const key of [keys.leases, keys.network]) stale(cache, key)
-  if (kinds.has('notice')) for (const key of [keys.network, keys.system, keys.store]) stale(cache, key)
+  if (kinds.has('notice'))
+    for (const key of [keys.network, keys.system, keys.store]) stale(cache, key)
 }
 
 function applyToMachines(cache: QueryClient, events: LiveEvent[]): void {
