@@ -13,7 +13,7 @@ interface Group {
 const COLOURS = { ours: '#1971c2', others: '#adb5bd' }
 const BAR_PIXELS = 22
 const WIDTH_PIXELS = 420
-const MAX_LABEL_PIXELS = 330
+const LABEL_PIXELS = 330
 
 export const GROUPS: readonly Group[] = [
   { title: 'Deploy to a blank disk', isOf: (key) => key.startsWith('deploy/') },
@@ -72,10 +72,11 @@ function groupSpec({ title, bars }: ChartGroup) {
     sort: null,
     axis: {
       title: null,
-      labelLimit: MAX_LABEL_PIXELS,
+      // Without a canvas widths are guessed, and guessed too wide.
+      labelLimit: 2 * LABEL_PIXELS,
       ticks: false,
       domain: false,
-      minExtent: MAX_LABEL_PIXELS,
+      minExtent: LABEL_PIXELS,
     },
   }
   const x = { field: 'value', type: 'quantitative' as const, axis: null }
