@@ -77,6 +77,7 @@ function groupSpec({ title, bars }: ChartGroup) {
       ticks: false,
       domain: false,
       minExtent: LABEL_PIXELS,
+      maxExtent: LABEL_PIXELS,
     },
   }
   const x = { field: 'value', type: 'quantitative' as const, axis: null }
