@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { statfsSync } from 'node:fs'
+import { statfsSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +20,11 @@ const FIRST_SYSTEM = 100
 const STORE_MIB = 512
 /** Captures of a disk that has 18 chunks of content. */
 const LAST_CHUNK = 15
+/** Of these, as many are noise, a MiB each; the others repeat a few words. */
+const LAST_NOISE = 8
+const NOISE_BYTES = 1024 * 1024
+/** A write that fails gives up the room that it took: more must be wanted than may be under way. */
+const LAST_BEFORE_FULL = 4
 
 type Outcomes = Cell<FaultLab>['outcomes']
 type Prepare = (lab: FaultLab, chance: Chance) => void | Promise<unknown>
@@ -86,10 +91,12 @@ function altered(
 ) {
   const moment = often === 'once' ? 'a random chunk, once' : 'a random chunk, always'
   return cell(['wire, chunk to the server', kind, moment], outcomes, (lab, chance) => {
-    let left = chance.integer(1, LAST_CHUNK)
+    let left = chance.integer(1, LAST_NOISE)
     let chosen: string | undefined
     lab.proxy.alterRequest = ({ method, path }, body) => {
       if (method !== 'PUT' || !CHUNK.test(path)) return undefined
+      // Words that repeat are the same again from another offset: a flipped bit may change nothing.
+      if (body.length < NOISE_BYTES) return undefined
       const isNow = path === chosen ? often === 'always' : --left === 0
       if (isNow) chosen = path
       return isNow ? alter(body, chance) : undefined
@@ -153,10 +160,14 @@ const ENDS = [
   ),
 ]
 
-/** Takes all the room there is. Not awaited by anything: the next byte finds none. */
+/** Takes all the room there is, again too. Not awaited by anything: the next byte finds none. */
 function fillStore(): void {
   const { bavail, bsize } = statfsSync(store)
-  execFileSync('fallocate', ['--length', String(bavail * bsize), join(store, FILLER)])
+  if (bavail === 0) return
+  const filler = join(store, FILLER)
+  const offset = statSync(filler, { throwIfNoEntry: false })?.size ?? 0
+  const range = ['--offset', String(offset), '--length', String(bavail * bsize)]
+  execFileSync('fallocate', [...range, filler])
 }
 
 async function emptyStore(): Promise<void> {
@@ -169,9 +180,10 @@ const FULL = [
     ['store', 'ENOSPC', 'from the middle on'],
     ['no image'],
     (lab, chance) => {
-      let left = chance.integer(3, LAST_CHUNK)
+      let left = chance.integer(2, LAST_BEFORE_FULL)
       lab.proxy.alterRequest = ({ method, path }) => {
-        if (method === 'PUT' && CHUNK.test(path) && --left === 0) fillStore()
+        // Meanwhile the server sweeps what captures before this one left.
+        if (method === 'PUT' && CHUNK.test(path) && --left <= 0) fillStore()
         return undefined
       }
     },

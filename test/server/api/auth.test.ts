@@ -17,6 +17,7 @@ function isOpen({ security }: Operation): boolean {
 const PUBLIC: Record<string, string[]> = {
   '/api/setup': ['get', 'post'],
   '/api/session': ['post'],
+  '/api/receipt-key': ['get'],
   '/healthz': ['get'],
   '/metrics': ['get'],
   '/agent/hello': ['post'],

@@ -16,6 +16,12 @@ const NOBODY: Record<string, string> = {
   token: 'x'.repeat(43),
   file: 'nowhere.img.gz',
   script: '52-54-00-99-99-99.ipxe',
+  version: '7',
+}
+/** Without it these calls make no sense. */
+const QUERIES: Record<string, string> = {
+  '/api/images/{name}/files': '?path=/etc/fstab',
+  '/api/images/{name}/tree': '?path=/etc',
 }
 /** More than any JSON body may be. */
 const HUGE = JSON.stringify({ name: 'x'.repeat(5 * 1024 * 1024) })
@@ -135,7 +141,12 @@ describe('a wrong call of any route', () => {
         .filter((placed) => placed.path.includes('{') && ['get', 'delete'].includes(placed.method))
         // A machine that is not there has a script all the same: it would boot its disk.
         .filter(({ path }) => path !== '/boot/{script}')
-        .map((placed) => ({ what: 'nothing there', placed, statuses: [404, 410] })),
+        .map((placed) => ({
+          what: 'nothing there',
+          placed,
+          path: pathOf(placed) + (QUERIES[placed.path] ?? ''),
+          statuses: [404, 410],
+        })),
     ))
 
   it('of a name that could be none, too', () =>

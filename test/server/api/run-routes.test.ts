@@ -73,6 +73,8 @@ describeOnEveryDatabase('run routes', (_open, database) => {
       receipt: null,
       createdAt: app.clock.now().toISOString(),
       startedAt: null,
+      lastReportAt: null,
+      timesOutAt: null,
       finishedAt: null,
     })
     assert.deepEqual(await readRun(app, body.id), { ...body, log: [] })
