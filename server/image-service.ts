@@ -58,6 +58,7 @@ export async function openImageService(
       maxImageBytes: config.maxImageBytes,
       retention: config.retention,
       room: measure,
+      onCommit: () => limited.committed(),
       onSwept: () => limited.swept(),
       // The embedded database has one server, which knows all exports.
       ...(kind === 'embedded' && { replacedGraceSeconds: EMBEDDED_GRACE_SECONDS }),

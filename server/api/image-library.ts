@@ -46,6 +46,8 @@ export interface ImageLibraryOptions {
   room?: (usedBytes: number) => Promise<StoreRoom>
   /** A chunk was found that is not what its image says of it. */
   onCorrupt?: (hash: Sha256, reason: string) => void
+  /** An image is about to take what was put for it. */
+  onCommit?: () => void
   /** All chunks that are left belong to images. */
   onSwept?: () => void
   /** Of an export in hand another server may not know yet: what was replaced stays this long at least. */
@@ -173,6 +175,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       await store.flush()
       const digest = digestOf(manifest)
       const saved = { name, digest, manifest, info, ...details, ...checked }
+      options.onCommit?.()
       return saveImage(db, saved, new Date(), check)
     })
     await applyRetention(db, retention, { now: now(), today: new Date() }, name)

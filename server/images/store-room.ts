@@ -60,6 +60,16 @@ export function checkRoomFor(room: StoreRoom, neededBytes: number, what: string)
   )
 }
 
+export interface LimitedStore {
+  store: ChunkStore
+  /** What was put and is not in `countedBytes`, the bytes of all images as last told. */
+  putSince: (countedBytes: number) => number
+  /** An image takes what was put until now. */
+  committed: () => void
+  /** Whatever was put and belongs to no image is gone. */
+  swept: () => void
+}
+
 /** How long a measurement holds, so that not every chunk asks the file system. */
 const KEPT_MILLISECONDS = 1000
 
@@ -67,11 +77,10 @@ const KEPT_MILLISECONDS = 1000
  * The store, refusing chunks that there is no room for before the disk is full; and what it was given
  * since its chunks were counted, as far as that can be told.
  */
-export function limitStore(
-  store: ChunkStore,
-  room: () => Promise<StoreRoom>,
-): { store: ChunkStore; putSince: (countedBytes: number) => number; swept: () => void } {
+export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): LimitedStore {
   let putBytes = 0
+  /** Then; what an image has by now is in what is counted from then on. */
+  let committedAt = 0
   let counted = { bytes: 0, putBytes: 0 }
   let measured: { room: StoreRoom; at: number; putBytes: number } | undefined
 
@@ -86,10 +95,10 @@ export function limitStore(
 
   return {
     putSince(countedBytes) {
-      if (countedBytes !== counted.bytes) counted = { bytes: countedBytes, putBytes }
+      if (countedBytes !== counted.bytes) counted = { bytes: countedBytes, putBytes: committedAt }
       return putBytes - counted.putBytes
     },
-    /** Whatever was put and belongs to no image is gone. */
+    committed: () => void (committedAt = putBytes),
     swept: () => void (counted = { bytes: counted.bytes, putBytes }),
     store: {
       ...store,
