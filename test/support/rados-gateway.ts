@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { S3Access } from '#server/images/s3-access.ts'
+import pRetry from 'p-retry'
 import { createS3Client } from '#server/images/s3-client.ts'
 
 const run = promisify(execFile)
@@ -29,6 +30,7 @@ export interface RadosGateway extends AsyncDisposable {
 }
 
 const START_SECONDS = 120
+const BUCKET_RETRIES = 5
 const MEMORY_BYTES = 2 * 1024 ** 3
 
 /**
@@ -92,8 +94,11 @@ export async function openRadosGateway(): Promise<RadosGateway> {
   return {
     endpoint,
     access,
+    // A bucket that is there already is no error; on a busy machine its first answer can be late.
     createBucket: async (bucket) =>
-      void (await createS3Client(access(bucket)).send({ method: 'PUT' })),
+      void (await pRetry(() => createS3Client(access(bucket)).send({ method: 'PUT' }), {
+        retries: BUCKET_RETRIES,
+      })),
     admin,
     start,
     kill: () => stop(gateway),
