@@ -111,7 +111,10 @@ export async function chunkFilesOf(folder: string): Promise<string[]> {
     .toSorted()
 }
 
-/** Turns over a bit in the middle of a chunk's file, as a medium does. */
+/**
+ * Turns over a byte in the middle of a chunk's file, as a medium does. All of its bits: of the header
+ * of a stored block (RFC 1951, section 3.2.4), which may be there, five bits mean nothing.
+ */
 export async function rot(folder: string, hash: Sha256): Promise<void> {
   const paths = await chunkFilesOf(folder)
   const path = paths.find((each) =>
@@ -119,7 +122,7 @@ export async function rot(folder: string, hash: Sha256): Promise<void> {
   )
   assert.ok(path, `No file of ${hash}`)
   const bytes = await readFile(path)
-  bytes[bytes.length >> 1]! ^= 0x10
+  bytes[bytes.length >> 1]! ^= 0xff
   await writeFile(path, bytes)
 }
 
