@@ -1,4 +1,4 @@
-import { ConfigError, type Env, readVariable } from './env.ts'
+import { ConfigError, type Env, readBytes, readInteger, readOnOff, readVariable } from './env.ts'
 import { parseStore, type StoreConfig } from './store-config.ts'
 
 /** How the chunk store is cared for. */
@@ -34,57 +34,15 @@ export const CARE_SETTINGS = [
 /** Throws ConfigError. */
 export function readCare(env: Env): CareConfig {
   return {
-    scrubHours:
-      readNumber(env, 'STAMPEDE_SCRUB_HOURS', { least: 0, most: MOST_HOURS }) ?? WEEK_HOURS,
+    scrubHours: readInteger(env, 'STAMPEDE_SCRUB_HOURS', {
+      least: 0,
+      most: MOST_HOURS,
+      absent: WEEK_HOURS,
+    }),
     scrubBytesPerSecond: readBytes(env, 'STAMPEDE_SCRUB_RATE') ?? DEFAULT_BYTES_PER_SECOND,
-    recompress: readRecompress(env),
+    recompress: readOnOff(env, 'STAMPEDE_RECOMPRESS', 'on'),
     healFrom: readHealFrom(env),
   }
-}
-
-function readRecompress(env: Env): boolean {
-  const text = readVariable(env, 'STAMPEDE_RECOMPRESS') ?? 'on'
-  if (text !== 'on' && text !== 'off')
-    throw new ConfigError(`STAMPEDE_RECOMPRESS is "${text}" but must be one of on, off`)
-  return text === 'on'
-}
-
-const UNITS: Record<string, number> = {
-  '': 1,
-  K: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-}
-
-/** A number of bytes such as `500G` or `2Ti`. Throws ConfigError. */
-export function readBytes(env: Env, name: string): number | undefined {
-  const text = readVariable(env, name)
-  if (text === undefined) return undefined
-  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?$/.exec(text) ?? []
-  const bytes = Math.floor(Number(digits) * UNITS[unit]!)
-  if (!(bytes >= 1 && Number.isSafeInteger(bytes)))
-    throw new ConfigError(`${name} is "${text}" but must be a number of bytes such as 500G or 2Ti`)
-  return bytes
-}
-
-function readNumber(
-  env: Env,
-  name: string,
-  { least, most }: { least: number; most: number },
-): number | undefined {
-  const text = readVariable(env, name)
-  if (text === undefined) return undefined
-  const value = /^\d+$/.test(text) ? Number(text) : NaN
-  if (!(value >= least && value <= most))
-    throw new ConfigError(
-      `${name} is "${text}" but must be a whole number from ${least} to ${most}`,
-    )
-  return value
 }
 
 function readHealFrom(env: Env): HealConfig | undefined {

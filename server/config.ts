@@ -14,8 +14,18 @@ import {
 } from '#protocol/ipv4.ts'
 import type { RetentionRule } from '#protocol/image-version.ts'
 import type { DatabaseConfig } from './db/database.ts'
-import { ConfigError, type Env, readVariable as read } from './env.ts'
-import { CARE_SETTINGS, type CareConfig, readBytes, readCare } from './care-config.ts'
+import {
+  ConfigError,
+  type Env,
+  readBytes,
+  readChoice,
+  readInteger,
+  readOnOff,
+  readSwitch,
+  readVariable as read,
+  readWith,
+} from './env.ts'
+import { CARE_SETTINGS, type CareConfig, readCare } from './care-config.ts'
 import { parseStore, type StoreConfig } from './store-config.ts'
 
 /** All that an operator can choose; read once, checked whole. */
@@ -132,7 +142,7 @@ export function readConfig(env: Env, interfaces: Interfaces = networkInterfaces(
     tftp: mode !== 'off' || read(env, 'STAMPEDE_INTERFACE') !== undefined,
     dhcp: readDhcp(env, mode, network),
     unknown: readChoice(env, 'STAMPEDE_UNKNOWN', UNKNOWN_POLICIES, 'inventory'),
-    booty: readChoice(env, 'STAMPEDE_BOOTY', ['on', 'off'] as const, 'on') === 'on',
+    booty: readOnOff(env, 'STAMPEDE_BOOTY', 'on'),
     maxImageBytes: readInteger(env, 'STAMPEDE_MAX_IMAGE_BYTES', {
       least: 512,
       most: MOST_IMAGE_BYTES,
@@ -162,48 +172,6 @@ function readRetention(env: Env): RetentionRule {
   return { keepVersions: keepVersions || null, keepDays: keepDays || null }
 }
 
-function readChoice<Choice extends string>(
-  env: Env,
-  name: string,
-  choices: readonly Choice[],
-  absent: Choice,
-): Choice {
-  const text = read(env, name) ?? absent
-  const choice = choices.find((candidate) => candidate === text)
-  if (!choice)
-    throw new ConfigError(`${name} is "${text}" but must be one of ${choices.join(', ')}`)
-  return choice
-}
-
-function readSwitch(env: Env, name: string): boolean {
-  return readChoice(env, name, ['0', '1'] as const, '0') === '1'
-}
-
-function readInteger(
-  env: Env,
-  name: string,
-  { least, most, absent }: { least: number; most: number; absent: number },
-): number {
-  const text = read(env, name)
-  if (text === undefined) return absent
-  const value = /^\d+$/.test(text) ? Number(text) : NaN
-  if (!(value >= least && value <= most))
-    throw new ConfigError(
-      `${name} is "${text}" but must be a whole number from ${least} to ${most}`,
-    )
-  return value
-}
-
-/** Turns the TypeError of a parser into a sentence that names the variable. */
-function readWith<Value>(name: string, text: string, parse: (text: string) => Value): Value {
-  try {
-    return parse(text)
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new ConfigError(`${name} is "${text}": ${reason}`, { cause })
-  }
-}
-
 function readDatabase(env: Env, dataFolder: string): DatabaseConfig {
   const url = read(env, 'DATABASE_URL')
   if (url === undefined) return { kind: 'embedded', folder: resolve(dataFolder, 'database') }
@@ -221,8 +189,7 @@ function readStore(
 ): Pick<Config, 'store' | 'storeRedirect' | 'storeAt'> {
   const text = read(env, 'STAMPEDE_STORE') ?? `file:${resolve(dataFolder, 'store')}`
   const store = parseStore('STAMPEDE_STORE', text, env)
-  const storeRedirect =
-    readChoice(env, 'STAMPEDE_STORE_REDIRECT', ['on', 'off'] as const, 'off') === 'on'
+  const storeRedirect = readOnOff(env, 'STAMPEDE_STORE_REDIRECT', 'off')
   if (storeRedirect && store.kind !== 's3')
     throw new ConfigError(
       'STAMPEDE_STORE_REDIRECT is "on", which needs a store in S3 that machines can reach; set STAMPEDE_STORE to one such as s3://stampede',
