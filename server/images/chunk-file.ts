@@ -58,6 +58,11 @@ export function isChunk(bytes: Uint8Array, codec: Codec): boolean {
   return codecOf(bytes) === codec && bytes.length >= SHORTEST_BYTES[codec]
 }
 
+/** Whether the stored bytes are those, as far as codec and length tell. */
+export function isForm(bytes: Uint8Array, { codec, storedBytes }: ChunkForm): boolean {
+  return bytes.length === storedBytes && codecOf(bytes) === codec
+}
+
 /** Whether a whole chunk of this codec can have so many bytes. */
 export function isChunkLength(storedBytes: number, codec: Codec): boolean {
   return storedBytes >= SHORTEST_BYTES[codec] && storedBytes <= LONGEST_BYTES

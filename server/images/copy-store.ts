@@ -1,6 +1,7 @@
 import pLimit from 'p-limit'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
+import { isForm } from './chunk-file.ts'
 import {
   ChunkCorruptError,
   type ChunkForm,
@@ -91,7 +92,7 @@ export async function copyStore(options: CopyOptions): Promise<CopyProgress> {
         if (!form) progress.damagedChunks++
         return undefined
       })
-      if (!stored || (form && !isForm(stored, form))) continue
+      if (!stored || (form && !isForm(stored.bytes, form))) continue
       if (!(await to.replace(hash, stored.bytes))) await to.putIfAbsent(hash, stored.bytes)
       progress.copiedBytes += stored.bytes.length
       if (!form) progress.copiedChunks++
@@ -140,10 +141,6 @@ function formsLacking(chunk: ListedChunk, there: ListedChunk | undefined): Chunk
           codec === form.codec && storedBytes === form.storedBytes,
       ),
   )
-}
-
-function isForm({ codec, bytes }: StoredChunk, form: ChunkForm): boolean {
-  return codec === form.codec && bytes.length === form.storedBytes
 }
 
 /** Undefined if it is gone by now. Throws what `isDamage` knows if it is not what its hash says. */

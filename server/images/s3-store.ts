@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
 import { codecOf } from './chunk-codec.ts'
-import { CODECS, contentBytesOf, isChunk, isChunkLength } from './chunk-file.ts'
+import { CODECS, contentBytesOf, isChunk, isChunkLength, isForm } from './chunk-file.ts'
 import {
   ChunkCorruptError,
   type ChunkForm,
@@ -339,10 +339,6 @@ function hashOf(key: string): Sha256 | undefined {
   const [, head, tail, ...more] = key.split('/')
   const text = `${head}${tail}`
   return more.length === 0 && new RegExp(SHA256_PATTERN).test(text) ? parseSha256(text) : undefined
-}
-
-function isForm(bytes: Uint8Array, form: ChunkForm): boolean {
-  return bytes.length === form.storedBytes && codecOf(bytes) === form.codec
 }
 
 function sizeOf({ codec, storedBytes, contentBytes }: Found): StoredSize {
