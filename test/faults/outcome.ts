@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { isZero } from '#agent/pipeline/verify-pieces.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Receipt } from '#protocol/run.ts'
 import type { Outcome } from './cell.ts'
@@ -75,10 +76,6 @@ function assertUnbootable({ content, before, image }: JudgedDisk): void {
 function hasBackupTable(content: Buffer): boolean {
   const last = content.subarray(content.length - SECTOR_BYTES)
   return last.subarray(0, 8).equals(Buffer.from('EFI PART'))
-}
-
-function isZero(bytes: Buffer): boolean {
-  return bytes.equals(Buffer.alloc(bytes.length))
 }
 
 export function assertSame(actual: Buffer, expected: Buffer, message: string): void {
