@@ -16,7 +16,7 @@ interface RunProgressProps {
 export function RunProgress(props: RunProgressProps) {
   const { step, bytesDone, bytesTotal, bytesPerSecond, compact = false } = props
   const percent = bytesTotal > 0 ? Math.min(100, (bytesDone / bytesTotal) * 100) : 0
-  const left = secondsLeft(bytesDone, bytesTotal, bytesPerSecond)
+  const left = secondsLeft(props)
   const name = stepText(step)
   const facts = [
     bytesTotal > 0 &&

@@ -38,9 +38,20 @@ export function formatDuration(seconds: number): string {
     .join(' ')
 }
 
-/** How long something still takes; undefined where nobody can tell. */
-export function secondsLeft(done: number, total: number, perSecond: number): number | undefined {
-  return perSecond > 0 && total >= done ? (total - done) / perSecond : undefined
+export interface Progress {
+  bytesDone: number
+  bytesTotal: number
+  bytesPerSecond: number
+}
+
+/** Below this many bytes a second something is waited for, and no time follows from it. */
+const STALLED_BYTES_PER_SECOND = 1024
+
+/** How long it still takes at its present rate; undefined: nothing to tell it from. */
+export function secondsLeft(progress: Progress): number | undefined {
+  const { bytesDone, bytesTotal, bytesPerSecond } = progress
+  if (bytesTotal === 0 || bytesPerSecond < STALLED_BYTES_PER_SECOND) return undefined
+  return Math.max(0, bytesTotal - bytesDone) / bytesPerSecond
 }
 
 /** `just now`, `5 min ago`, `in 2 h`. Days go by the calendar's 24 hours. */

@@ -68,7 +68,7 @@ function uploadText(upload: LocalUpload): string {
   const amount = `${formatBytes(bytesSent)} of ${formatBytes(sizeBytes)}`
   switch (state) {
     case 'sending': {
-      const left = secondsLeft(bytesSent, sizeBytes, bytesPerSecond)
+      const left = secondsLeft({ bytesDone: bytesSent, bytesTotal: sizeBytes, bytesPerSecond })
       const rate = bytesPerSecond > 0 && formatRate(bytesPerSecond)
       const rest = left !== undefined && `${formatDuration(left)} left`
       return [amount, rate, rest].filter(Boolean).join(' · ')

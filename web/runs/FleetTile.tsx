@@ -2,11 +2,11 @@ import { Group, Progress, Text } from '@mantine/core'
 import type { CSSProperties } from 'react'
 import { Link } from 'react-router'
 import type { Run } from '#protocol/run.ts'
-import { formatRate } from '../components/format.ts'
+import { formatRate, secondsLeft } from '../components/format.ts'
 import { stepText } from '../components/RunProgress.tsx'
 import { stateColor, stateIcon, stateText } from '../components/StateBadge.tsx'
 import { currentStep } from './run-words.ts'
-import { fractionDone, secondsLeft, spokenEstimate } from './time-left.ts'
+import { fractionDone, spokenEstimate } from './time-left.ts'
 import classes from './runs.module.css'
 
 /** A machine at work, as small as it can be told: state in words, icon and colour, step, progress. */

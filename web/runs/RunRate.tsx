@@ -1,11 +1,11 @@
 import { Group, Skeleton, Stack, Text } from '@mantine/core'
 import { lazy, Suspense } from 'react'
 import type { Run } from '#protocol/run.ts'
-import { formatRate } from '../components/format.ts'
+import { formatRate, secondsLeft } from '../components/format.ts'
 import { stepText } from '../components/RunProgress.tsx'
 import type { RateSample } from './rate-samples.ts'
 import { currentStep } from './run-words.ts'
-import { secondsLeft, spokenEstimate } from './time-left.ts'
+import { spokenEstimate } from './time-left.ts'
 import classes from './runs.module.css'
 
 const RateChart = lazy(async () => {

@@ -1,6 +1,7 @@
 import type { Run } from '#protocol/run.ts'
+import { secondsLeft } from '../components/format.ts'
 import { currentStep, isActive, isFailure } from './run-words.ts'
-import { fractionDone, secondsLeft } from './time-left.ts'
+import { fractionDone } from './time-left.ts'
 
 /** Many runs at once: what to look at first, and what they add up to. */
 

@@ -1,22 +1,6 @@
-import type { Step } from '#protocol/run.ts'
-import { formatDuration } from '../components/format.ts'
+import { formatDuration, type Progress } from '../components/format.ts'
 
 /** How long a run still takes, as far as anybody can tell. */
-
-type Progress = Pick<Step, 'bytesDone' | 'bytesTotal' | 'bytesPerSecond'>
-
-/** Below this many bytes a second the agent waits for something, and no time follows from it. */
-const STALLED_BYTES_PER_SECOND = 1024
-
-/** Seconds that the step still takes at its present rate; undefined: nothing to tell it from. */
-export function secondsLeft({
-  bytesDone,
-  bytesTotal,
-  bytesPerSecond,
-}: Progress): number | undefined {
-  if (bytesTotal === 0 || bytesPerSecond < STALLED_BYTES_PER_SECOND) return undefined
-  return Math.max(0, bytesTotal - bytesDone) / bytesPerSecond
-}
 
 /** Part done, 0 to 1; undefined for a step that counts no bytes. */
 export function fractionDone({ bytesDone, bytesTotal }: Progress): number | undefined {
