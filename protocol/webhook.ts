@@ -73,12 +73,3 @@ export const WebhookDeliverySchema = Type.Object({
   deliveredAt: Type.Union([Timestamp, Type.Null()]),
 })
 export type WebhookDelivery = Static<typeof WebhookDeliverySchema>
-
-/** What a receiver gets as its body. */
-export const WebhookMessageSchema = Type.Object({
-  type: Type.String(),
-  /** When it happened. */
-  timestamp: Timestamp,
-  /** The whole resource, as in `GET /api/events`. */
-  data: Type.Unknown(),
-})

@@ -8,13 +8,17 @@ const BLKROSET = 0x125d
 const BLKROGET = 0x125e
 const BLKRRPART = 0x125f
 const BLKFLSBUF = 0x1261
-const BLKSSZGET = 0x1268
 const BLKDISCARD = 0x1277
 const BLKZEROOUT = 0x127f
 const BLKGETSIZE64 = 0x80081272
 const FALLOC_FL_KEEP_SIZE = 1
 const FALLOC_FL_PUNCH_HOLE = 2
 const POSIX_FADV_DONTNEED = 4
+const MS_RDONLY = 1
+const MS_NOSUID = 2
+const MS_NODEV = 4
+const MNT_FORCE = 1
+const MNT_DETACH = 2
 
 type Callback<Result> = (err: Error | null, result: Result) => void
 
@@ -40,6 +44,10 @@ function openLibc() {
       (fd: number, mode: number, offset: number, length: number, done: Callback<number>) =>
         fallocate.async(fd, mode, offset, length, done),
     ),
+    mount: library.func(
+      'int mount(const char *source, const char *at, const char *type, unsigned long flags, const char *data)',
+    ),
+    umount2: library.func('int umount2(const char *at, int flags)'),
     fadvise: library.func('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)'),
     memalign: library.func(
       'int posix_memalign(_Out_ void **pointer, size_t alignment, size_t bytes)',
@@ -66,12 +74,6 @@ export function blockDeviceBytes(fd: number): number {
   const size = Buffer.alloc(8)
   ioctl(fd, 'BLKGETSIZE64', BLKGETSIZE64, size)
   return Number(size.readBigUInt64LE())
-}
-
-export function logicalSectorBytes(fd: number): number {
-  const size = Buffer.alloc(4)
-  ioctl(fd, 'BLKSSZGET', BLKSSZGET, size)
-  return size.readInt32LE()
 }
 
 export function isReadOnly(fd: number): boolean {
@@ -133,4 +135,17 @@ export function alignedMemory(alignment: number, bytes: number): Buffer {
   const failure: number = libc().memalign(pointer, alignment, bytes)
   if (failure !== 0) throw new SystemCallError('posix_memalign', failure)
   return Buffer.from(koffi.view(pointer[0], bytes))
+}
+
+/** Puts the one file that the program behind `fd` (of /dev/fuse) serves in place of the file at `path`. */
+export function mountFuse(path: string, fd: number): void {
+  const data = `fd=${fd},rootmode=100000,user_id=0,group_id=0`
+  const flags = MS_RDONLY | MS_NOSUID | MS_NODEV
+  if (libc().mount('stampede', path, 'fuse', flags, data) !== 0)
+    throw new SystemCallError('mount of a FUSE file', koffi.errno())
+}
+
+/** At once, whoever still waits for an answer. */
+export function unmountFuse(path: string): void {
+  libc().umount2(path, MNT_FORCE | MNT_DETACH)
 }
