@@ -1,7 +1,7 @@
-import { Alert, Anchor, Text } from '@mantine/core'
+import { Alert, Text } from '@mantine/core'
 import { IconAlertTriangle } from '@tabler/icons-react'
-import { Link } from 'react-router'
 import type { Image } from '#protocol/image-info.ts'
+import { AlertLink } from '../components/AlertLink.tsx'
 
 /** Nothing, for an image that is whole. */
 export function DamagedImage({ image: { name, damaged } }: { image: Image }) {
@@ -16,10 +16,7 @@ export function DamagedImage({ image: { name, damaged } }: { image: Image }) {
     >
       <Text size="sm">
         {name} lacks {what}, and cannot be deployed. Capture it again from a machine that has it, or
-        upload it again, and it is whole.{' '}
-        <Anchor component={Link} to="/settings/store" size="sm" c="inherit" underline="always">
-          See the store
-        </Anchor>
+        upload it again, and it is whole. <AlertLink to="/settings/store">See the store</AlertLink>
       </Text>
     </Alert>
   )

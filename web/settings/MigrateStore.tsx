@@ -1,6 +1,6 @@
 import { Alert, Button, Checkbox, Code, Progress, Stack, Text, TextInput } from '@mantine/core'
 import { IconCircleCheck } from '@tabler/icons-react'
-import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import type { StoreMigration } from '#protocol/store-migration.ts'
 import { keys } from '../api/keys.ts'
@@ -8,9 +8,9 @@ import { useMay } from '../api/session.ts'
 import { Bytes } from '../components/Bytes.tsx'
 import { FormModal } from '../components/FormModal.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
-import { showError } from '../components/show.ts'
 import { FactList } from '../machine/FactList.tsx'
 import { Section } from '../machine/Section.tsx'
+import { CareButton } from './CareButton.tsx'
 import { cancelMigration, migrateStore } from './store-queries.ts'
 
 /** The copy of all chunks to another store, which the server may then be started on. */
@@ -22,14 +22,15 @@ export function MigrateStore({ migration }: { migration: StoreMigration | null }
     <Section
       title="Copy to another store"
       actions={
-        mayAdminister &&
-        (isGoing ? (
-          <GiveUp />
+        isGoing ? (
+          <CareButton label="Give up" care={cancelMigration} />
         ) : (
-          <Button size="xs" variant="default" onClick={() => setIsAsking(true)}>
-            Copy to another store
-          </Button>
-        ))
+          mayAdminister && (
+            <Button size="xs" variant="default" onClick={() => setIsAsking(true)}>
+              Copy to another store
+            </Button>
+          )
+        )
       }
     >
       <Stack gap="sm">
@@ -94,25 +95,6 @@ function Copied({ migration, isGoing }: { migration: StoreMigration; isGoing: bo
         </Alert>
       )}
     </>
-  )
-}
-
-function GiveUp() {
-  const cache = useQueryClient()
-  const givingUp = useMutation({
-    mutationFn: cancelMigration,
-    onError: (error) => showError(error),
-    onSettled: () => cache.invalidateQueries({ queryKey: keys.store }),
-  })
-  return (
-    <Button
-      size="xs"
-      variant="default"
-      loading={givingUp.isPending}
-      onClick={() => givingUp.mutate()}
-    >
-      Give up
-    </Button>
   )
 }
 

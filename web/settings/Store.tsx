@@ -1,18 +1,18 @@
-import { Alert, Anchor, Button, Progress, Skeleton, Stack, Switch, Text } from '@mantine/core'
+import { Alert, Progress, Skeleton, Stack, Switch, Text } from '@mantine/core'
 import { IconAlertTriangle } from '@tabler/icons-react'
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { Link } from 'react-router'
+import { useQuery } from '@tanstack/react-query'
 import type { StoreStatus } from '#protocol/store.ts'
-import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
+import { AlertLink } from '../components/AlertLink.tsx'
 import { Bytes } from '../components/Bytes.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
-import { showDone, showError } from '../components/show.ts'
 import { FactList } from '../machine/FactList.tsx'
 import { Section } from '../machine/Section.tsx'
+import { CareButton } from './CareButton.tsx'
 import { MigrateStore } from './MigrateStore.tsx'
 import { recompressStore, scrubStore, storeQuery, sweepStore } from './store-queries.ts'
+import { useCare } from './use-care.ts'
 
 /** Where the chunks of all images lie, and what is done so that they stay. */
 export function Store() {
@@ -48,16 +48,8 @@ function Damage({ store: { damaged, healFrom } }: { store: StoreStatus }) {
         <ul style={{ margin: 0 }}>
           {damaged.map(({ image, chunks }) => (
             <li key={image}>
-              <Anchor
-                component={Link}
-                to={`/images/${image}`}
-                size="sm"
-                c="inherit"
-                underline="always"
-              >
-                {image}
-              </Anchor>{' '}
-              lacks {chunks === 1 ? 'one chunk' : `${chunks} chunks`}
+              <AlertLink to={`/images/${image}`}>{image}</AlertLink> lacks{' '}
+              {chunks === 1 ? 'one chunk' : `${chunks} chunks`}
             </li>
           ))}
         </ul>
@@ -88,22 +80,15 @@ function Room({ store }: { store: StoreStatus }) {
 
 function Contents({ store }: { store: StoreStatus }) {
   const { codecs } = store
-  const mayAdminister = useMay('admin')
-  const sweeping = useCare(sweepStore, ({ removedChunks }) => `Removed ${removedChunks} chunks`)
   return (
     <Section
       title="Contents"
       actions={
-        mayAdminister && (
-          <Button
-            size="xs"
-            variant="default"
-            loading={sweeping.isPending}
-            onClick={() => sweeping.mutate()}
-          >
-            Remove what nothing needs
-          </Button>
-        )
+        <CareButton
+          label="Remove what nothing needs"
+          care={sweepStore}
+          done={({ removedChunks }) => `Removed ${removedChunks} chunks`}
+        />
       }
     >
       <FactList
@@ -135,23 +120,16 @@ const SCRUB_STATES = { off: 'Only when somebody asks', waiting: 'Waiting', worki
 
 function Scrub({ store: { scrub } }: { store: StoreStatus }) {
   const { state, progress, last } = scrub
-  const mayAdminister = useMay('admin')
-  const starting = useCare(scrubStore, () => 'Every chunk will be read')
   return (
     <Section
       title="Check of all chunks"
       actions={
-        mayAdminister && (
-          <Button
-            size="xs"
-            variant="default"
-            loading={starting.isPending}
-            disabled={state === 'working'}
-            onClick={() => starting.mutate()}
-          >
-            Check now
-          </Button>
-        )
+        <CareButton
+          label="Check now"
+          care={scrubStore}
+          done={() => 'Every chunk will be read'}
+          isDisabled={state === 'working'}
+        />
       }
     >
       <Stack gap="sm">
@@ -192,26 +170,17 @@ const RECOMPRESSION_STATES = {
 function Recompression({ store: { recompression } }: { store: StoreStatus }) {
   const { enabled, state, progress, replacedChunks, savedBytes, finishedAt } = recompression
   const mayAdminister = useMay('admin')
-  const starting = useCare(
-    () => recompressStore({}),
-    () => 'Starts when nothing else is to do',
-  )
   const switching = useCare((on: boolean) => recompressStore({ enabled: on }))
   return (
     <Section
       title="Recompression"
       actions={
-        mayAdminister && (
-          <Button
-            size="xs"
-            variant="default"
-            loading={starting.isPending}
-            disabled={state === 'working'}
-            onClick={() => starting.mutate()}
-          >
-            Recompress now
-          </Button>
-        )
+        <CareButton
+          label="Recompress now"
+          care={() => recompressStore({})}
+          done={() => 'Starts when nothing else is to do'}
+          isDisabled={state === 'working'}
+        />
       }
     >
       <Stack gap="sm">
@@ -236,18 +205,4 @@ function Recompression({ store: { recompression } }: { store: StoreStatus }) {
       </Stack>
     </Section>
   )
-}
-
-/** A change that the store's figures tell of. */
-function useCare<Given, Result>(
-  care: (given: Given) => Promise<Result>,
-  done?: (result: Result) => string,
-) {
-  const cache = useQueryClient()
-  return useMutation({
-    mutationFn: care,
-    onSuccess: (result) => done && showDone(done(result)),
-    onError: (error) => showError(error),
-    onSettled: () => cache.invalidateQueries({ queryKey: keys.store }),
-  })
 }
