@@ -95,7 +95,7 @@ const BUS_MODULES = words(`
 const FILE_SYSTEM_MODULES = words(`
   ext4 xfs btrfs vfat nls_ascii nls_cp437 nls_iso8859-1 nls_utf8
   dm_mod dm_mirror dm_raid dm_snapshot dm_thin_pool
-  md_mod linear raid0 raid1 raid10 raid456 loop
+  md_mod linear raid0 raid1 raid10 raid456 loop fuse
   crc32_pclmul crc32c_generic crc32c_intel libcrc32c
   blake2b_generic sha256_generic xxhash_generic
 `)

@@ -6,7 +6,12 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
 })
 
 export function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff
+  return (continueCrc32(bytes, 0xffffffff) ^ 0xffffffff) >>> 0
+}
+
+/** Without turning its bits around, and from where another ended; LVM begins with a number of its own. */
+export function continueCrc32(bytes: Uint8Array, start: number): number {
+  let crc = start
   for (const byte of bytes) crc = TABLE[(crc ^ byte) & 0xff]! ^ (crc >>> 8)
-  return (crc ^ 0xffffffff) >>> 0
+  return crc >>> 0
 }

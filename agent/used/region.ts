@@ -1,9 +1,14 @@
+import type { LayoutSegment } from '#protocol/lvm-layout.ts'
 import type { Exec } from '../exec.ts'
 import type { Content } from '../system/probe.ts'
 import type { ByteSpan, Extents } from './extents.ts'
 
-/** A partition, a logical volume, or a disk without a table; bytes of the disk. */
+/**
+ * A partition, a logical volume, or a disk without a table; bytes of the disk. One in several pieces has a
+ * layout, and counts from 0.
+ */
 export interface Region extends ByteSpan {
+  layout?: readonly LayoutSegment[]
   partition?: number
   volume?: { group: string; name: string; segmentType: string }
   /** For people, at the start of a sentence: `Partition 2`. */
@@ -53,8 +58,6 @@ export interface RegionView {
 export interface LookContext {
   exec: Exec
   signal: AbortSignal
-  /** Looks into a region that was found inside of another. */
-  survey(region: Region): Promise<RegionUse>
 }
 
 /** Asks what a region of this content uses. Throws, and the region is copied whole. */

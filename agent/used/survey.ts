@@ -10,10 +10,10 @@ import { surveyFat } from './file-systems/fat.ts'
 import { surveyNtfs } from './file-systems/ntfs.ts'
 import { surveySwap } from './file-systems/swap.ts'
 import { surveyXfs } from './file-systems/xfs.ts'
-import { surveyPhysicalVolume } from './physical-volume.ts'
 import type { Patch, Region, RegionUse, RegionView, Surveyor } from './region.ts'
 import { regionsOf } from './regions.ts'
-import { openView } from './view.ts'
+import { openView, peek } from './view.ts'
+import { surveyGroups } from './volume-groups.ts'
 
 /** blkid(8): more than one thing was found. */
 const BLKID_AMBIVALENT = 8
@@ -29,8 +29,13 @@ const SURVEYORS: Record<string, Surveyor> = {
   vfat: surveyFat,
   swap: surveySwap,
   swsuspend: surveySwap,
-  LVM2_member: surveyPhysicalVolume,
 }
+
+/** A physical volume of LVM: what is in it is asked of all of them together. */
+const LVM_MEMBER = 'LVM2_member'
+
+/** At once, with what alignment adds. */
+const PEEK_BYTES = 512 * 1024
 
 /** For people; what is not listed is called as blkid calls it. */
 const NAMES: Record<string, string> = {
@@ -75,7 +80,33 @@ export async function surveyDisk(options: SurveyOptions): Promise<Survey> {
     const use = await surveyRegion(options, region, survey.contents)
     note(survey, region, use)
   }
+  if (!options.whole) await surveyVolumes(options, survey)
   return survey
+}
+
+/** A volume may lie on several partitions. */
+async function surveyVolumes(options: SurveyOptions, survey: Survey): Promise<void> {
+  const { device, signal } = options
+  const regions = survey.contents
+    .filter(({ region, content }) => content.type === LVM_MEMBER && !region.volume)
+    .map(({ region }) => region)
+  const read = async (start: number, length: number) => {
+    const parts: Buffer[] = []
+    for (let at = 0; at < length; at += PEEK_BYTES)
+      parts.push(await peek(device, start + at, Math.min(PEEK_BYTES, length - at)))
+    return Buffer.concat(parts)
+  }
+  const inside = (region: Region) => surveyRegion(options, region, survey.contents)
+  try {
+    const use = await surveyGroups({ read, survey: inside, signal }, regions)
+    survey.used = subtract(survey.used, use.free)
+    survey.patches.push(...use.patches)
+    survey.leftOut.push(...use.leftOut)
+    survey.copiedWhole.push(...use.copiedWhole)
+  } catch (err) {
+    signal.throwIfAborted()
+    for (const region of regions) note(survey, region, { kind: 'whole', reason: reasonOf(err) })
+  }
 }
 
 function note(survey: Survey, { start, end, partition, name }: Region, use: RegionUse): void {
@@ -103,7 +134,7 @@ async function surveyRegion(
     await using view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })
     const content = await findContent(exec, view.path)
     if (content) contents.push({ region, content })
-    return await surveyContent(options, view, content, contents)
+    return await surveyContent(options, view, content)
   } catch (err) {
     signal.throwIfAborted()
     return { kind: 'whole', reason: reasonOf(err) }
@@ -114,18 +145,20 @@ async function surveyContent(
   options: SurveyOptions,
   view: RegionView,
   content: Content | undefined,
-  contents: FoundContent[],
 ): Promise<RegionUse> {
   if (options.whole) return { kind: 'plain' }
   if (!content)
     return view.region.isRaw
       ? { kind: 'plain' }
       : { kind: 'whole', reason: 'no known file system is there' }
+  if (content.type === LVM_MEMBER)
+    return view.region.volume
+      ? { kind: 'whole', reason: 'it is a physical volume inside of another volume' }
+      : { kind: 'plain' }
   const surveyor = SURVEYORS[content.type]
   if (!surveyor) return { kind: 'whole', reason: `it is ${nameOf(content)}` }
   const { exec, signal } = options
-  const survey = (region: Region) => surveyRegion(options, region, contents)
-  return await surveyor({ exec, signal, survey }, view, content)
+  return await surveyor({ exec, signal }, view, content)
 }
 
 function nameOf({ type }: Content): string {

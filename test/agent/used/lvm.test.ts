@@ -5,29 +5,34 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { exec } from '#agent/exec.ts'
 import { openMount } from '#agent/system/mount.ts'
-import { parseSegments } from '#agent/used/physical-volume.ts'
 import { IS_ROOT, mib, type LoopDisk } from '#test/agent/system/loop-disk.ts'
 import { installProgram, writeTinySystem } from '#test/agent/system/tiny-system.ts'
 import { NEEDS_ROOT, fileDigest } from '#test/support/loop-device.ts'
 import { openCapturedDisk, type CapturedDisk } from './captured-disk.ts'
+import { openExtents, type ExtentPlace } from './extent-device.ts'
 
-const PV_BYTES = mib(200)
-const EXTENT_BYTES = mib(4)
-/** LVM's own metadata lies before the first extent. */
-const FIRST_EXTENT = mib(1)
-/** In extents: where each lies, as the commands below place them. */
-const ROOT = { start: 0, end: 16 }
-const SPLIT = [
-  { start: 20, end: 22 },
-  { start: 24, end: 26 },
+const PV_BYTES = mib(128)
+/** In extents of 4 MiB: where the commands below place them. Some go on on the second partition. */
+const SWAP: ExtentPlace[] = [{ partition: 1, start: 0, end: 4 }]
+const ROOT: ExtentPlace[] = [
+  { partition: 1, start: 4, end: 14 },
+  { partition: 1, start: 18, end: 22 },
+  { partition: 2, start: 0, end: 4 },
+]
+const NOISE: ExtentPlace[] = [{ partition: 1, start: 14, end: 18 }]
+/** Four extents on each, 64 KiB at a time. */
+const STRIPE_BYTES = 65_536
+const STRIPED: ExtentPlace[] = [
+  { partition: 1, start: 22, end: 26 },
+  { partition: 2, start: 4, end: 8 },
 ]
 
 describe('a capture of logical volumes', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
   let disk: CapturedDisk
   before(async () => {
     disk = await openCapturedDisk({
-      partitions: [PV_BYTES],
-      sizeBytes: PV_BYTES + mib(2),
+      partitions: [PV_BYTES, mib(40)],
+      sizeBytes: PV_BYTES + mib(42),
       prepare,
     })
   })
@@ -35,39 +40,48 @@ describe('a capture of logical volumes', { skip: !IS_ROOT && NEEDS_ROOT }, () =>
 
   it('leaves the disk as it was', () => assert.ok(disk.isUntouched))
 
-  it('brings the files of a volume in one piece, without its free space', async () => {
-    await using root = await openPart(disk.target, ROOT)
-    await exec('e2fsck', ['-f', '-n', root.path])
-    await using mount = await openMount(exec, { device: root.path, fileSystem: 'ext4', mode: 'ro' })
-    await using original = await openPart(disk.source, ROOT)
-    const request = { device: original.path, fileSystem: 'ext4', mode: 'look' as const }
-    await using mountedOriginal = await openMount(exec, request)
-    await exec('diff', ['-r', mount.path, mountedOriginal.path])
-    assert.ok(disk.context.facts.bytesUnused! > mib(100))
+  for (const [what, places, stripeBytes] of [
+    ['in three pieces on two partitions', ROOT, undefined],
+    ['in stripes', STRIPED, STRIPE_BYTES],
+  ] as const) {
+    it(`brings the files of a volume ${what}, and a sound file system`, async () => {
+      await using after = await openExtents(disk.target, places, stripeBytes)
+      await exec('e2fsck', ['-f', '-n', after.path])
+      await using mount = await openMount(exec, {
+        device: after.path,
+        fileSystem: 'ext4',
+        mode: 'ro',
+      })
+      await using before = await openExtents(disk.source, places, stripeBytes)
+      const request = { device: before.path, fileSystem: 'ext4', mode: 'look' as const }
+      await using mounted = await openMount(exec, request)
+      await exec('diff', ['-r', mount.path, mounted.path])
+    })
+  }
+
+  it('does not read what volumes and groups have free', () => {
+    // Most of swap, root and what is in no volume.
+    assert.ok(disk.context.facts.bytesUnused! > mib(60), String(disk.context.facts.bytesUnused))
   })
 
-  it('copies a volume in two pieces whole, and says so', async () => {
+  it('copies a volume whole that has no known file system, and says so', async () => {
     assert.deepEqual(disk.info.copiedWhole, [
-      { partition: 1, reason: 'Volume test-group/split: it lies in 2 pieces' },
+      { partition: 1, reason: 'Volume test-group/noise: no known file system is there' },
     ])
-    for (const part of SPLIT) {
-      await using before = await openPart(disk.source, part)
-      await using after = await openPart(disk.target, part)
-      assert.equal(await fileDigest(after.path), await fileDigest(before.path))
-    }
+    await using before = await openExtents(disk.source, NOISE)
+    await using after = await openExtents(disk.target, NOISE)
+    assert.equal(await fileDigest(after.path), await fileDigest(before.path))
   })
 
   it('leaves swap out, and keeps what LVM needs', async () => {
+    const bytes = mib(16) - 4096
     assert.deepEqual(disk.info.leftOut, [
-      {
-        partition: 1,
-        what: 'swap space of volume test-group/swap',
-        bytes: 4 * EXTENT_BYTES - 4096,
-      },
+      { partition: 1, what: 'swap space of volume test-group/swap', bytes },
     ])
-    const args = ['--devices', disk.target.partition(1), '--readonly', '--noheadings']
+    const devices = `${disk.target.partition(1)},${disk.target.partition(2)}`
+    const args = ['--devices', devices, '--readonly', '--noheadings']
     const { stdout } = await exec('lvm', ['lvs', ...args, '-o', 'lv_name'])
-    assert.deepEqual(stdout.trim().split(/\s+/), ['root', 'split', 'swap', 'wedge'])
+    assert.deepEqual(stdout.trim().split(/\s+/).toSorted(), ['noise', 'root', 'striped', 'swap'])
   })
 
   it('tells which system it found, and where', () => {
@@ -80,71 +94,28 @@ describe('a capture of logical volumes', { skip: !IS_ROOT && NEEDS_ROOT }, () =>
   })
 })
 
-describe('segments of a physical volume', () => {
-  const row = {
-    vg_name: 'g',
-    vg_extent_size: '4194304',
-    pe_start: '1048576',
-    pvseg_start: '0',
-    pvseg_size: '4',
-    segtype: 'linear',
-    lv_name: 'v',
-    lv_size: '16777216',
-    lv_role: 'public',
-    lv_layout: 'linear',
-    seg_start_pe: '0',
-  }
-  const parse = (...rows: object[]) =>
-    parseSegments(JSON.stringify({ report: [{ pvseg: rows }] }), mib(100))
-
-  it('are one piece where they follow each other', () => {
-    const next = { ...row, pvseg_start: '4', seg_start_pe: '4' }
-    const [volume] = parse(...[row, next].map((one) => ({ ...one, lv_size: '33554432' }))).volumes
-    assert.deepEqual(volume!.span, { start: mib(1), end: mib(33) })
-  })
-
-  for (const [what, change] of [
-    ['a volume with snapshots', { lv_role: 'public,origin,thickorigin' }],
-    ['a pool', { lv_layout: 'thin,pool', segtype: 'linear', lv_role: 'private' }],
-    ['a volume that goes on elsewhere', { lv_size: '33554432' }],
-  ] as const) {
-    it(`are no place to look into: ${what}`, () => {
-      const [volume] = parse({ ...row, ...change }).volumes
-      assert.equal(volume!.span, undefined)
-      assert.ok(volume!.reason)
-    })
-  }
-
-  it('are refused beyond the end of their partition', () => {
-    assert.throws(() => parse({ ...row, pvseg_start: '90' }), /up to byte/)
-  })
-
-  it('are none where a physical volume is in no group', () => {
-    const lonely = { ...row, vg_name: '', segtype: 'free', vg_extent_size: '0', pvseg_size: '0' }
-    assert.deepEqual(parse({ ...lonely, lv_name: '' }), { free: [], volumes: [] })
-  })
-})
-
 /** No volume is activated: not every kernel here has a device-mapper. */
 async function prepare(disk: LoopDisk): Promise<void> {
-  const device = disk.partition(1)
+  const devices = [disk.partition(1), disk.partition(2)]
   // What the volumes and the free extents hold, for a mistake to show.
-  await writeFile(device, randomBytes(PV_BYTES), { flag: 'r+' })
-  const scope = ['--driverloaded', 'n', '--devices', device]
+  await writeFile(devices[0]!, randomBytes(PV_BYTES), { flag: 'r+' })
+  await writeFile(devices[1]!, randomBytes(mib(40)), { flag: 'r+' })
+  const scope = ['--driverloaded', 'n', '--devices', devices.join(',')]
   const create = ['--activate', 'n', '--zero', 'n', '--wipesignatures', 'n']
   const lvm = (command: string, ...args: string[]) => exec('lvm', [command, ...scope, ...args])
-  await lvm('pvcreate', '--yes', device)
-  await lvm('vgcreate', 'test-group', device)
-  for (const [name, extents] of [
-    ['root', 16],
-    ['swap', 4],
-    ['split', 2],
-    ['wedge', 2],
-  ] as const)
-    await lvm('lvcreate', ...create, '--extents', String(extents), '--name', name, 'test-group')
-  await lvm('lvextend', '--extents', '+2', 'test-group/split')
+  const [first, second] = devices as [string, string]
+  const make = (name: string, extents: number, ...args: string[]) =>
+    lvm('lvcreate', ...create, '--extents', String(extents), '--name', name, 'test-group', ...args)
+  await lvm('pvcreate', '--yes', ...devices)
+  await lvm('vgcreate', 'test-group', ...devices)
+  await make('swap', 4, first)
+  await make('root', 10, first)
+  await make('noise', 4, first)
+  await lvm('lvextend', '--extents', '+4', 'test-group/root', first)
+  await lvm('lvextend', '--extents', '+4', 'test-group/root', second)
+  await make('striped', 8, '--stripes', '2', '--stripesize', '64k', first, second)
 
-  await using root = await openPart(disk, ROOT)
+  await using root = await openExtents(disk, ROOT)
   await exec('mkfs.ext4', ['-q', '-F', root.path])
   {
     await using mount = await openMount(exec, { device: root.path, fileSystem: 'ext4', mode: 'rw' })
@@ -152,23 +123,14 @@ async function prepare(disk: LoopDisk): Promise<void> {
     await installProgram(mount.path, 'env')
     await exec('cp', [join(mount.path, 'usr/sbin/env'), join(mount.path, 'usr/sbin/init')])
     await exec('ln', ['-s', 'usr/sbin', join(mount.path, 'sbin')])
-    await writeFile(join(mount.path, 'data'), randomBytes(mib(3)))
+    for (let number = 0; number < 8; number++)
+      await writeFile(join(mount.path, `data-${number}`), randomBytes(mib(3)))
   }
-  await using swap = await openPart(disk, { start: 16, end: 20 })
+  await using swap = await openExtents(disk, SWAP)
   await exec('mkswap', [swap.path])
-  await using wedge = await openPart(disk, { start: 22, end: 24 })
-  await exec('mkfs.ext2', ['-q', '-F', wedge.path])
-}
-
-/** Some extents of the physical volume as a device. */
-async function openPart(disk: LoopDisk, { start, end }: { start: number; end: number }) {
-  const offset = FIRST_EXTENT + start * EXTENT_BYTES
-  const size = (end - start) * EXTENT_BYTES
-  const place = ['--offset', String(offset), '--sizelimit', String(size)]
-  const { stdout } = await exec('losetup', ['--find', '--show', ...place, disk.partition(1)])
-  const path = stdout.trim()
-  return {
-    path,
-    [Symbol.asyncDispose]: () => exec('losetup', ['--detach', path]).then(() => undefined),
-  }
+  await using striped = await openExtents(disk, STRIPED, STRIPE_BYTES)
+  await exec('mkfs.ext4', ['-q', '-F', striped.path])
+  const request = { device: striped.path, fileSystem: 'ext4', mode: 'rw' as const }
+  await using mount = await openMount(exec, request)
+  await writeFile(join(mount.path, 'data'), randomBytes(mib(5) + 123))
 }
