@@ -14,11 +14,7 @@ export function fatFileSystem(spoolPath: string, signal: AbortSignal): ImageFile
   return namedIn({
     async list(path) {
       const text = await readText(run('mdir', ['-i', PARTITION, '-b', '-a', `::${literal(path)}/`]))
-      return text.split('\n').flatMap((line) => {
-        const [, name, slash] = /^::.*?([^/]+)(\/?)$/.exec(line) ?? []
-        if (name === undefined || name === '.' || name === '..') return []
-        return { name, kind: slash === '/' ? ('directory' as const) : ('file' as const) }
-      })
+      return listed(text, /^::.*?([^/]+)(\/?)$/)
     },
     read: (path) => runReader(run('mtype', ['-i', PARTITION, `::${literal(path)}`])),
   })
@@ -41,13 +37,18 @@ export function ntfsFileSystem(spoolPath: string, signal: AbortSignal): ImageFil
   return namedIn({
     async list(path) {
       const text = await readText(run('ntfsls', ['-f', '-F', '-p', path, PARTITION]))
-      return text.split('\n').flatMap((line) => {
-        const [, name, slash] = /^(.+?)(\/?)$/.exec(line) ?? []
-        if (name === undefined || name === '.' || name === '..') return []
-        return { name, kind: slash === '/' ? ('directory' as const) : ('file' as const) }
-      })
+      return listed(text, /^(.+?)(\/?)$/)
     },
     read: (path) => runReader(run('ntfscat', ['-f', PARTITION, path])),
+  })
+}
+
+/** An entry a line: its name, and a slash after that of a directory. */
+function listed(text: string, entry: RegExp): Entry[] {
+  return text.split('\n').flatMap((line) => {
+    const [, name, slash] = entry.exec(line) ?? []
+    if (name === undefined || name === '.' || name === '..') return []
+    return { name, kind: slash === '/' ? 'directory' : 'file' }
   })
 }
 
