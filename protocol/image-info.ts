@@ -64,8 +64,8 @@ export const ImageDescription = Type.String({
   examples: ['Debian 13 with nginx, for the web rack'],
 })
 
-export const ImageSchema = Type.Object({
-  name: ImageName,
+/** Of an image and of a version: the content, and what it takes. */
+export const contentFields = {
   digest: Sha256Text,
   sizeBytes: ByteCount,
   sectorBytes: Type.Integer(),
@@ -73,9 +73,20 @@ export const ImageSchema = Type.Object({
   storedBytes: ByteCount,
   /** Bytes of disk content that are neither zero nor unused. */
   contentBytes: ByteCount,
-  /** Compressed bytes that no other image shares: what deleting it frees. null: being counted. */
+  /** Compressed bytes that nothing else shares: what removing it frees. null: being counted. */
   uniqueBytes: Type.Union([ByteCount, Type.Null()]),
   createdAt: Timestamp,
+}
+
+/** Machines that it is assigned to, and runs that have not ended. */
+export const userFields = {
+  machines: Type.Array(Type.Object({ mac: Type.String(), name: Type.String() })),
+  runs: Type.Array(Type.String()),
+}
+
+export const ImageSchema = Type.Object({
+  name: ImageName,
+  ...contentFields,
   /** Of the name alone: the promoted version; of `name@3`: 3. */
   version: Type.Integer({ minimum: 1 }),
   /** What `name@latest` means. */
@@ -88,10 +99,7 @@ export const ImageSchema = Type.Object({
   /** Chunks of it were lost in the store: it cannot be deployed until they are brought again. */
   damaged: Type.Optional(Type.Object({ chunks: Type.Integer({ minimum: 1 }) })),
   /** Why it cannot be deleted: machines that it is assigned to, and runs that have not ended. */
-  usedBy: Type.Object({
-    machines: Type.Array(Type.Object({ mac: Type.String(), name: Type.String() })),
-    runs: Type.Array(Type.String()),
-  }),
+  usedBy: Type.Object(userFields),
 })
 export type Image = Static<typeof ImageSchema>
 

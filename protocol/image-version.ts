@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
-import { ImageInfoSchema } from './image-info.ts'
-import { ByteCount, ImageName, Sha256Text, Timestamp } from './shapes.ts'
+import { contentFields, ImageInfoSchema, userFields } from './image-info.ts'
+import { ImageName, Timestamp } from './shapes.ts'
 
 /** The versions of an image, and which of them are kept. */
 
@@ -13,14 +13,7 @@ export type KeepReason = Static<typeof KeepReasonSchema>
 export const ImageVersionSchema = Type.Object({
   image: ImageName,
   version: VersionNumber,
-  digest: Sha256Text,
-  sizeBytes: ByteCount,
-  sectorBytes: Type.Integer(),
-  storedBytes: ByteCount,
-  contentBytes: ByteCount,
-  /** Compressed bytes that removing it frees. null: being counted. */
-  uniqueBytes: Type.Union([ByteCount, Type.Null()]),
-  createdAt: Timestamp,
+  ...contentFields,
   /** Who uploaded it, or the machine that was captured; null: not known. */
   createdBy: Type.Union([Type.String(), Type.Null()]),
   /** The run that captured it. */
@@ -33,11 +26,7 @@ export const ImageVersionSchema = Type.Object({
   promotedAt: Type.Union([Timestamp, Type.Null()]),
   promotedBy: Type.Union([Type.String(), Type.Null()]),
   /** Machines that it is assigned to by its number, active runs that have its content, links to it. */
-  usedBy: Type.Object({
-    machines: Type.Array(Type.Object({ mac: Type.String(), name: Type.String() })),
-    runs: Type.Array(Type.String()),
-    links: Type.Integer(),
-  }),
+  usedBy: Type.Object({ ...userFields, links: Type.Integer() }),
 })
 export type ImageVersion = Static<typeof ImageVersionSchema>
 

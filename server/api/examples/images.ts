@@ -17,8 +17,7 @@ import {
   UPLOAD_ID,
 } from './values.ts'
 
-const image: Image = {
-  name: IMAGE_NAME,
+const content = {
   digest: DIGEST,
   sizeBytes: IMAGE_BYTES,
   sectorBytes: 512,
@@ -26,6 +25,10 @@ const image: Image = {
   contentBytes: 1_717_986_918,
   uniqueBytes: 210_763_776,
   createdAt: AT,
+}
+const image: Image = {
+  name: IMAGE_NAME,
+  ...content,
   version: 3,
   latestVersion: 3,
   versionCount: 3,
@@ -54,13 +57,7 @@ const image: Image = {
 const version: ImageVersion = {
   image: IMAGE_NAME,
   version: 3,
-  digest: DIGEST,
-  sizeBytes: IMAGE_BYTES,
-  sectorBytes: 512,
-  storedBytes: 702_545_920,
-  contentBytes: 1_717_986_918,
-  uniqueBytes: 210_763_776,
-  createdAt: AT,
+  ...content,
   createdBy: 'maria',
   runId: null,
   fileName: 'debian-13.qcow2',
