@@ -26,67 +26,65 @@ const atRandom: Moment = ({ requests }, chance) => {
 }
 const atLastWrite: Moment = ({ golden }) => bringing(golden, FIRST_SECTOR)
 
-/** The agent is gone at once, what it wrote stays; then the next attempt has to do it. */
-function agentKilled(moment: string, when: Moment): Cell<KillLab> {
+interface Cut {
+  place: string
+  kind: string
+  moment: string
+  when: Moment
+  /** What the disk does with the request of that moment, and from then on. */
+  disk?: { atOnce: Order; later: Order }
+  /** Comes between the end of the agent and the judge. */
+  afterwards?: (lab: KillLab, chance: Chance) => void
+}
+
+/** A deployment whose agent is gone at that moment; then the next attempt has to do it. */
+function cutShort({ when, disk, afterwards, ...cell }: Cut): Cell<KillLab> {
   return {
-    place: 'agent, deploying',
-    kind: 'kill -9',
-    moment,
+    ...cell,
     outcomes: ANY,
     async run(lab, chance) {
       lab.reset()
       const isNow = when(lab, chance)
       const { child, ended } = lab.start('deploy')
+      let isCut = false
       lab.disk.fault = (request) => {
-        if (isNow(request)) child.kill('SIGKILL')
-        return undefined
+        if (isCut) return disk?.later(request)
+        if (!isNow(request)) return undefined
+        isCut = true
+        child.kill('SIGKILL')
+        return disk?.atOnce(request)
       }
       await assertKilled(ended)
+      lab.disk.fault = undefined
+      afterwards?.(lab, chance)
       const outcome = lab.judgeSilent()
-      await carryOn(lab)
+      // Whatever it finds, the next attempt ends with the image.
+      assert.equal(lab.judge(await lab.start('deploy').ended), 'verified')
       return outcome
     },
   }
 }
 
+/** What the agent wrote stays. */
+function agentKilled(moment: string, when: Moment): Cell<KillLab> {
+  return cutShort({ place: 'agent, deploying', kind: 'kill -9', moment, when })
+}
+
 /** The disk does nothing more from that moment on, and forgets some of what it had in its own cache. */
-function powerCut(moment: string, when: Moment, isTorn: boolean): Cell<KillLab> {
-  return {
+function powerCut(moment: string, when: Moment): Cell<KillLab> {
+  return cutShort({
     place: 'machine, deploying',
     kind: 'power cut',
     moment,
-    outcomes: ANY,
-    async run(lab, chance) {
-      lab.reset()
-      const isNow = when(lab, chance)
-      const { child, ended } = lab.start('deploy')
-      let isOff = false
-      lab.disk.fault = (request) => {
-        if (isOff) return EIO
-        if (!isNow(request)) return undefined
-        isOff = true
-        child.kill('SIGKILL')
-        return isTorn && request.kind === 'write' ? { kind: 'torn' } : EIO
-      }
-      await assertKilled(ended)
-      lab.disk.fault = undefined
-      lab.disk.losePower(() => chance.coin())
-      const outcome = lab.judgeSilent()
-      await carryOn(lab)
-      return outcome
-    },
-  }
+    when,
+    disk: { atOnce: ({ kind }) => (kind === 'write' ? { kind: 'torn' } : EIO), later: () => EIO },
+    afterwards: ({ disk }, chance) => disk.losePower(() => chance.coin()),
+  })
 }
 
 async function assertKilled(ended: Promise<{ exitCode: number | null; stderr: string }>) {
   const { exitCode, stderr } = await ended
   assert.equal(exitCode, null, `The agent was not killed: ${stderr}`)
-}
-
-/** Whatever it finds, the next attempt ends with the image. */
-async function carryOn(lab: KillLab): Promise<void> {
-  lab.disk.fault = undefined
-  assert.equal(lab.judge(await lab.start('deploy').ended), 'verified')
 }
 
 const SERVER_KILLED: Cell<KillLab> = {
@@ -113,9 +111,9 @@ const SERVER_KILLED: Cell<KillLab> = {
 const CELLS: Cell<KillLab>[] = [
   ...TIMES.map((time) => agentKilled(`random moment ${time}`, atRandom)),
   agentKilled('the write of the first sector', atLastWrite),
-  ...TIMES.map((time) => powerCut(`random moment ${time}`, atRandom, true)),
-  powerCut('while both ends are made zero', whileWiping, true),
-  powerCut('the write of the first sector', atLastWrite, true),
+  ...TIMES.map((time) => powerCut(`random moment ${time}`, atRandom)),
+  powerCut('while both ends are made zero', whileWiping),
+  powerCut('the write of the first sector', atLastWrite),
   SERVER_KILLED,
 ]
 
