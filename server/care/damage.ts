@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import pLimit from 'p-limit'
 import { type ChunkReference, decodeSegment } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
@@ -33,12 +34,15 @@ export interface DamageCare {
 /** What is done about chunks that the medium did not keep. */
 export function createDamageCare({ db, store, source, log }: DamageOptions): DamageCare {
   let healing: Promise<unknown> = Promise.resolve()
+  /** Of two that find the same chunk, the second finds what came of the first. */
+  const inTurn = pLimit(1)
 
   async function found(hash: Sha256, reason: string): Promise<void> {
     // Whoever found it read it a while ago, or took another form for it than its images name.
-    if (await isWhole(store, hash))
-      return void (await renewForms({ db, store, forms: await store.touch([hash]) }))
-    await store.quarantine(hash)
+    const isAside = await inTurn(
+      async () => !(await isWhole(store, hash)) && (await store.quarantine(hash)),
+    )
+    if (!isAside) return void (await renewForms({ db, store, forms: await store.touch([hash]) }))
     const digests = await imagesWith(hash)
     const images = await saveDamage(db, digests, { hash, reason, foundAt: new Date() })
     log.error({ hash, reason, images }, 'A chunk was damaged in the store and set aside')

@@ -54,3 +54,13 @@ export async function verifiedContent(hash: Sha256, stored: StoredChunk): Promis
     throw new ChunkCorruptError(hash, 'its content has another hash')
   return content
 }
+
+/** Whether bytes as they are stored are the chunk `hash`. */
+export async function isContentOf(hash: Sha256, bytes: Uint8Array): Promise<boolean> {
+  const codec = codecOf(bytes)
+  if (!codec) return false
+  return await verifiedContent(hash, { codec, bytes }).then(
+    () => true,
+    () => false,
+  )
+}

@@ -62,10 +62,10 @@ export interface ChunkStore {
    */
   replace(hash: Sha256, bytes: Uint8Array): Promise<boolean>
   /**
-   * From here on the chunk counts as absent. Its bytes are kept aside for whoever looks into it, and
-   * never swept. No error if there is none.
+   * From here on a damaged chunk counts as absent. Its bytes are kept aside for whoever looks into it, and
+   * never swept. False if there is none, or if what is there by now is whole: that stays.
    */
-  quarantine(hash: Sha256): Promise<void>
+  quarantine(hash: Sha256): Promise<boolean>
   /**
    * Chunks whose hash begins with the prefix (none or an even number of digits), in the order of
    * their hashes. One that is put or removed meanwhile may be listed or not.

@@ -3,7 +3,7 @@ import { link, mkdir, open, readdir, rename, rm, stat, unlink, utimes } from 'no
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { codecOf } from './chunk-codec.ts'
+import { codecOf, isContentOf } from './chunk-codec.ts'
 import {
   chunkFiles,
   CODECS,
@@ -180,6 +180,21 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     return !wasTouched
   }
 
+  /**
+   * Moved away first and looked at again: whoever found it damaged did so a while ago, and another may
+   * have healed it since.
+   */
+  async function setAside(hash: Sha256, codec: Codec): Promise<boolean> {
+    const path = pathOf(hash, codec)
+    const kept = join(folder, QUARANTINE_FOLDER, `${randomUUID()}-${hash}.${codec}`)
+    if (!(await rename(path, kept).then(() => true, ignore('ENOENT')))) return false
+    const bytes = await readWhole(kept, undefined, true).catch(ignore('EIO'))
+    if (!bytes || !(await isContentOf(hash, bytes))) return true
+    await link(kept, path).catch(ignore('EEXIST'))
+    await unlink(kept)
+    return false
+  }
+
   async function readFirst(
     hash: Sha256,
     paths: { path: string; codec: Codec; storedBytes?: number }[],
@@ -280,10 +295,9 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
 
     quarantine: (hash) =>
       alone(hash, async () => {
-        for (const codec of CODECS) {
-          const kept = join(folder, QUARANTINE_FOLDER, `${randomUUID()}-${hash}.${codec}`)
-          await rename(pathOf(hash, codec), kept).catch(ignore('ENOENT'))
-        }
+        let isAside = false
+        for (const codec of CODECS) if (await setAside(hash, codec)) isAside = true
+        return isAside
       }),
 
     async *list(prefix) {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
-import { codecOf } from './chunk-codec.ts'
+import { codecOf, isContentOf } from './chunk-codec.ts'
 import { CODECS, contentBytesOf, isChunk, isChunkLength, isForm } from './chunk-file.ts'
 import {
   ChunkCorruptError,
@@ -288,11 +288,13 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
 
     async quarantine(hash) {
       for (let tries = 0; tries < TRIES; tries++) {
-        const answer = await sendUnless(404, { method: 'HEAD', key: chunkKey(hash) })
-        if (!answer) return
+        const answer = await sendUnless(404, { method: 'GET', key: chunkKey(hash) })
+        // Healed since it was found.
+        if (!answer || (await isContentOf(hash, answer.body))) return false
         const kept = `quarantine/${randomUUID()}-${hash}`
         if (!(await copy(hash, kept, String(answer.headers.etag)))) continue
-        return await remove(chunkKey(hash))
+        await remove(chunkKey(hash))
+        return true
       }
       throw changing(hash)
     },

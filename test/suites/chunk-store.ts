@@ -199,9 +199,10 @@ export function testChunkStore(open: () => Promise<OpenedStore>): void {
   it('counts a quarantined chunk as absent, and takes it anew', async () => {
     await using opened = await open()
     const { store } = opened
-    await store.quarantine(HASH)
+    assert.equal(await store.quarantine(HASH), false)
     await store.putIfAbsent(HASH, MEMBER)
-    await store.quarantine(HASH)
+    await opened.damage(HASH, gzipSync(Buffer.alloc(MIB, 'another content ')))
+    assert.equal(await store.quarantine(HASH), true)
     assert.equal((await store.touch([HASH])).size, 0)
     await assert.rejects(store.read(HASH), ChunkMissingError)
     assert.deepEqual(await all(store.list('')), [])
@@ -210,6 +211,15 @@ export function testChunkStore(open: () => Promise<OpenedStore>): void {
     assert.equal((await opened.names()).length, 1)
     await store.putIfAbsent(HASH, FRAME)
     assert.equal((await store.read(HASH)).codec, 'zstd')
+  })
+
+  it('does not set aside a chunk that was healed since it was found damaged', async () => {
+    await using opened = await open()
+    const { store } = opened
+    await store.putIfAbsent(HASH, MEMBER)
+    assert.equal(await store.quarantine(HASH), false)
+    assert.ok(CONTENT.equals(await readContent(store, HASH)))
+    assert.equal((await opened.names()).length, 1)
   })
 
   it('lists chunks in the order of their hashes', async () => {
