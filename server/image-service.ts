@@ -65,7 +65,7 @@ export async function openImageService(
     }),
   )
   // The data folder is ours alone, so uploads of the embedded database died with its last process.
-  if (kind === 'embedded') await closeServerUploads(database.db, new Date())
+  if (kind === 'embedded') await closeServerUploads(database.db)
   library.sweepSoon()
   const resources = opened.move()
   return { ...library, [Symbol.asyncDispose]: () => resources.disposeAsync() }

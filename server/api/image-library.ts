@@ -20,8 +20,10 @@ import { pruneLinks } from '#server/db/links.ts'
 import { getJob } from '#server/db/store-jobs.ts'
 import {
   closeUpload,
+  endUpload,
+  isExport,
   listLongExports,
-  oldestUploadStart,
+  listOpenUploads,
   SERVER_UPLOAD,
   touchUpload,
 } from '#server/db/uploads.ts'
@@ -35,6 +37,7 @@ import { sweepChunks } from '#server/images/sweep.ts'
 import { createImageExports, type ImageExports } from './image-exports.ts'
 import { createChunkSets } from './chunk-sets.ts'
 import { createImageStatistics, type StoreStatistics } from './image-statistics.ts'
+import { createSweepClock, type SweepClock } from './sweep-clock.ts'
 
 export interface ImageLibraryOptions {
   database: OpenedDatabase
@@ -57,6 +60,8 @@ export interface ImageLibraryOptions {
   log: FastifyBaseLogger
   /** When links expire. All else goes by the clock of the store's file system. */
   now: () => Date
+  /** For tests that cannot set the clock. */
+  sweepClock?: SweepClock
 }
 
 export interface Upload extends VersionOrigin {
@@ -134,7 +139,9 @@ const COMPRESSED_FILE = /\.(gz|xz|zst|bz2|qcow2)$/i
 export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   const { database, store, lock, log, now, retention = KEEP_ALL } = options
   const { db } = database
+  /** By a clock that nobody sets. */
   const touchedAt = new Map<string, number>()
+  const sweepClock = options.sweepClock ?? createSweepClock()
   const { onCorrupt } = options
   const exports = createImageExports({ db, store, log, onCorrupt })
   const chunkSets = createChunkSets(store, (digest) => findManifest(db, digest))
@@ -151,9 +158,10 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   async function touch(holder: string): Promise<void> {
     lastActiveAt = Date.now()
     const last = touchedAt.get(holder)
-    if (last !== undefined && Date.now() - last < TOUCH_MILLISECONDS) return
+    if (sweepClock.wasSetBack()) touchedAt.clear()
+    else if (last !== undefined && performance.now() - last < TOUCH_MILLISECONDS) return
     await touchUpload(db, holder, new Date())
-    touchedAt.set(holder, Date.now())
+    touchedAt.set(holder, performance.now())
   }
 
   async function close(holder: string): Promise<void> {
@@ -254,8 +262,11 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   function sweep(): Promise<number> {
     const done = sweeping.then(async () => {
       const started = new Date()
-      const oldest = await oldestUploadStart(db, started)
-      const cutoff = oldest && oldest < started ? oldest : started
+      const oldest = await oldestUpload(started)
+      if (!oldest) sweepClock.forget()
+      const begun = oldest && oldest < started ? oldest : started
+      // Looked at for each part: the clock may be set while the sweep goes on.
+      const cutoff = () => sweepClock.earliest(begun)
       await pruneLinks(db, now())
       await applyRetention(db, retention, { now: now(), today: new Date() })
       const longExports = await listLongExports(db)
@@ -275,6 +286,15 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     })
     sweeping = done.catch(() => {})
     return done
+  }
+
+  /** When the oldest open upload began; those that nobody goes on with are ended first. */
+  async function oldestUpload(now: Date): Promise<Date | undefined> {
+    const open = await listOpenUploads(db)
+    const over = new Set(sweepClock.over(open, now))
+    for (const upload of over) await endUpload(db, upload)
+    const starts = open.filter((upload) => !over.has(upload) && !isExport(upload))
+    return starts.map(({ startedAt }) => startedAt).toSorted((a, b) => a.getTime() - b.getTime())[0]
   }
 
   async function count(): Promise<void> {

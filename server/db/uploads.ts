@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { and, eq, gte, like, lt, min, notLike, or } from 'drizzle-orm'
+import { and, eq, gte, like, or, sql } from 'drizzle-orm'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database } from './database.ts'
 import { uploads } from './schema.ts'
@@ -9,16 +9,33 @@ export const IDLE_UPLOAD_SECONDS = 24 * 3600
 
 /** Holders that begin so are alive as long as their server is, and touched every minute. */
 export const SERVER_UPLOAD = 'upload:'
-const DEAD_SERVER_SECONDS = 600
 
 /** Of an export that takes long; it keeps what it reads, and no garbage besides. */
 const EXPORT = 'export:'
+
+export interface OpenUpload {
+  id: string
+  holder: string
+  startedAt: Date
+  touchedAt: Date
+}
+
+export function isExport({ holder }: Pick<OpenUpload, 'holder'>): boolean {
+  return holder.startsWith(EXPORT)
+}
+
+export function isOfServer(holder: string): boolean {
+  return holder.startsWith(SERVER_UPLOAD) || isExport({ holder })
+}
 
 export function exportHolder(digest: Sha256, id: string): string {
   return `${EXPORT}${digest}:${id}`
 }
 
-/** Opens the holder's upload, or says that it goes on. */
+/**
+ * Opens the holder's upload, or says that it goes on. Of a clock that was set back since, it began when
+ * the clock says that it is now: what it puts from here on is no older.
+ */
 export async function touchUpload(
   db: Database,
   holder: string,
@@ -27,7 +44,10 @@ export async function touchUpload(
 ): Promise<void> {
   const touched = await db
     .update(uploads)
-    .set({ touchedAt: now })
+    .set({
+      touchedAt: now,
+      startedAt: sql`least(${uploads.startedAt}, ${now.toISOString()}::timestamptz)`,
+    })
     .where(eq(uploads.holder, holder))
     .returning()
   if (touched.length > 0) return
@@ -39,16 +59,14 @@ export async function closeUpload(db: Database, holder: string): Promise<void> {
   await db.delete(uploads).where(eq(uploads.holder, holder))
 }
 
-/** When the oldest open upload began; idle ones are ended first. */
-export async function oldestUploadStart(db: Database, now: Date): Promise<Date | undefined> {
-  const ago = (seconds: number) => new Date(now.getTime() - seconds * 1000)
-  await db.delete(uploads).where(lt(uploads.touchedAt, ago(IDLE_UPLOAD_SECONDS)))
-  await closeServerUploads(db, ago(DEAD_SERVER_SECONDS))
-  const [row] = await db
-    .select({ startedAt: min(uploads.startedAt) })
-    .from(uploads)
-    .where(notLike(uploads.holder, `${EXPORT}%`))
-  return row?.startedAt ?? undefined
+/** Uploads, captures and long exports on all servers. */
+export async function listOpenUploads(db: Database): Promise<OpenUpload[]> {
+  return await db.select().from(uploads)
+}
+
+/** Unless somebody went on with it since it was listed. */
+export async function endUpload(db: Database, { id, touchedAt }: OpenUpload): Promise<void> {
+  await db.delete(uploads).where(and(eq(uploads.id, id), eq(uploads.touchedAt, touchedAt)))
 }
 
 /** Exports that took longer than a minute, on all servers. */
@@ -75,14 +93,9 @@ export async function isUploading(db: Database, since: Date): Promise<boolean> {
   return row !== undefined
 }
 
-/** Ends the uploads of servers that died: those not touched since. */
-export async function closeServerUploads(db: Database, untouchedSince: Date): Promise<void> {
+/** Ends the uploads of all servers: none of them is there any more. */
+export async function closeServerUploads(db: Database): Promise<void> {
   await db
     .delete(uploads)
-    .where(
-      and(
-        or(like(uploads.holder, `${SERVER_UPLOAD}%`), like(uploads.holder, `${EXPORT}%`)),
-        lt(uploads.touchedAt, untouchedSince),
-      ),
-    )
+    .where(or(like(uploads.holder, `${SERVER_UPLOAD}%`), like(uploads.holder, `${EXPORT}%`)))
 }

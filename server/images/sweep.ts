@@ -10,7 +10,7 @@ export type SweepOptions = {
   /** Keeps commits out while it runs; a sweep asks for it again and again, not once for all. */
   exclusively: <Result>(work: () => Promise<Result>) => Promise<Result>
   /** Chunks touched at this moment or later stay: the start of the oldest open upload, or now. */
-  cutoff: Date
+  cutoff: () => Date
   /** Forms of chunks that were replaced before this moment go; absent: all stay. */
   replacedCutoff?: Date | undefined
   /** Manifests of all that must stay, read after the cutoff was taken. */
@@ -39,7 +39,7 @@ export async function sweepChunks(options: SweepOptions, maxLive = MAX_LIVE): Pr
         options.store.sweep({
           prefix,
           isLive: (hash) => live.has(hash),
-          cutoff: options.cutoff,
+          cutoff: options.cutoff(),
           replacedCutoff: options.replacedCutoff,
         }),
       )

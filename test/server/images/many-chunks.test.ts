@@ -79,7 +79,7 @@ describe('more chunks than are counted or swept in one go', () => {
         {
           store,
           exclusively: (work) => work(),
-          cutoff,
+          cutoff: () => cutoff,
           async *manifests() {
             for (const { manifest } of manifests) yield manifest
           },
