@@ -2,6 +2,7 @@ import fs, { constants } from 'node:fs'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
+import { readCached } from './cached-read.ts'
 import { codecOf } from './chunk-codec.ts'
 import type { ChunkForm, Codec, StoredSize } from './chunk-store.ts'
 import { statedLength } from './gzip-member.ts'
@@ -81,7 +82,8 @@ export async function readWhole(
 ): Promise<Uint8Array> {
   if (fromMedium) return await readDirect(path, buffer)
   if (!buffer) return await readFile(path)
-  return await readQuickly(path, buffer)
+  const length = readCached(path, buffer)
+  return length === undefined ? await readQuickly(path, buffer) : buffer.subarray(0, length)
 }
 
 /**

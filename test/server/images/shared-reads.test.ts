@@ -32,9 +32,42 @@ describe('shared reads', () => {
     second.release()
   })
 
+  it('keep what was read for whoever asks a moment later', async () => {
+    const store = openSlowStore()
+    const reads = createSharedReads(store, { keptMilliseconds: 60_000 })
+    const reading = reads.read(HASH)
+    store.asked[0]!.resolve()
+    const first = await reading
+    first.release()
+    const second = await reads.read(HASH)
+    assert.deepEqual([...second.bytes], [1, 1, 1, 1])
+    assert.equal(store.asked.length, 1)
+  })
+
+  it('keep a few only', async () => {
+    let count = 0
+    const read: ChunkStore['read'] = async (_hash, buffer) => {
+      count++
+      return { codec: 'zstd', bytes: buffer!.subarray(0, 4) }
+    }
+    const reads = createSharedReads({ read }, { keptMilliseconds: 60_000 })
+    const hashes = Array.from({ length: 40 }, (_, index) =>
+      parseSha256(index.toString(16).padStart(64, '0')),
+    )
+    const memory = new Set<unknown>()
+    for (const hash of hashes) {
+      const { bytes, release } = await reads.read(hash)
+      memory.add(bytes.buffer)
+      release()
+    }
+    assert.ok(memory.size < 20, `${memory.size} buffers`)
+    ;(await reads.read(hashes[0]!)).release()
+    assert.equal(count, 41)
+  })
+
   it('read anew once nobody uses it any more', async () => {
     const store = openSlowStore()
-    const reads = createSharedReads(store)
+    const reads = createSharedReads(store, { keptMilliseconds: 0 })
     for (const value of [1, 2]) {
       const reading = reads.read(HASH)
       store.asked.at(-1)!.resolve()
@@ -59,7 +92,7 @@ describe('shared reads', () => {
 
   it('use memory again after the last of them', async () => {
     const store = openSlowStore()
-    const reads = createSharedReads(store)
+    const reads = createSharedReads(store, { keptMilliseconds: 0 })
     const reading = reads.read(HASH)
     store.asked[0]!.resolve()
     const first = await reading
