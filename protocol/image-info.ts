@@ -116,6 +116,8 @@ export type ImageChange = Static<typeof ImageChangeSchema>
 export const ImageDirectorySchema = Type.Object({
   /** That was looked into; 0: the disk has none. */
   partition: Type.Integer({ minimum: 0 }),
+  /** Logical volume in it, as `group/name`. */
+  volume: Type.Optional(Type.String()),
   /** With links followed. */
   path: Type.String(),
   items: Type.Array(

@@ -64,3 +64,20 @@ function bytesBefore({ stripeBytes, areas }: LayoutSegment, area: number, bytes:
   const rest = (bytes % row) - area * stripeBytes
   return Math.floor(bytes / row) * stripeBytes + Math.min(stripeBytes, Math.max(0, rest))
 }
+
+/** The other way around: what of the volume a part `[start, end)` of an area holds, counted as the areas are. */
+export function* volumePlaces(
+  { at, stripeBytes, areas }: LayoutSegment,
+  area: number,
+  span: { start: number; end: number },
+): Generator<PlacedSpan> {
+  const base = areas[area]!
+  for (let start = span.start; start < span.end;) {
+    const inside = start - base
+    const row = Math.floor(inside / stripeBytes)
+    const bytes = Math.min(span.end - start, stripeBytes - (inside % stripeBytes))
+    const place = at + (row * areas.length + area) * stripeBytes + (inside % stripeBytes)
+    yield { at: place, start, end: start + bytes }
+    start += bytes
+  }
+}

@@ -13,6 +13,7 @@ import { imagePath } from './image-versions.ts'
 
 interface FilesOptions {
   partition?: string
+  volume?: string
   output?: string
   force?: boolean
 }
@@ -39,12 +40,13 @@ export function addFiles(images: Command, signal: AbortSignal): void {
     .command('get <image> <path>')
     .summary('one file of an image')
     .description(
-      'Print one file of an image, or save it: from ext2 to ext4, XFS, NTFS and FAT, read-only. Links are followed inside the ' +
+      'Print one file of an image, or save it, from ext2 to ext4, XFS, btrfs, NTFS and FAT, also in logical volumes, read-only. Links are followed inside the ' +
         'image. Without --partition it is that of the root, else the largest that can be read.',
     )
     .option('-o, --output <file>', 'where it goes, else standard output')
     .option('-f, --force', 'replace a file that is there')
     .option('--partition <number>', 'where it is; 0: the disk has no partitions')
+    .option('--volume <group/name>', 'in which logical volume it is')
     .addHelpText(
       'after',
       examples(
@@ -58,13 +60,14 @@ export function addFiles(images: Command, signal: AbortSignal): void {
     .command('ls-files <image> [path]')
     .description('What is in a directory of an image')
     .option('--partition <number>', 'where it is; 0: the disk has no partitions')
+    .option('--volume <group/name>', 'in which logical volume it is')
     .addHelpText('after', examples('stampede images ls-files debian-13 /etc'))
     .action(
       action<[string, string | undefined], FilesOptions>(
         signal,
-        async (context, name, path, { partition }) => {
+        async (context, name, path, { partition, volume }) => {
           const api = await context.api()
-          const query = { path: path ?? '/', partition: numberOf(partition) }
+          const query = { path: path ?? '/', partition: numberOf(partition), volume }
           const found = await api.call<ImageDirectory>('GET', `${imagePath(name)}/tree`, {
             query,
             timeoutMilliseconds: OPEN_MILLISECONDS,
@@ -85,10 +88,10 @@ async function get(
   { api, signal, say }: Context,
   name: string,
   path: string,
-  { partition, output, force }: FilesOptions,
+  { partition, volume, output, force }: FilesOptions,
 ): Promise<void> {
   const client = await api()
-  const query = { path, partition: numberOf(partition) }
+  const query = { path, partition: numberOf(partition), volume }
   const address = `${imagePath(name)}/files`
   const response = await client.fetch('GET', address, { query }, signal)
   if (!response.ok || !response.body) throw readError(response, await response.text(), address)

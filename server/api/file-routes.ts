@@ -28,6 +28,15 @@ const Query = Type.Object({
       description: 'Else that of the root, else the largest that can be read; 0: the whole disk',
     }),
   ),
+  volume: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 256,
+      description:
+        'Logical volume as "group/name"; else that of the root, else the largest that can be read',
+      examples: ['debian-vg/root'],
+    }),
+  ),
 })
 const failures = {
   400: ErrorSchema,
@@ -38,7 +47,7 @@ const failures = {
 
 interface FilesQuery {
   Params: { name: string }
-  Querystring: { path: string; partition?: number }
+  Querystring: { path: string; partition?: number; volume?: string }
 }
 
 /** Single files of an image. They may be secrets of a machine, so that each look is in the audit log. */
@@ -83,6 +92,8 @@ export function fileRoutes({ db, files }: FileRoutesOptions): FastifyPluginAsync
           .header('cache-control', 'no-store')
           .header('x-stampede-partition', file.partition)
           .header('content-disposition', `attachment; filename*=UTF-8''${encodeName(name)}`)
+        if (file.volume !== undefined)
+          void reply.header('x-stampede-volume', encodeName(file.volume))
         if (file.sizeBytes !== undefined) void reply.header('content-length', file.sizeBytes)
         return reply.send(Readable.from(file.content, { objectMode: false }))
       },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseLvmGroup } from '#protocol/lvm-group.ts'
 import { LvmDecodeError, decodeLvmLabel } from '#protocol/lvm-label.ts'
-import { areaSpans, placesOf, type LayoutSegment } from '#protocol/lvm-layout.ts'
+import { areaSpans, placesOf, volumePlaces, type LayoutSegment } from '#protocol/lvm-layout.ts'
 
 const MIB = 1024 * 1024
 const EXTENT = 4 * MIB
@@ -220,5 +220,26 @@ describe('the layout of a volume', () => {
           bytes(layout.flatMap((segment) => areaSpans(segment, start, end))),
           bytes(placesOf(layout, start, end)),
         )
+  })
+
+  it('is the same the other way around', () => {
+    const there = layout.flatMap((segment) => [...placesOf([segment], 0, 110)])
+    const back = layout.flatMap((segment) =>
+      segment.areas.flatMap((start, area) => {
+        const end = start + segment.sizeBytes / segment.areas.length
+        return [...volumePlaces(segment, area, { start, end })]
+      }),
+    )
+    assert.deepEqual(
+      back.toSorted((a, b) => a.at - b.at),
+      there,
+    )
+    assert.deepEqual(
+      [...volumePlaces(layout[1]!, 1, { start: 205, end: 212 })],
+      [
+        { at: 65, start: 205, end: 210 },
+        { at: 90, start: 210, end: 212 },
+      ],
+    )
   })
 })

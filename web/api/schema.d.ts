@@ -1788,6 +1788,7 @@ export interface components {
         };
         ImageDirectory: {
             partition: number;
+            volume?: string;
             path: string;
             items: {
                 name: string;
@@ -6634,6 +6635,11 @@ export interface operations {
                 path: string;
                 /** @description Else that of the root, else the largest that can be read; 0: the whole disk */
                 partition?: number;
+                /**
+                 * @description Logical volume as "group/name"; else that of the root, else the largest that can be read
+                 * @example debian-vg/root
+                 */
+                volume?: string;
             };
             header?: never;
             path: {
@@ -6666,6 +6672,11 @@ export interface operations {
                 path: string;
                 /** @description Else that of the root, else the largest that can be read; 0: the whole disk */
                 partition?: number;
+                /**
+                 * @description Logical volume as "group/name"; else that of the root, else the largest that can be read
+                 * @example debian-vg/root
+                 */
+                volume?: string;
             };
             header?: never;
             path: {

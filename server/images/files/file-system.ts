@@ -22,7 +22,7 @@ export interface ImageFileSystem {
 /** How many bytes of a partition tell what it holds. */
 export const HEAD_BYTES = 128 * 1024
 
-export type FileSystemKind = 'ext' | 'xfs' | 'ntfs' | 'fat'
+export type FileSystemKind = 'ext' | 'xfs' | 'btrfs' | 'ntfs' | 'fat'
 
 /** Magic numbers, as blkid looks for them. */
 const MAGIC: readonly [kind: string, at: number, latin1: string][] = [
@@ -42,6 +42,7 @@ const MAGIC: readonly [kind: string, at: number, latin1: string][] = [
 const READABLE: Record<string, FileSystemKind> = {
   ext: 'ext',
   xfs: 'xfs',
+  btrfs: 'btrfs',
   NTFS: 'ntfs',
   FAT: 'fat',
 }

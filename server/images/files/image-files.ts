@@ -1,19 +1,19 @@
 import type { ImageInfo } from '#protocol/image-info.ts'
+import type { LayoutSegment } from '#protocol/lvm-layout.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { DiskContent } from '../disk-content.ts'
+import { btrfsFileSystem } from './btrfs.ts'
+import { choosePlace } from './choose-place.ts'
 import { fatFileSystem, ntfsFileSystem } from './dos.ts'
 import { extFileSystem } from './ext.ts'
 import {
-  detectContent,
   type Entry,
   type FileSystemKind,
-  HEAD_BYTES,
   type ImageFileSystem,
-  readableKind,
   resolvePath,
 } from './file-system.ts'
 import { ImageFileError } from './image-file-error.ts'
-import { type ByteSpan, readSpan, spoolPartition } from './partition-spool.ts'
+import { spoolPartition } from './partition-spool.ts'
 import { xfsFileSystem } from './xfs.ts'
 
 export interface ImageFilesOptions {
@@ -29,12 +29,16 @@ export interface ImageFilesRequest {
   path: string
   /** Absent: the root's, else the largest that can be read. 0: the disk has no partitions. */
   partition?: number | undefined
+  /** `group/name` of a logical volume, in that partition or any. */
+  volume?: string | undefined
   signal: AbortSignal
 }
 
 /** To be disposed of, also if its content is not read. */
 export interface OpenedFile extends AsyncDisposable {
   partition: number
+  /** `group/name`, if it is in one. */
+  volume?: string
   /** With links followed. */
   path: string
   sizeBytes: number | undefined
@@ -43,6 +47,7 @@ export interface OpenedFile extends AsyncDisposable {
 
 export interface OpenedDirectory {
   partition: number
+  volume?: string
   path: string
   entries: Entry[]
 }
@@ -60,12 +65,10 @@ const KEPT_MILLISECONDS = 120_000
 const READERS: Record<FileSystemKind, (path: string, signal: AbortSignal) => ImageFileSystem> = {
   ext: extFileSystem,
   xfs: xfsFileSystem,
+  btrfs: btrfsFileSystem,
   ntfs: ntfsFileSystem,
   fat: fatFileSystem,
 }
-/** Where systems have their root, before those of firmware and other disks. */
-const ROOT_KINDS: readonly (FileSystemKind | undefined)[] = ['ext', 'xfs']
-
 interface Kept {
   spool: Promise<{ path: string } & AsyncDisposable>
   users: number
@@ -92,10 +95,10 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
   async function take(
     disk: DiskContent,
     digest: Sha256,
-    partition: number,
-    span: ByteSpan,
+    place: string,
+    layout: readonly LayoutSegment[],
   ): Promise<{ path: string } & AsyncDisposable> {
-    const key = `${digest}/${partition}`
+    const key = `${digest}/${place}`
     let one = kept.get(key)
     if (!one) {
       const idle = [...kept].filter(([, { users }]) => users === 0).map(([other]) => other)
@@ -103,7 +106,7 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
       if (kept.size >= 2 * MAX_KEPT)
         throw new ImageFileError('spool-full', 'Others look into other images; try again later')
       const { signal } = stop
-      one = { spool: spoolPartition(disk, span, { folder: spoolFolder, signal }), users: 0 }
+      one = { spool: spoolPartition(disk, layout, { folder: spoolFolder, signal }), users: 0 }
       one.spool.catch(() => kept.delete(key))
       kept.set(key, one)
     }
@@ -133,20 +136,22 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
     const disk = await openDisk(request.digest)
     if (!disk) throw new ImageFileError('no-such-file', 'The image is gone')
     opened.use(disk)
-    const { partition, span, kind } = await choosePartition(disk, request)
-    const spool = opened.use(await take(disk, request.digest, partition, span))
+    const { partition, volume, layout, kind } = await choosePlace(disk, request)
+    const place = { partition, ...(volume !== undefined && { volume }) }
+    const key = `${partition}/${volume ?? ''}`
+    const spool = opened.use(await take(disk, request.digest, key, layout))
     const signal = AbortSignal.any([request.signal, stop.signal])
     const system = READERS[kind](spool.path, signal)
     const found = await resolvePath(system, request.path)
     const resources = opened.move()
     const dispose = () => resources.disposeAsync()
-    return { partition, system, ...found, [Symbol.asyncDispose]: dispose }
+    return { place, system, ...found, [Symbol.asyncDispose]: dispose }
   }
 
   return {
     async read(request) {
       const opened = await open(request)
-      const { partition, system, path, entry } = opened
+      const { place, system, path, entry } = opened
       if (entry.kind !== 'file') {
         await opened[Symbol.asyncDispose]()
         throw new ImageFileError(
@@ -155,20 +160,23 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
         )
       }
       return {
-        partition,
+        ...place,
         path,
         sizeBytes: entry.sizeBytes,
-        content: system.read(path),
+        content: await begun(system.read(path)).catch(async (err: unknown) => {
+          await opened[Symbol.asyncDispose]()
+          throw err
+        }),
         [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
       }
     },
 
     async list(request) {
       await using opened = await open(request)
-      const { partition, system, path, entry } = opened
+      const { place, system, path, entry } = opened
       const entries = entry.kind === 'directory' ? await system.list(path) : [entry]
       const byName = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))
-      return { partition, path, entries: byName }
+      return { ...place, path, entries: byName }
     },
 
     async [Symbol.asyncDispose]() {
@@ -181,40 +189,15 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
   }
 }
 
-interface Chosen {
-  partition: number
-  span: ByteSpan
-  kind: FileSystemKind
-}
-
-async function choosePartition(
-  disk: DiskContent,
-  { info, partition }: Pick<ImageFilesRequest, 'info' | 'partition'>,
-): Promise<Chosen> {
-  const whole = { number: 0, startBytes: 0, sizeBytes: disk.sizeBytes }
-  const all = info.partitions && info.partitions.length > 0 ? info.partitions : [whole]
-  const wanted = partition ?? info.rootPartition
-  const candidates = wanted === undefined ? all : all.filter(({ number }) => number === wanted)
-  if (candidates.length === 0)
-    throw new ImageFileError(
-      'no-such-partition',
-      `There is no partition ${wanted}; the image has ${all.map(({ number }) => number).join(', ')}`,
-    )
-  const seen = await Promise.all(
-    candidates.map(async ({ number, startBytes, sizeBytes }) => {
-      const head = await readSpan(disk, { startBytes, sizeBytes: Math.min(sizeBytes, HEAD_BYTES) })
-      const content = detectContent(head)
-      return { number, span: { startBytes, sizeBytes }, content, kind: readableKind(content) }
-    }),
-  )
-  const bySize = seen.toSorted((a, b) => b.span.sizeBytes - a.span.sizeBytes)
-  const best =
-    bySize.find(({ kind }) => ROOT_KINDS.includes(kind) && kind !== undefined) ??
-    bySize.find(({ kind }) => kind !== undefined)
-  if (best?.kind) return { partition: best.number, span: best.span, kind: best.kind }
-  const found = seen.map(({ number, content }) => `${number}: ${content ?? 'nothing known'}`)
-  throw new ImageFileError(
-    'unreadable-file-system',
-    `Only ext2 to ext4, XFS, FAT and NTFS can be looked into, and there is no such partition (${found.join(', ')})`,
-  )
+/** Once its first bytes are there: what cannot be read at all is told before the answer begins. */
+async function begun(content: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const parts = content[Symbol.asyncIterator]()
+  let next = await parts.next()
+  return (async function* () {
+    try {
+      for (; !next.done; next = await parts.next()) yield next.value
+    } finally {
+      await parts.return?.()
+    }
+  })()
 }

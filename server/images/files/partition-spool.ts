@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { open, rm, statfs } from 'node:fs/promises'
+import { type FileHandle, open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { CHUNK_BYTES, SEGMENT_CHUNKS } from '#protocol/image.ts'
+import { type LayoutSegment, volumePlaces } from '#protocol/lvm-layout.ts'
 import { type DiskContent, isStored, readDiskChunk, readSegment } from '../disk-content.ts'
 import { ImageFileError } from './image-file-error.ts'
 
@@ -16,32 +17,38 @@ const CONCURRENT_CHUNKS = 4
 /** What is left to the database and whoever else lives in the data folder. */
 const SPARE_FRACTION = 0.05
 
-/** A part of a disk as a sparse file, for programs that read nothing else; gone when disposed. */
+/** A partition or volume of a disk as a sparse file, for programs that read nothing else; gone when disposed. */
 export async function spoolPartition(
   disk: DiskContent,
-  span: ByteSpan,
+  layout: readonly LayoutSegment[],
   { folder, signal }: { folder: string; signal: AbortSignal },
 ): Promise<{ path: string } & AsyncDisposable> {
-  const chunks = await storedChunks(disk, span)
+  const chunks = []
+  for (const segment of layout)
+    for (const [area, start] of segment.areas.entries()) {
+      const end = start + segment.sizeBytes / segment.areas.length
+      const span = { startBytes: start, sizeBytes: end - start }
+      for (const stored of await storedChunks(disk, span))
+        chunks.push({ ...stored, segment, area, start, end })
+    }
   await checkRoom(folder, chunks.length * CHUNK_BYTES)
   await using opened = new AsyncDisposableStack()
   const path = join(folder, `${randomUUID()}.partition`)
   opened.defer(() => rm(path, { force: true }))
   // Readable by the unprivileged reader through an inherited descriptor; the folder is closed to it.
   await using file = await open(path, 'wx', 0o644)
-  await file.truncate(span.sizeBytes)
+  await file.truncate(layout.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
   const limit = pLimit(CONCURRENT_CHUNKS)
   await Promise.all(
-    chunks.map(({ index, reference }) =>
+    chunks.map(({ index, reference, segment, area, ...span }) =>
       limit(async () => {
         signal.throwIfAborted()
         const content = await readDiskChunk(disk, index, reference)
-        const at = index * CHUNK_BYTES - span.startBytes
-        const part = content.subarray(Math.max(0, -at), span.sizeBytes - at)
-        for (let done = 0; done < part.length;) {
-          const position = Math.max(0, at) + done
-          done += (await file.write(part, done, part.length - done, position)).bytesWritten
-        }
+        const from = index * CHUNK_BYTES
+        const start = Math.max(span.start, from)
+        const end = Math.min(span.end, from + content.length)
+        for (const place of volumePlaces(segment, area, { start, end }))
+          await writeAll(file, content.subarray(place.start - from, place.end - from), place.at)
       }),
     ),
   ).catch((err: unknown) => {
@@ -50,6 +57,11 @@ export async function spoolPartition(
   })
   const resources = opened.move()
   return { path, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;)
+    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten
 }
 
 async function storedChunks(disk: DiskContent, { startBytes, sizeBytes }: ByteSpan) {

@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtempDisposable, open, readFile, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { promisify } from 'node:util'
+import { exec } from '#agent/exec.ts'
+import type { ImageDirectory } from '#protocol/image-info.ts'
+import { IS_ROOT } from '#test/agent/system/loop-disk.ts'
+import { MIB } from '#test/support/disk-content.ts'
+import { NEEDS_ROOT } from '#test/support/loop-device.ts'
+import { physicalVolumeHead } from '#test/support/lvm-image.ts'
+import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
+
+const run = promisify(execFile)
+const SBIN = { env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` } }
+const FSTAB = 'UUID=1 / btrfs defaults 0 1\n'
+const BIG = randomBytes(3 * MIB + 123)
+/** More than one unit of compression, and with a hole in it. */
+const TEXT = `${'all the same line\n'.repeat(20_000)}end\n`
+
+const EXTENT = 4 * MIB
+const PV = { one: 'a'.repeat(32), two: 'b'.repeat(32) }
+/** Of the two partitions, each a physical volume. */
+const FIRST = { start: MIB, size: MIB + 12 * EXTENT }
+const SECOND = { start: FIRST.start + FIRST.size, size: MIB + 6 * EXTENT }
+const DISK_BYTES = SECOND.start + SECOND.size + MIB
+
+const GROUP = `vg {
+  id = "g" seqno = 3 status = ["READ", "WRITE"] extent_size = 8192
+  physical_volumes {
+    pv0 { id = "${PV.one}" flags = [] pe_start = 2048 pe_count = 12 }
+    pv1 { id = "${PV.two}" flags = [] pe_start = 2048 pe_count = 6 }
+  }
+  logical_volumes {
+    split { status = ["READ", "WRITE", "VISIBLE"] segment_count = 3
+      segment1 { start_extent = 0 extent_count = 1 type = "striped" stripes = ["pv0", 7] }
+      segment2 { start_extent = 1 extent_count = 1 type = "striped" stripes = ["pv1", 4] }
+      segment3 { start_extent = 2 extent_count = 2 type = "striped" stripes = ["pv0", 1] } }
+    fast { status = ["READ", "WRITE", "VISIBLE"] segment_count = 1
+      segment1 { start_extent = 0 extent_count = 4 type = "striped" stripe_size = 128 stripes = ["pv0", 4, "pv1", 1] } }
+    thin { status = ["READ", "WRITE", "VISIBLE"] segment_count = 1
+      segment1 { start_extent = 0 extent_count = 100 type = "thin" thin_pool = "pool" } }
+  }
+}
+# ${'padding, so that the text goes on at the beginning of its area '.repeat(20)}
+`
+
+describe('one file of an image', () => {
+  let app: TestApp
+  let folder: Awaited<ReturnType<typeof mkdtempDisposable>>
+  before(async () => {
+    folder = await mkdtempDisposable(join(tmpdir(), 'stampede-volumes-'))
+    app = await openTestApp()
+    const root = join(folder.path, 'root')
+    await mkdir(join(root, 'etc'), { recursive: true })
+    await writeFile(join(root, 'etc/fstab'), FSTAB)
+    await writeFile(join(root, 'big'), BIG)
+    await writeFile(join(root, 'text'), TEXT)
+    await symlink('../etc/fstab', join(root, 'etc/link'))
+    for (let file = 0; file < 400; file++) await writeFile(join(root, `etc/file-${file}`), '')
+  })
+  after(async () => {
+    await app[Symbol.asyncDispose]()
+    await folder[Symbol.asyncDispose]()
+  })
+
+  const put = async (name: string, bytes: Buffer) => {
+    const sent = await app.call('PUT', `/api/images/${name}`, bytes)
+    assert.equal(sent.status, 201, JSON.stringify(sent.body))
+  }
+  const get = async (name: string, path: string, more = '') => {
+    const address = `/api/images/${name}/files?path=${encodeURIComponent(path)}${more}`
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+    const answer = await fetch(`${app.url}${address}`, { headers })
+    const bytes = Buffer.from(await answer.arrayBuffer())
+    return { status: answer.status, headers: answer.headers, bytes }
+  }
+  const text = async (...wanted: Parameters<typeof get>) => {
+    const { status, bytes } = await get(...wanted)
+    assert.equal(status, 200, bytes.toString())
+    return bytes.toString()
+  }
+  const list = async (name: string, path: string) => {
+    const address = `/api/images/${name}/tree?path=${encodeURIComponent(path)}`
+    return (await app.call<ImageDirectory>('GET', address)).body
+  }
+
+  it('comes from btrfs, in one piece or in the tree, through links, and in lists', async () => {
+    const file = join(folder.path, 'btrfs')
+    await using made = await open(file, 'w')
+    await made.truncate(128 * MIB)
+    await run('mkfs.btrfs', ['-q', '-r', join(folder.path, 'root'), file], SBIN)
+    await put('btrfs', await readFile(file))
+    assert.equal(await text('btrfs', '/etc/fstab'), FSTAB)
+    assert.equal(await text('btrfs', '/etc/link'), FSTAB)
+    assert.equal((await get('btrfs', '/big')).bytes.compare(BIG), 0)
+    const { items } = await list('btrfs', '/etc')
+    assert.equal(items.length, 402)
+    assert.ok(items.some(({ name, kind }) => name === 'link' && kind === 'symlink'))
+    assert.equal((await get('btrfs', '/etc/none')).status, 404)
+  })
+
+  it(
+    'is in the subvolume that has the root, compressed or with holes',
+    { skip: !IS_ROOT && NEEDS_ROOT },
+    async () => {
+      const file = join(folder.path, 'subvolumes')
+      await makeSubvolumes(file, join(folder.path, 'root'))
+      await put('subvolumes', await readFile(file))
+      assert.equal(await text('subvolumes', '/etc/fstab'), FSTAB)
+      assert.equal(await text('subvolumes', '/zstd'), TEXT)
+      assert.equal(await text('subvolumes', '/zlib'), TEXT)
+      assert.equal(await text('subvolumes', '/inner/note'), 'inside\n')
+      const holes = (await get('subvolumes', '/holes')).bytes
+      assert.deepEqual(
+        [holes.length, holes.indexOf('x'), holes.lastIndexOf('x')],
+        [3 * MIB, MIB, MIB],
+      )
+      const lzo = await get('subvolumes', '/lzo')
+      assert.match(lzo.bytes.toString(), /LZO/)
+    },
+  )
+
+  it('of a btrfs that somebody spoilt is an error, and no more', async () => {
+    const spoilt = await readFile(join(folder.path, 'btrfs'))
+    for (let at = 70_000; at < 64 * MIB; at += 257) spoilt[at] = 0xff
+    await put('spoilt', spoilt)
+    const answer = await app.call<{ error: { code: string } }>(
+      'GET',
+      '/api/images/spoilt/files?path=/etc/fstab',
+    )
+    assert.deepEqual([answer.status, answer.body.error.code], [422, 'unreadable-file-system'])
+  })
+
+  describe('in a logical volume', () => {
+    before(async () => {
+      await put('volumes', await makeGroup(folder.path))
+    })
+
+    it('comes from one in several pieces on two partitions, and from a striped one', async () => {
+      const found = await get('volumes', '/etc/fstab', '&volume=vg/split')
+      assert.equal(found.bytes.toString(), FSTAB)
+      assert.equal(decodeURIComponent(found.headers.get('x-stampede-volume')!), 'vg/split')
+      assert.equal((await get('volumes', '/big', '&volume=vg/split')).bytes.compare(BIG), 0)
+      assert.equal((await get('volumes', '/big', '&volume=vg/fast')).bytes.compare(BIG), 0)
+      assert.equal((await get('volumes', '/etc/fstab')).status, 200)
+    })
+
+    it('is refused with what there is', async () => {
+      const thin = await get('volumes', '/etc/fstab', '&volume=vg/thin')
+      assert.equal(thin.status, 422)
+      assert.match(thin.bytes.toString(), /volume vg\/thin: it is of type \\"thin\\"/)
+      const none = await get('volumes', '/etc/fstab', '&volume=vg/none')
+      assert.equal(none.status, 404)
+    })
+  })
+})
+
+/** Debian's `@rootfs`, with files that are compressed each in another way. */
+async function makeSubvolumes(file: string, root: string): Promise<void> {
+  await using made = await open(file, 'w')
+  await made.truncate(160 * MIB)
+  await exec('mkfs.btrfs', ['-q', file])
+  await using mount = await mkdtempDisposable(join(tmpdir(), 'stampede-btrfs-'))
+  await exec('mount', ['-o', 'loop', file, mount.path])
+  try {
+    const at = (path: string) => join(mount.path, '@rootfs', path)
+    await exec('btrfs', ['subvolume', 'create', at('')])
+    await exec('btrfs', ['subvolume', 'create', at('inner')])
+    await writeFile(at('inner/note'), 'inside\n')
+    await exec('cp', ['-r', join(root, 'etc'), at('etc')])
+    for (const codec of ['zstd', 'zlib', 'lzo']) {
+      await writeFile(at(codec), '')
+      await exec('btrfs', ['property', 'set', at(codec), 'compression', codec])
+      await writeFile(at(codec), TEXT)
+    }
+    await using holes = await open(at('holes'), 'w')
+    await holes.write('x', MIB)
+    await holes.truncate(3 * MIB)
+  } finally {
+    await exec('umount', [mount.path])
+  }
+}
+
+/** Two partitions of an MBR, and on them a group of two volumes with the same ext4. */
+async function makeGroup(folder: string): Promise<Buffer> {
+  const file = join(folder, 'ext4')
+  await using made = await open(file, 'w')
+  await made.truncate(4 * EXTENT)
+  await run('mkfs.ext4', ['-q', '-d', join(folder, 'root'), file], SBIN)
+  const volume = await readFile(file)
+  const disk = Buffer.alloc(DISK_BYTES)
+  for (const [index, { start, size }] of [FIRST, SECOND].entries()) {
+    const entry = disk.subarray(446 + 16 * index)
+    entry[4] = 0x8e
+    entry.writeUInt32LE(start / 512, 8)
+    entry.writeUInt32LE(size / 512, 12)
+  }
+  disk.writeUInt16LE(0xaa55, 510)
+  physicalVolumeHead(PV.one, GROUP).copy(disk, FIRST.start)
+  physicalVolumeHead(PV.two, GROUP).copy(disk, SECOND.start)
+  const extent = (partition: { start: number }, at: number) => partition.start + MIB + at * EXTENT
+  volume.copy(disk, extent(FIRST, 7), 0, EXTENT)
+  volume.copy(disk, extent(SECOND, 4), EXTENT, 2 * EXTENT)
+  volume.copy(disk, extent(FIRST, 1), 2 * EXTENT, 4 * EXTENT)
+  const stripe = 65_536
+  for (let at = 0, row = 0; at < volume.length; row++)
+    for (const base of [extent(FIRST, 4), extent(SECOND, 1)]) {
+      volume.copy(disk, base + row * stripe, at, at + stripe)
+      at += stripe
+    }
+  return disk
+}
