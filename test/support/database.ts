@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, describe } from 'node:test'
 import { promisify } from 'node:util'
 import { openDatabase, type DatabaseConfig, type OpenedDatabase } from '#server/db/database.ts'
-import { openTestPostgres, type TestPostgres } from './postgres.ts'
+import { openTestPostgres, testPostgresVersion, type TestPostgres } from './postgres.ts'
 
 export const DATABASE_KINDS = ['embedded', 'postgres'] as const
 export type DatabaseKind = (typeof DATABASE_KINDS)[number]
@@ -116,11 +116,25 @@ async function copyPostgres(): Promise<FreshDatabase> {
   }
 }
 
+/** Making a cluster and its tables takes two seconds, so it too is done once for each state. */
 async function openPostgresWithTemplate(): Promise<TestPostgres> {
-  const cluster = await openTestPostgres()
+  const key = createHash('sha256').update(await migrationsHash())
+  key.update(await testPostgresVersion()).update(String(process.getuid?.()))
+  const saved = join(CACHE, `postgres-${key.digest('hex').slice(0, 16)}`)
+  if (!existsSync(saved)) await savePostgres(saved)
+  return openTestPostgres(saved)
+}
+
+async function savePostgres(saved: string): Promise<void> {
+  await using cluster = await openTestPostgres()
   await cluster.query('create database template_stampede')
   const url = cluster.url('template_stampede')
   const database = await openDatabase({ kind: 'postgres', url })
   await database[Symbol.asyncDispose]()
-  return cluster
+  await mkdir(CACHE, { recursive: true })
+  const unfinished = await mkdtemp(`${saved}-`)
+  await rm(unfinished, { recursive: true })
+  await cluster.endAndSave(unfinished)
+  // Another test process may have been faster; its copy is as good.
+  await rename(unfinished, saved).catch(() => rm(unfinished, { recursive: true }))
 }

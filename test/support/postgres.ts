@@ -17,6 +17,8 @@ export interface TestPostgres extends AsyncDisposable {
   url(database: string): string
   /** Runs a statement in the cluster's own database. */
   query(statement: string): Promise<void>
+  /** Ends the cluster well and copies it to a folder, from which others can be opened. */
+  endAndSave(folder: string): Promise<void>
 }
 
 /** Debian keeps the server's programs outside PATH, one folder for each version. */
@@ -36,8 +38,16 @@ async function unprivilegedUser(): Promise<{ uid: number; gid: number } | undefi
   return { uid, gid }
 }
 
-/** A cluster of its own in a temporary folder, heard on a Unix socket there. */
-export async function openTestPostgres(): Promise<TestPostgres> {
+/** Which Postgres `openTestPostgres` starts: others cannot read the files of its clusters. */
+export async function testPostgresVersion(): Promise<string> {
+  return (await run(join(await findPostgresPrograms(), 'postgres'), ['--version'])).stdout.trim()
+}
+
+/**
+ * A cluster of its own in a temporary folder, heard on a Unix socket there. It begins empty, or as a
+ * copy of one that was saved.
+ */
+export async function openTestPostgres(saved?: string): Promise<TestPostgres> {
   await using opened = new AsyncDisposableStack()
   const programs = await findPostgresPrograms()
   const user = await unprivilegedUser()
@@ -45,18 +55,20 @@ export async function openTestPostgres(): Promise<TestPostgres> {
   opened.defer(() => rm(folder, { recursive: true, force: true }))
   await chmod(folder, 0o755)
   const data = join(folder, 'data')
-  await mkdir(data)
-  if (user) {
-    await chown(folder, user.uid, user.gid)
-    await chown(data, user.uid, user.gid)
+  if (user) await chown(folder, user.uid, user.gid)
+  if (saved) await copyCluster(saved, data)
+  else {
+    await mkdir(data)
+    if (user) await chown(data, user.uid, user.gid)
+    await run(
+      join(programs, 'initdb'),
+      ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale=C'],
+      { ...user, cwd: folder },
+    )
   }
-
-  await run(
-    join(programs, 'initdb'),
-    ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale=C'],
-    { ...user, cwd: folder },
+  const server = opened.adopt(startServer(programs, data, folder, user), (child) =>
+    stopServer(child),
   )
-  const server = opened.adopt(startServer(programs, data, folder, user), stopServer)
   const url = (database: string) => `postgresql://postgres@localhost/${database}?host=${folder}`
   await waitForServer(url('postgres'), server)
 
@@ -64,8 +76,17 @@ export async function openTestPostgres(): Promise<TestPostgres> {
   return {
     url,
     query: (statement) => query(url('postgres'), statement),
+    async endAndSave(target) {
+      await stopServer(server, 'SIGINT') // a fast shutdown, with a checkpoint
+      await copyCluster(data, target)
+    },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+/** With owners, modes and holes. */
+async function copyCluster(from: string, to: string): Promise<void> {
+  await run('cp', ['--archive', '--no-target-directory', from, to])
 }
 
 function startServer(
@@ -82,10 +103,14 @@ function startServer(
   return spawn('setpriv', command, { stdio: 'ignore', cwd: folder })
 }
 
-async function stopServer(server: ChildProcess): Promise<void> {
+/** At once by default, since the folder is thrown away. */
+async function stopServer(
+  server: ChildProcess,
+  signal: 'SIGQUIT' | 'SIGINT' = 'SIGQUIT',
+): Promise<void> {
   if (server.exitCode !== null) return
   const ended = once(server, 'exit', { signal: AbortSignal.timeout(STOP_TIMEOUT_MILLISECONDS) })
-  server.kill('SIGQUIT') // at once: the folder is thrown away
+  server.kill(signal)
   await ended
 }
 
