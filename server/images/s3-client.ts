@@ -31,6 +31,11 @@ export interface S3Client extends Disposable {
   clockOffsetMilliseconds(): number
 }
 
+export interface S3ClientOptions {
+  /** How long a server may say nothing. */
+  idleMilliseconds?: number
+}
+
 /** Of each kind: what only looks must not keep what reads and writes waiting. */
 const CONCURRENT_REQUESTS = 32
 const IDLE_MILLISECONDS = 10_000
@@ -38,13 +43,16 @@ const IDLE_MILLISECONDS = 10_000
 const RETRIES = 5
 const FIRST_WAIT_MILLISECONDS = 100
 const MAX_WAIT_MILLISECONDS = 3000
-/** When servers that say nothing have used up so much, nothing is tried again. */
-const MAX_RETRY_MILLISECONDS = 20_000
+/** When servers that say nothing have used up so much, in times of silence, nothing is tried again. */
+const MAX_RETRY_IDLES = 2
 /** Of a list: 1000 keys of at most a kilobyte and what is said of them. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 const EMPTY_HASH = digestOf('sha256', '')
 
-export function createS3Client(access: S3Access): S3Client {
+export function createS3Client(
+  access: S3Access,
+  { idleMilliseconds = IDLE_MILLISECONDS }: S3ClientOptions = {},
+): S3Client {
   const base = new URL(access.bucketUrl)
   const transport = base.protocol === 'https:' ? https : http
   const agent = new transport.Agent({ keepAlive: true, maxSockets: 2 * CONCURRENT_REQUESTS })
@@ -95,8 +103,8 @@ export function createS3Client(access: S3Access): S3Client {
         agent: agent as https.Agent,
         headers: { ...headers, ...(body && { 'content-length': body.length }) },
       })
-      outgoing.setTimeout(IDLE_MILLISECONDS, () =>
-        outgoing.destroy(new Error(`no answer for ${IDLE_MILLISECONDS / 1000} s`)),
+      outgoing.setTimeout(idleMilliseconds, () =>
+        outgoing.destroy(new Error(`no answer for ${idleMilliseconds / 1000} s`)),
       )
       outgoing.on('error', (cause) =>
         reject(new S3NetworkError(`${what} failed: ${reasonOf(cause)}`, { cause })),
@@ -134,7 +142,7 @@ export function createS3Client(access: S3Access): S3Client {
           retries: RETRIES,
           minTimeout: FIRST_WAIT_MILLISECONDS,
           maxTimeout: MAX_WAIT_MILLISECONDS,
-          maxRetryTime: MAX_RETRY_MILLISECONDS,
+          maxRetryTime: MAX_RETRY_IDLES * idleMilliseconds,
           randomize: true,
           shouldRetry: ({ error }) => mayPass(error),
         }),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { after, before, describe } from 'node:test'
 import { createChunkTouches } from '#server/db/chunk-touches.ts'
 import type { S3Access } from '#server/images/s3-access.ts'
-import { createS3Client } from '#server/images/s3-client.ts'
+import { createS3Client, type S3ClientOptions } from '#server/images/s3-client.ts'
 import { createS3Store } from '#server/images/s3-store.ts'
 import { parseObjectPage } from '#server/images/s3-xml.ts'
 import { testChunkStore } from '#test/suites/chunk-store.ts'
@@ -62,8 +62,8 @@ describe('stores in S3', () => {
 
   const subject = {
     gateway: () => gateway,
-    openStore: (access: S3Access) =>
-      createS3Store(createS3Client(access), createChunkTouches(database.db, 'embedded')),
+    openStore: (access: S3Access, options?: S3ClientOptions) =>
+      createS3Store(createS3Client(access, options), createChunkTouches(database.db, 'embedded')),
   }
   describe('chunks that are copied', () => testStoreMigration(subject))
   // Last, for it kills the gateway, which takes a while to be what it was.

@@ -15,6 +15,7 @@ import {
   StoreUnreachableError,
 } from '#server/images/chunk-store.ts'
 import type { S3Access } from '#server/images/s3-access.ts'
+import type { S3ClientOptions } from '#server/images/s3-client.ts'
 import { checkS3Store } from '#server/images/s3-check.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { putEmbeddedDatabase } from '#test/support/database.ts'
@@ -29,7 +30,7 @@ const MEMBER = gzipSync(CONTENT)
 export interface FaultSubject {
   gateway: () => RadosGateway
   /** A store of the gateway. */
-  openStore: (access: S3Access) => ChunkStore
+  openStore: (access: S3Access, options?: S3ClientOptions) => ChunkStore
 }
 
 /** What becomes of a store in S3 when S3, the network, the keys or the clock fail. */
@@ -200,11 +201,13 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
   })
 
   it('gives up on a store that takes connections and says nothing', async () => {
-    const store = openStore(gateway().access('stampede', 'silent/'))
+    const access = gateway().access('stampede', 'silent/')
+    const store = openStore(access)
+    const hasty = openStore(access, { idleMilliseconds: 3000 })
     await store.putIfAbsent(HASH, MEMBER)
     gateway().pause()
     try {
-      await assert.rejects(store.read(HASH), /does not answer: GET .* no answer for 10 s/)
+      await assert.rejects(hasty.read(HASH), /does not answer: GET .* no answer for 3 s/)
     } finally {
       gateway().resume()
     }
