@@ -5,7 +5,7 @@ import { StateBadge } from '../components/StateBadge.tsx'
 import { runQuery } from '../runs/run-queries.ts'
 import { isActive, runTitle, STATE_HINTS } from '../runs/run-words.ts'
 import { RunLog } from '../runs/RunLog.tsx'
-import { leftText } from '../runs/RunRate.tsx'
+import { useLeftText } from '../runs/RunRate.tsx'
 import { RunSteps } from '../runs/RunSteps.tsx'
 import { useRunLog } from '../runs/use-run-log.ts'
 import type { RunDetail } from '#protocol/run.ts'
@@ -29,13 +29,18 @@ export function ActiveRun({ id }: { id: string }) {
     >
       <Stack>
         <Text size="sm" c="dimmed">
-          {run.state === 'running' ? leftText(run) || STATE_HINTS.running : STATE_HINTS[run.state]}
+          <Standing run={run} />
         </Text>
         <RunSteps steps={run.steps} />
         {run.attempts > 0 && <Log run={run} />}
       </Stack>
     </Section>
   )
+}
+
+function Standing({ run }: { run: RunDetail }) {
+  const left = useLeftText(run)
+  return run.state === 'running' && left !== '' ? left : STATE_HINTS[run.state]
 }
 
 function Log({ run }: { run: RunDetail }) {

@@ -6,6 +6,7 @@ import { stepText } from '../components/RunProgress.tsx'
 import type { RateSample } from './rate-samples.ts'
 import { currentStep } from './run-words.ts'
 import { spokenEstimate } from './time-left.ts'
+import { useIsSilent } from './use-is-silent.ts'
 import classes from './runs.module.css'
 
 const RateChart = lazy(async () => {
@@ -20,7 +21,9 @@ const FEWEST_SAMPLES = 2
 /** How fast the run goes now, how fast it went, and how long it still takes. */
 export function RunRate({ run, samples }: { run: Run; samples: readonly RateSample[] }) {
   const step = currentStep(run)
-  const rate = step?.state === 'running' ? step.bytesPerSecond : 0
+  const isSilent = useIsSilent(run)
+  const leftText = useLeftText(run)
+  const rate = step?.state === 'running' && !isSilent ? step.bytesPerSecond : 0
   return (
     <Stack gap="xs">
       <Group justify="space-between" align="baseline">
@@ -28,7 +31,7 @@ export function RunRate({ run, samples }: { run: Run; samples: readonly RateSamp
           {formatRate(rate)}
         </Text>
         <Text size="sm" c="dimmed">
-          {leftText(run)}
+          {leftText}
         </Text>
       </Group>
       {/* The height is there before the chart is: nothing below it moves. */}
@@ -48,9 +51,11 @@ export function RunRate({ run, samples }: { run: Run; samples: readonly RateSamp
 }
 
 /** What can honestly be said: this step alone, since those after it count no bytes yet. */
-export function leftText(run: Run): string {
+export function useLeftText(run: Run): string {
+  const isSilent = useIsSilent(run)
   const step = currentStep(run)
   if (step?.state !== 'running') return ''
+  if (isSilent) return 'No time left to tell until the agent is back'
   const seconds = secondsLeft(step)
   if (step.bytesTotal === 0) return `${stepText(step.name)}: no bytes to count`
   if (seconds === undefined) return 'No time left to tell while nothing moves'

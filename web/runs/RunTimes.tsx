@@ -18,7 +18,7 @@ export function RunTimes({ run }: { run: Run }) {
           ) : null,
         ],
         ['Finished', run.finishedAt && <RelativeTime key="finished" at={run.finishedAt} />],
-        [run.finishedAt ? 'Took' : 'Since', <Elapsed key="elapsed" run={run} />],
+        [run.finishedAt ? 'Took' : 'So far', <Elapsed key="elapsed" run={run} />],
       ]}
     />
   )
