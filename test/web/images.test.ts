@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { after, before, describe, it } from 'node:test'
+import type { Locator } from 'playwright-core'
 import type { Image } from '#protocol/image-info.ts'
 import { diskContent, sha256 } from '#test/support/disk-content.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
@@ -11,6 +12,11 @@ import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browse
 
 /** More than one piece of an upload, so that a link can be lost between two. */
 const CHUNKS = 40
+
+async function assertWithin(element: Locator, width: number): Promise<void> {
+  const box = await element.boundingBox()
+  assert.ok(box && box.x >= 0 && box.x + box.width <= width, JSON.stringify(box))
+}
 
 describe('the image library', () => {
   let app: SeededApp
@@ -98,6 +104,22 @@ describe('the image library', () => {
     await page.getByRole('link', { name: 'looks' }).click()
     await page.getByRole('heading', { name: 'Layout' }).waitFor()
     await assertGoodLooks(page)
+    assertQuiet()
+  })
+
+  it('is read on a phone without anything to scroll sideways', async () => {
+    await upload('narrow')
+    const { page, assertQuiet } = await openImages()
+    await page.setViewportSize({ width: 390, height: 800 })
+    const images = page.getByRole('list', { name: 'List of images' })
+    await assertWithin(images.getByRole('listitem').filter({ hasText: 'narrow' }), 390)
+    await images.getByRole('link', { name: 'narrow' }).click()
+    const actions = page
+      .getByRole('list', { name: 'List of versions' })
+      .getByRole('button', { name: 'Actions for version 1' })
+    await assertWithin(actions, 390)
+    await actions.click()
+    await page.getByRole('menuitem', { name: 'Deploy it' }).waitFor()
     assertQuiet()
   })
 

@@ -14,12 +14,7 @@ export function ImageFacts({ image }: { image: Image }) {
     <Section title="About it">
       <FactList
         facts={[
-          [
-            'Version',
-            image.versionCount > 1
-              ? `${image.version}, of ${image.versionCount}; the latest is ${image.latestVersion}`
-              : image.version,
-          ],
+          ['Version', versionText(image)],
           ['System', info.operatingSystem ?? 'unknown'],
           ['Starts on', (info.bootModes ?? []).map((mode) => mode.toUpperCase()).join(', ')],
           ['Processor', info.architecture],
@@ -51,4 +46,10 @@ export function ImageFacts({ image }: { image: Image }) {
       />
     </Section>
   )
+}
+
+function versionText({ version, versionCount, latestVersion }: Image): string {
+  if (versionCount === 1) return String(version)
+  if (version === latestVersion) return `${version}, the latest of ${versionCount}`
+  return `${version}, of ${versionCount}; the latest is ${latestVersion}`
 }

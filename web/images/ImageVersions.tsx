@@ -1,34 +1,21 @@
-import {
-  Badge,
-  Button,
-  Code,
-  Group,
-  Menu,
-  Skeleton,
-  Table,
-  Text,
-  VisuallyHidden,
-} from '@mantine/core'
-import { IconDots, IconHistory } from '@tabler/icons-react'
+import { Button, Code, Skeleton, Text } from '@mantine/core'
+import { IconHistory } from '@tabler/icons-react'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { Link } from 'react-router'
 import type { Image } from '#protocol/image-info.ts'
 import type { ImageVersion } from '#protocol/image-version.ts'
 import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
-import { Bytes } from '../components/Bytes.tsx'
 import { ConfirmTyped } from '../components/ConfirmTyped.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { FormModal } from '../components/FormModal.tsx'
-import { RelativeTime } from '../components/RelativeTime.tsx'
 import { showDone } from '../components/show.ts'
+import { useIsNarrow } from '../components/use-is-narrow.ts'
 import { Section } from '../machine/Section.tsx'
-import { planPath } from '../plan/plan-query.ts'
 import { EditRetention } from './EditRetention.tsx'
+import { VersionCards } from './VersionCards.tsx'
+import { VersionsTable } from './VersionsTable.tsx'
 import { deleteVersion, promoteVersion, versionsQuery } from './version-queries.ts'
-
-const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Table of versions' }
 
 type Asked = { kind: 'promote' | 'delete'; version: ImageVersion } | { kind: 'retention' }
 
@@ -37,6 +24,7 @@ export function ImageVersions({ image: { name, version: promoted } }: { image: I
   const cache = useQueryClient()
   const mayOperate = useMay('operator')
   const { data: versions, error, refetch } = useQuery(versionsQuery(name))
+  const List = useIsNarrow() ? VersionCards : VersionsTable
   const [asked, setAsked] = useState<Asked>()
   const close = () => setAsked(undefined)
 
@@ -68,33 +56,11 @@ export function ImageVersions({ image: { name, version: promoted } }: { image: I
         <Skeleton height={80} role="status" aria-label="Loading the versions" />
       )}
       {versions && (
-        <Table.ScrollContainer minWidth={640} scrollAreaProps={{ viewportProps: REACHABLE }}>
-          <Table verticalSpacing="xs">
-            <Table.Thead>
-              <Table.Tr>
-                <Table.Th>Version</Table.Th>
-                <Table.Th>Made</Table.Th>
-                <Table.Th>From</Table.Th>
-                <Table.Th ta="right">Its own</Table.Th>
-                <Table.Th>Used by</Table.Th>
-                <Table.Th>
-                  <VisuallyHidden>Actions</VisuallyHidden>
-                </Table.Th>
-              </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
-              {versions.map((version) => (
-                <VersionRow
-                  key={version.version}
-                  version={version}
-                  mayOperate={mayOperate}
-                  isOlder={version.version < promoted}
-                  onAsk={(kind) => setAsked({ kind, version })}
-                />
-              ))}
-            </Table.Tbody>
-          </Table>
-        </Table.ScrollContainer>
+        <List
+          versions={versions}
+          promoted={promoted}
+          onAsk={(kind, version) => setAsked({ kind, version })}
+        />
       )}
       {asked?.kind === 'promote' && (
         <FormModal
@@ -136,102 +102,4 @@ export function ImageVersions({ image: { name, version: promoted } }: { image: I
       {asked?.kind === 'retention' && <EditRetention name={name} onClose={close} />}
     </Section>
   )
-}
-
-interface VersionRowProps {
-  version: ImageVersion
-  mayOperate: boolean
-  isOlder: boolean
-  onAsk: (kind: 'promote' | 'delete') => void
-}
-
-function VersionRow({ version: row, mayOperate, isOlder, onAsk }: VersionRowProps) {
-  const { image, version, digest, isPromoted, createdAt, createdBy, runId, info, uniqueBytes } = row
-  return (
-    <Table.Tr>
-      <Table.Td>
-        <Group gap="xs" wrap="nowrap">
-          <Text size="sm" fw={600} className="tabular">
-            {version}
-          </Text>
-          {isPromoted && (
-            <Badge size="sm" color="teal.9">
-              promoted
-            </Badge>
-          )}
-        </Group>
-        <Code>{digest.slice(0, 12)}</Code>
-      </Table.Td>
-      <Table.Td>
-        <RelativeTime at={createdAt} />
-        <Text size="xs" c="dimmed">
-          {createdBy === null ? '' : `by ${createdBy}`}
-        </Text>
-      </Table.Td>
-      <Table.Td>
-        <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
-          {info.source ?? row.fileName ?? 'unknown'}
-        </Text>
-        {runId !== null && (
-          <Text size="xs" component={Link} to={`/runs/${runId}`}>
-            the run
-          </Text>
-        )}
-      </Table.Td>
-      <Table.Td ta="right">
-        {uniqueBytes === null ? 'being counted' : <Bytes value={uniqueBytes} />}
-      </Table.Td>
-      <Table.Td>
-        <Text size="sm">{usedByText(row)}</Text>
-      </Table.Td>
-      <Table.Td ta="right">
-        <Menu position="bottom-end">
-          <Menu.Target>
-            <Button
-              variant="subtle"
-              size="compact-sm"
-              aria-label={`Actions for version ${version}`}
-              px={4}
-            >
-              <IconDots size={16} aria-hidden />
-            </Button>
-          </Menu.Target>
-          <Menu.Dropdown>
-            <Menu.Item component="a" href={`/images/${image}@${version}.img.gz`} download>
-              Download
-            </Menu.Item>
-            {mayOperate && (
-              <Menu.Item
-                component={Link}
-                to={planPath({ workflow: 'deploy', image: `${image}@${version}` })}
-              >
-                Deploy it
-              </Menu.Item>
-            )}
-            {mayOperate && !isPromoted && (
-              <>
-                <Menu.Item onClick={() => onAsk('promote')}>
-                  {isOlder ? 'Roll back to it' : 'Promote'}
-                </Menu.Item>
-                <Menu.Item color="red" onClick={() => onAsk('delete')}>
-                  Delete
-                </Menu.Item>
-              </>
-            )}
-          </Menu.Dropdown>
-        </Menu>
-      </Table.Td>
-    </Table.Tr>
-  )
-}
-
-function usedByText({ usedBy: { machines, runs, links } }: ImageVersion): string {
-  const count = (many: number, word: string) =>
-    many > 0 && (many === 1 ? `1 ${word}` : `${many} ${word}s`)
-  const parts = [
-    count(machines.length, 'machine'),
-    count(runs.length, 'run'),
-    count(links, 'link'),
-  ].filter((part) => part !== false)
-  return parts.join(', ') || 'nothing by itself'
 }

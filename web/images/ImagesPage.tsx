@@ -14,8 +14,10 @@ import { useMay } from '../api/session.ts'
 import { EmptyState } from '../components/EmptyState.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { PageTitle } from '../components/PageTitle.tsx'
+import { useIsNarrow } from '../components/use-is-narrow.ts'
 import { planPath } from '../plan/plan-query.ts'
 import { DropImages } from './DropImages.tsx'
+import { ImageCards } from './ImageCards.tsx'
 import { ImagesTable } from './ImagesTable.tsx'
 import { PullFromUrl } from './PullFromUrl.tsx'
 import { Pulls } from './Pulls.tsx'
@@ -28,6 +30,7 @@ export function ImagesPage() {
   const { data: images, error, refetch } = useQuery(imagesQuery)
   const [search, setSearch] = useSearchParams()
   const mayOperate = useMay('operator')
+  const isNarrow = useIsNarrow()
   const [files, setFiles] = useState<readonly File[]>()
   const [isPulling, setPulling] = useState(false)
   const typed = search.get('q') ?? ''
@@ -75,7 +78,9 @@ export function ImagesPage() {
             }
           />
         )}
-        {shown && shown.length > 0 && <ImagesTable images={shown} />}
+        {shown &&
+          shown.length > 0 &&
+          (isNarrow ? <ImageCards images={shown} /> : <ImagesTable images={shown} />)}
         {shown?.length === 0 && images && images.length > 0 && (
           <Text c="dimmed">No image is called or described like that.</Text>
         )}

@@ -1,11 +1,15 @@
-import { Anchor, Table, Text } from '@mantine/core'
+import { Anchor, Group, Table, Text } from '@mantine/core'
 import { Link } from 'react-router'
 import type { Image } from '#protocol/image-info.ts'
 import { Bytes } from '../components/Bytes.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { formatBytes } from '../components/format.ts'
+import { DamagedBadge } from './DamagedBadge.tsx'
+import { bootModesOf, systemOf, usersText } from './image-words.ts'
 
 const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Table of images' }
+/** Figures and their units. */
+const ONE_LINE = { whiteSpace: 'nowrap' } as const
 
 export function ImagesTable({ images }: { images: readonly Image[] }) {
   return (
@@ -32,27 +36,30 @@ export function ImagesTable({ images }: { images: readonly Image[] }) {
 }
 
 function ImageRow({ image }: { image: Image }) {
-  const { name, description, info, sizeBytes, storedBytes, uniqueBytes, createdAt } = image
+  const { name, description, info, sizeBytes, storedBytes, uniqueBytes, createdAt, usedBy } = image
   return (
     <Table.Tr>
       <Table.Td>
-        <Anchor component={Link} to={`/images/${name}`} fw={600} size="sm">
-          {name}
-        </Anchor>
+        <Group gap="xs">
+          <Anchor component={Link} to={`/images/${name}`} fw={600} size="sm">
+            {name}
+          </Anchor>
+          <DamagedBadge image={image} />
+        </Group>
         <Text size="xs" c="dimmed" lineClamp={1} maw={360}>
           {description ?? info.source ?? ''}
         </Text>
       </Table.Td>
       <Table.Td>
-        <Text size="sm">{info.operatingSystem ?? fileSystemsOf(image)}</Text>
+        <Text size="sm">{systemOf(image) ?? 'unknown'}</Text>
         <Text size="xs" c="dimmed">
-          {(info.bootModes ?? []).map((mode) => mode.toUpperCase()).join(', ')}
+          {bootModesOf(image)}
         </Text>
       </Table.Td>
-      <Table.Td ta="right">
+      <Table.Td ta="right" style={ONE_LINE}>
         <Bytes value={sizeBytes} />
       </Table.Td>
-      <Table.Td ta="right">
+      <Table.Td ta="right" style={ONE_LINE}>
         <Bytes value={storedBytes} />
         {uniqueBytes !== null && uniqueBytes < storedBytes && (
           <Text size="xs" c="dimmed">
@@ -60,23 +67,10 @@ function ImageRow({ image }: { image: Image }) {
           </Text>
         )}
       </Table.Td>
-      <Table.Td>
+      <Table.Td style={ONE_LINE}>
         <RelativeTime at={createdAt} />
       </Table.Td>
-      <Table.Td>{usedByText(image)}</Table.Td>
+      <Table.Td>{usersText(usedBy)}</Table.Td>
     </Table.Tr>
   )
-}
-
-function fileSystemsOf({ info }: Image): string {
-  const found = (info.partitions ?? []).flatMap(({ fileSystem }) => fileSystem ?? [])
-  return [...new Set(found)].join(', ') || 'unknown'
-}
-
-function usedByText({ usedBy: { machines, runs } }: Image): string {
-  const parts = [
-    machines.length > 0 && (machines.length === 1 ? '1 machine' : `${machines.length} machines`),
-    runs.length > 0 && (runs.length === 1 ? '1 run' : `${runs.length} runs`),
-  ].filter((part) => part !== false)
-  return parts.join(', ') || 'nothing'
 }

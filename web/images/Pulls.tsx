@@ -44,7 +44,7 @@ function PullRow({ pull }: { pull: ImagePull }) {
 
   return (
     <Paper withBorder p="sm">
-      <Group justify="space-between" gap="xs">
+      <Group justify="space-between" gap="xs" wrap="nowrap">
         <Text size="sm" fw={600} style={{ overflowWrap: 'anywhere' }}>
           {state === 'done' ? (
             <Anchor component={Link} to={`/images/${image}`} inherit>
@@ -55,7 +55,12 @@ function PullRow({ pull }: { pull: ImagePull }) {
           )}
         </Text>
         {state === 'running' && mayOperate && (
-          <Button size="compact-sm" variant="default" onClick={() => void cancel()}>
+          <Button
+            size="compact-sm"
+            variant="default"
+            style={{ flexShrink: 0 }}
+            onClick={() => void cancel()}
+          >
             Cancel
           </Button>
         )}

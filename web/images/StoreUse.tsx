@@ -10,7 +10,12 @@ export function StoreUse() {
   return (
     <>
       {store.images} {store.images === 1 ? 'image' : 'images'} stored in{' '}
-      <Bytes value={store.storedBytes} />; sharing chunks saves <Bytes value={store.savedBytes} />
+      <Bytes value={store.storedBytes} />
+      {store.savedBytes > 0 && (
+        <>
+          ; sharing chunks saves <Bytes value={store.savedBytes} />
+        </>
+      )}
       {store.freeBytes !== null && (
         <>
           ; <Bytes value={store.freeBytes} /> free

@@ -1,5 +1,4 @@
 import { Button, Skeleton, Stack, Text } from '@mantine/core'
-import { useMediaQuery } from '@mantine/hooks'
 import { IconSearchOff } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useDeferredValue, useMemo } from 'react'
@@ -10,6 +9,7 @@ import { EmptyState } from '../components/EmptyState.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { countOf } from '../components/format.ts'
 import { PageTitle } from '../components/PageTitle.tsx'
+import { useIsNarrow } from '../components/use-is-narrow.ts'
 import { BulkBar } from './BulkBar.tsx'
 import { MachineCards } from './MachineCards.tsx'
 import classes from './machines.module.css'
@@ -53,7 +53,7 @@ function Fleet({ machines, view, onChange }: FleetProps) {
   const shown = useMemo(() => visibleMachines(machines, deferredView), [machines, deferredView])
   const selection = useSelection(machines, shown)
   const isSelectable = useMay('operator')
-  const isNarrow = useMediaQuery('(max-width: 48em)', undefined, { getInitialValueInEffect: false })
+  const isNarrow = useIsNarrow()
   const selected = useMemo(
     () => machines.filter(({ mac }) => selection.macs.has(mac)),
     [machines, selection.macs],
