@@ -23,6 +23,7 @@ import { segmentExportBytes } from '#server/images/layout.ts'
 import { ConflictError } from './errors.ts'
 import { createSharedReads } from '#server/images/shared-reads.ts'
 import { createWrappedChunks } from '#server/images/wrapped-chunks.ts'
+import { createSharedCalls } from './shared-calls.ts'
 
 export interface OpenedExport {
   format: Pick<ExportFormat, 'suffix' | 'mediaType'>
@@ -64,6 +65,9 @@ export function createImageExports({
 }: ImageExportsOptions): ImageExports {
   const lender = { reads: createSharedReads(store), wrapped: createWrappedChunks() }
   const open = new Set<{ digest: Sha256; startedAt: Date }>()
+  const damages = createSharedCalls<Map<Sha256, number>>()
+  const lookups = createSharedCalls<ManifestExport | undefined>()
+  const layouts = createSharedCalls<Uint8Array>()
 
   function hold(digest: Sha256): AsyncDisposable {
     const startedAt = new Date()
@@ -150,7 +154,7 @@ export function createImageExports({
 
   return {
     async find(digest, format = GZIP_EXPORT) {
-      const chunks = (await countDamage(db, [digest])).get(digest)
+      const chunks = (await damages(digest, () => countDamage(db, [digest]))).get(digest)
       // Better than a file that ends in the middle.
       if (chunks !== undefined)
         throw new ConflictError(
@@ -158,7 +162,7 @@ export function createImageExports({
           'image-damaged',
         )
       if ('open' in format) return await findDiskExport(digest, format)
-      const found = await find(digest)
+      const found = await lookups(digest, () => find(digest))
       if (!found) return undefined
       const { sizeBytes, generation, layoutHash } = found
       const isGzip = format === GZIP_EXPORT
@@ -170,7 +174,8 @@ export function createImageExports({
           exportBytes: stated ?? segmentExportBytes(sizeBytes, index, undefined, format.length),
         }
       })
-      const loadLayout = (index: number) => getLayout(db, digest, index, generation)
+      const loadLayout = (index: number) =>
+        layouts(`${digest} ${index} ${generation}`, () => getLayout(db, digest, index, generation))
       const source = { format, digest, sizeBytes, segments, loadLayout }
       const tag = `${digest}-${layoutHash.slice(0, 16)}${generation > 0 ? `-${generation}` : ''}`
       return {

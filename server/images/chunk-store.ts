@@ -15,6 +15,8 @@ export type ReadOptions = {
   form?: ChunkForm
   /** Past every cache between us and the medium, as far as that can be had. */
   fromMedium?: boolean
+  /** Somebody waits for this chunk alone: what is in memory is copied at once, on this thread. */
+  isUrgent?: boolean
 }
 
 export type ListedChunk = {

@@ -17,8 +17,8 @@ export interface ExportFormat {
   /** Of what a chunk becomes. */
   length: (entry: LayoutEntry, contentBytes: number) => number
   zeros: (contentBytes: number) => Uint8Array
-  /** Content that is stored in the other codec, in a length that it alone tells. */
-  wrap: (content: Uint8Array) => Uint8Array
+  /** Content that is stored in the other codec, in a length that it alone tells; in `target`, if there is one. */
+  wrap: (content: Uint8Array, target?: Uint8Array) => Uint8Array
 }
 
 export const GZIP_EXPORT: ExportFormat = {

@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import { crc32, inflateRaw, type InputType, type ZlibOptions } from 'node:zlib'
 import { CHUNK_BYTES } from '#protocol/image.ts'
+import { joinBytes } from './join-bytes.ts'
 
 /** gzip members (RFC 1952) byte by byte: what zlib's own calls hide or join together. */
 
@@ -133,7 +134,7 @@ export function storedMemberLength(contentBytes: number): number {
 }
 
 /** A member that holds `content` as it is: its length follows from that of the content alone. */
-export function storedMember(content: Uint8Array): Uint8Array {
+export function storedMember(content: Uint8Array, target?: Uint8Array): Uint8Array {
   const parts: Uint8Array[] = [Uint8Array.from(PLAIN_HEADER)]
   for (let start = 0; start === 0 || start < content.length; start += STORED_BLOCK_BYTES) {
     const block = content.subarray(start, start + STORED_BLOCK_BYTES)
@@ -144,7 +145,7 @@ export function storedMember(content: Uint8Array): Uint8Array {
     parts.push(header, block)
   }
   parts.push(trailerOf(crc32(content), content.length))
-  return Buffer.concat(parts)
+  return joinBytes(parts, target)
 }
 
 /** A member of deflate data made elsewhere. */

@@ -1,3 +1,5 @@
+import { joinBytes } from './join-bytes.ts'
+
 /**
  * zstd frames (RFC 8878) written block by block without compressing: their length follows from that of
  * the content alone, and never changes with a version of the library.
@@ -21,14 +23,14 @@ export function plainFrameLength(contentBytes: number): number {
 }
 
 /** A frame that holds `content` as it is. */
-export function plainFrame(content: Uint8Array): Uint8Array {
+export function plainFrame(content: Uint8Array, target?: Uint8Array): Uint8Array {
   const parts: Uint8Array[] = [frameHeader(content.length)]
   for (let start = 0; start === 0 || start < content.length; start += MAX_BLOCK_BYTES) {
     const block = content.subarray(start, start + MAX_BLOCK_BYTES)
     const isLast = start + MAX_BLOCK_BYTES >= content.length
     parts.push(blockHeader(BLOCK.raw, block.length, isLast), block)
   }
-  return Buffer.concat(parts)
+  return joinBytes(parts, target)
 }
 
 const zeroFrames = new Map<number, Uint8Array>()

@@ -65,7 +65,8 @@ export function createSharedReads(
 
   function open(key: string, hash: Sha256, form: ChunkForm | undefined): Entry {
     const buffer = free.pop() ?? createReadBuffer()
-    const reading = store.read(hash, buffer, form && { form })
+    // Whoever names a form is an export, which reads ahead: there the pool works beside this thread.
+    const reading = store.read(hash, buffer, form ? { form } : { isUrgent: true })
     const entry: Entry = { buffer, reading, users: 0, gathering: undefined }
     entry.gathering = gather(entry)
     entries.set(key, entry)

@@ -39,6 +39,10 @@ describe('storedMember', () => {
       const member = storedMember(content)
       assert.equal(member.length, storedMemberLength(length))
       assert.ok(gunzip(member).equals(content))
+      const target = Buffer.alloc(storedMemberLength(MIB))
+      const placed = storedMember(content, target)
+      assert.equal(placed.buffer, target.buffer)
+      assert.ok(placed.length === member.length && Buffer.compare(placed, member) === 0)
     }
   })
 })
