@@ -78,6 +78,8 @@ async function runStep(
 function failure(step: string, error: string, signal: AbortSignal, receipt: Receipt): Result {
   if (signal.reason instanceof CancelledError)
     return { state: 'cancelled', error, ...(receipt.imageVerified && { receipt }) }
+  // That a disk differs is what a verify was to find out.
+  if (receipt.comparison) return { state: 'failed', error, receipt }
   if (!receipt.imageVerified) return { state: 'failed', error: `Step "${step}" failed: ${error}` }
   return {
     state: 'failed',

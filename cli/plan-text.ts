@@ -20,6 +20,7 @@ function headline({ workflow, image, imageDigest, items }: Plan): string {
   const what = {
     deploy: `Deploy ${image ? `image "${image}"` : 'the assigned images'} to`,
     capture: `Capture image "${image}" from`,
+    verify: 'Compare a disk of',
     wipe: 'Wipe a disk of',
     inventory: 'Take an inventory of',
   }[workflow]

@@ -7,6 +7,7 @@ import { addMachines } from './commands/machines.ts'
 import { addNetwork } from './commands/network.ts'
 import { addPlans } from './commands/plans.ts'
 import { addRuns } from './commands/runs.ts'
+import { addVerify } from './commands/verify.ts'
 import { addStore } from './commands/store.ts'
 import { addTokens } from './commands/tokens.ts'
 import { addUsers } from './commands/users.ts'
@@ -41,6 +42,7 @@ export function createProgram(signal: AbortSignal): Command {
   addMachines(program, signal)
   addImages(program, signal)
   addPlans(program, signal)
+  addVerify(program, signal)
   addRuns(program, signal)
   addNetwork(program, signal)
   addStore(program, signal)

@@ -55,7 +55,7 @@ export type MachineState = Static<typeof MachineStateSchema>
 /** What a machine works on or waits for, as a line of a list shows it. */
 export const ActiveRunSchema = Type.Object({
   id: Type.String(),
-  workflow: Type.Enum(['deploy', 'capture', 'wipe', 'inventory']),
+  workflow: Type.Enum(['deploy', 'capture', 'verify', 'wipe', 'inventory']),
   state: Type.Enum(['queued', 'booting', 'running']),
   /** The step that is being done, null before the first. */
   step: Type.Union([Type.String(), Type.Null()]),

@@ -15,7 +15,7 @@ export function whyUnusable(disk: Disk, workflow: Workflow): Finding | undefined
       code: 'disk-busy',
       message: `Disk ${describeDisk(disk)} is in use: ${disk.busy}; unmount or stop that first`,
     }
-  if (disk.readOnly && workflow !== 'capture')
+  if (disk.readOnly && workflow !== 'capture' && workflow !== 'verify')
     return {
       code: 'disk-read-only',
       message: `Disk ${describeDisk(disk)} is read-only; nothing can be written to it`,

@@ -5,7 +5,7 @@ import { ByteCount, Hostname, ImageReference, MacText, Sha256Text, Timestamp } f
 
 /** One execution of a workflow on one machine. */
 
-export const WORKFLOWS = ['deploy', 'capture', 'wipe', 'inventory'] as const
+export const WORKFLOWS = ['deploy', 'capture', 'verify', 'wipe', 'inventory'] as const
 export const WorkflowSchema = Type.Enum(WORKFLOWS)
 export type Workflow = (typeof WORKFLOWS)[number]
 
@@ -27,6 +27,7 @@ export const STEPS_OF_WORKFLOW = {
     'boot-entry',
   ],
   capture: ['check-machine', 'read-image'],
+  verify: ['check-machine', 'compare-disk'],
   wipe: ['check-machine', 'wipe-disk'],
   inventory: ['inventory'],
 } as const satisfies Record<Workflow, readonly string[]>
@@ -99,6 +100,32 @@ export const SignatureSchema = Type.Object({
 })
 export type Signature = Static<typeof SignatureSchema>
 
+/** Where a disk holds something else than an image. MiB are chunks of the disk, counted from 0. */
+export const ComparisonSchema = Type.Object({
+  matches: Type.Boolean(),
+  chunksCompared: Type.Integer({ minimum: 0 }),
+  chunksDiffering: Type.Integer({ minimum: 0 }),
+  /** Of those that differ. */
+  chunksUnreadable: Type.Integer({ minimum: 0 }),
+  /** Free space of file systems, of which the image has no content. */
+  chunksUnused: Type.Integer({ minimum: 0 }),
+  /** Half-open ranges of MiB; the first of them, if there are more than 1,000. */
+  differing: Type.Array(
+    Type.Object({ startMib: Type.Integer({ minimum: 0 }), endMib: Type.Integer({ minimum: 0 }) }),
+    { maxItems: 1000 },
+  ),
+  partitions: Type.Array(
+    Type.Object({
+      number: Type.Integer({ minimum: 0 }),
+      name: Type.Optional(Type.String()),
+      chunksDiffering: Type.Integer({ minimum: 0 }),
+    }),
+  ),
+  /** Of those that differ, in no partition: tables, boot code, gaps. */
+  chunksOutside: Type.Integer({ minimum: 0 }),
+})
+export type DiskComparison = Static<typeof ComparisonSchema>
+
 /** What a finished run proves. */
 export const ReceiptSchema = Type.Object({
   imageName: Type.Optional(Type.String()),
@@ -139,6 +166,8 @@ export const ReceiptSchema = Type.Object({
       writtenDigest: Sha256Text,
     }),
   ),
+  /** Of a verify, also where the disk differs and the run failed for that. */
+  comparison: Type.Optional(ComparisonSchema),
   /** What did not stop the run but the operator should know. */
   warnings: Type.Array(Type.String()),
   agentVersion: Type.Optional(Type.String()),

@@ -50,7 +50,7 @@ function findDisk({ expected, options }: AgentRun, { disks }: Inventory): Disk {
 
 function refuseOtherMachine(run: AgentRun, inventory: Inventory): void {
   const { machine } = run
-  if (machine.locked)
+  if (machine.locked && run.workflow !== 'verify')
     throw new RefusedError(`Machine ${machine.mac} is locked; unlock it to let runs work on it`)
   const mismatch = identityMismatch(
     { uuid: machine.smbiosUuid, serial: machine.smbiosSerial },

@@ -1,6 +1,7 @@
 import type { Steps } from '../run-steps.ts'
 import { bootEntry } from './boot-entry.ts'
 import { checkMachine } from './check-machine.ts'
+import { compareDiskStep } from './compare-disk.ts'
 import { growRoot } from './grow-root.ts'
 import { inventory } from './inventory.ts'
 import { readImage } from './read-image.ts'
@@ -20,6 +21,7 @@ export const STEPS: Steps = {
     'set-identity': setIdentity,
     'boot-entry': bootEntry,
     'read-image': readImage,
+    'compare-disk': compareDiskStep,
     'wipe-disk': wipeDisk,
   },
 }

@@ -36,6 +36,7 @@ const MAX_NOTICE_CHARACTERS = 300
 const TASKS: Record<Workflow, string> = {
   deploy: 'a deploy',
   capture: 'a capture',
+  verify: 'a verify',
   wipe: 'a wipe',
   inventory: 'an inventory',
 }

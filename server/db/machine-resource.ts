@@ -5,6 +5,7 @@ import type { Inventory } from '#protocol/inventory.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { ActiveRun, Machine, MachineState } from '#protocol/machine.ts'
 import { ACTIVE_RUN_STATES, type Step } from '#protocol/run.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
 import { machineMacs, runs, type machines } from './schema.ts'
 
@@ -147,11 +148,17 @@ export async function deriveFields(
   tx: Transaction,
   row: Pick<MachineRow, 'mac' | 'entered'> & { hasInventory: boolean },
 ): Promise<DerivedFields> {
-  // A cancelled run leaves the machine as it was before.
+  // A cancelled run leaves the machine as it was before, and so does one that only looked at its disk.
   const [latest] = await tx
     .select({ state: runs.state, workflow: runs.workflow })
     .from(runs)
-    .where(and(eq(runs.mac, row.mac), sql`${runs.state} <> 'cancelled'`))
+    .where(
+      and(
+        eq(runs.mac, row.mac),
+        sql`${runs.state} <> 'cancelled'`,
+        sql`(${runs.workflow} <> 'verify' or ${runs.state} in ('queued', 'booting', 'running'))`,
+      ),
+    )
     .orderBy(sql`${runs.id} desc`)
     .limit(1)
   return { state: machineState(row, latest), imageDigest: await findDeployed(tx, row.mac) }
@@ -159,8 +166,21 @@ export async function deriveFields(
 
 /** A run that began to write and did not come to its end leaves nobody knows what. */
 async function findDeployed(tx: Transaction, mac: Mac): Promise<MachineRow['imageDigest']> {
+  return (await findDeployedImage(tx, mac))?.imageDigest ?? null
+}
+
+/** The image that the machine's disk holds by its last receipt, and by which name it was deployed. */
+export async function findDeployedImage(
+  tx: Transaction,
+  mac: Mac,
+): Promise<{ image: string; imageDigest: Sha256 } | undefined> {
   const [latest] = await tx
-    .select({ workflow: runs.workflow, imageDigest: runs.imageDigest, receipt: runs.receipt })
+    .select({
+      workflow: runs.workflow,
+      image: runs.image,
+      imageDigest: runs.imageDigest,
+      receipt: runs.receipt,
+    })
     .from(runs)
     .where(
       and(eq(runs.mac, mac), inArray(runs.workflow, ['deploy', 'wipe']), sql`${runs.attempts} > 0`),
@@ -168,7 +188,9 @@ async function findDeployed(tx: Transaction, mac: Mac): Promise<MachineRow['imag
     .orderBy(sql`${runs.id} desc`)
     .limit(1)
   const isThere = latest?.receipt?.imageVerified || latest?.receipt?.delivered
-  return latest?.workflow === 'deploy' && isThere ? latest.imageDigest : null
+  if (latest?.workflow !== 'deploy' || !isThere) return undefined
+  const { image, imageDigest } = latest
+  return image !== null && imageDigest !== null ? { image, imageDigest } : undefined
 }
 
 function machineState(

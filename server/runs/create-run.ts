@@ -1,14 +1,22 @@
 import { randomUUIDv7 } from 'node:crypto'
-import { parseMac } from '#protocol/mac.ts'
+import { parseMac, type Mac } from '#protocol/mac.ts'
 import type { Run, RunRequest } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { countDamage } from '#server/db/damage-count.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
 import { isUniqueViolation } from '#server/db/failures.ts'
-import { findImageDigest } from '#server/db/image-digest.ts'
+import { findImageDigest, findPinnedImage } from '#server/db/image-digest.ts'
+import { findDeployedImage } from '#server/db/machine-resource.ts'
 import { findMachineRow } from '#server/db/machines.ts'
 import { findActiveCapture, findActiveRun, insertRun, toRun } from '#server/db/runs.ts'
-import { createSteps, imageOf, refuseRun, runOptions, whyDamaged } from './new-run.ts'
+import {
+  createSteps,
+  imageOf,
+  refuseRun,
+  runOptions,
+  whyDamaged,
+  type MachineSettings,
+} from './new-run.ts'
 import { RunRefusedError } from './refused.ts'
 
 /** Queues a run. Throws RunRefusedError. */
@@ -41,14 +49,13 @@ async function insert(tx: Transaction, request: RunRequest, now: Date): Promise<
     )
   const refused = refuseRun(request, machine)
   if (refused) throw new RunRefusedError(refused.status, refused.code, refused.message)
-  const image = imageOf(request, machine)
+  const pinned = await pinRunImage(tx, request, machine)
   const row = await insertRun(tx, {
     id: randomUUIDv7(),
     mac: machine.mac,
     workflow: request.workflow,
     state: 'queued',
-    image: image ?? null,
-    imageDigest: image === undefined ? null : await pinImage(tx, request.workflow, image),
+    ...pinned,
     options: runOptions(request, machine),
     steps: createSteps(request.workflow),
     createdAt: now,
@@ -56,7 +63,41 @@ async function insert(tx: Transaction, request: RunRequest, now: Date): Promise<
   return toRun(row)
 }
 
-/** The content that a deploy is about, whatever the name means later; a capture has none yet. */
+async function pinRunImage(
+  tx: Transaction,
+  request: RunRequest,
+  machine: MachineSettings & { mac: Mac },
+): Promise<{ image: string | null; imageDigest: Sha256 | null }> {
+  const image = imageOf(request, machine)
+  if (request.workflow === 'verify' && image === undefined) return await whatShouldBe(tx, machine)
+  const imageDigest = image === undefined ? null : await pinImage(tx, request.workflow, image)
+  return { image: image ?? null, imageDigest }
+}
+
+/** What the last receipt says is on the disk, else the assigned image. */
+async function whatShouldBe(
+  tx: Transaction,
+  machine: MachineSettings & { mac: Mac },
+): Promise<{ image: string; imageDigest: Sha256 | null }> {
+  const deployed = await findDeployedImage(tx, machine.mac)
+  if (deployed) {
+    if (await findPinnedImage(tx, deployed.image, deployed.imageDigest)) return deployed
+    throw new RunRefusedError(
+      422,
+      'image-unknown',
+      `What was deployed to machine "${machine.name}" (${machine.mac}), image "${deployed.image}" with digest ${deployed.imageDigest}, is not in the library any more; name the image to compare with`,
+    )
+  }
+  if (machine.image !== null)
+    return { image: machine.image, imageDigest: await pinImage(tx, 'verify', machine.image) }
+  throw new RunRefusedError(
+    422,
+    'image-missing',
+    `Nothing was deployed to machine "${machine.name}" (${machine.mac}), and no image is assigned; name the image to compare with`,
+  )
+}
+
+/** The content that a deploy or verify is about, whatever the name means later; a capture has none yet. */
 async function pinImage(
   tx: Transaction,
   workflow: RunRequest['workflow'],
@@ -75,7 +116,8 @@ async function pinImage(
   const digest = await findImageDigest(tx, image)
   if (digest) {
     const chunks = (await countDamage(tx, [digest])).get(digest)
-    if (chunks === undefined) return digest
+    // To compare, only the hashes of chunks are needed.
+    if (chunks === undefined || workflow === 'verify') return digest
     throw new RunRefusedError(409, 'image-damaged', whyDamaged(image, chunks))
   }
   throw new RunRefusedError(

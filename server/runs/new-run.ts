@@ -27,7 +27,7 @@ const HOSTNAME_REGEXP = new RegExp(HOSTNAME_PATTERN)
 /** Why no run may be made of the request, whatever images there are; undefined if one may. */
 export function refuseRun(request: RunRequest, machine: MachineSettings): Refused | undefined {
   const { workflow } = request
-  if (machine.locked && workflow !== 'inventory')
+  if (machine.locked && workflow !== 'inventory' && workflow !== 'verify')
     return {
       status: 409,
       code: 'machine-locked',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { bootSession } from '#agent/boot-session.ts'
@@ -10,10 +10,13 @@ import { readDisks } from '#agent/inventory/disks.ts'
 import { isZero } from '#agent/pipeline/verify-pieces.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Image } from '#protocol/image-info.ts'
+import type { Run } from '#protocol/run.ts'
+import { parseSha256 } from '#protocol/sha256.ts'
+import { rot, waitFor } from '#test/server/care/care-lab.ts'
 import { createInventory } from '#test/support/inventory.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
 import { bootToken, queueRun, readRun } from '#test/support/test-agent.ts'
-import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 
 const DISK_BYTES = 12 * CHUNK_BYTES
 
@@ -47,6 +50,13 @@ describe('a boot of the agent', { skip: NEEDS_ROOT }, () => {
       signal,
     })
     return { after, lines }
+  }
+
+  async function readWhole(image: string): Promise<Buffer> {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` }
+    const answer = await fetch(`${app.url}/images/${image}.img`, { headers })
+    assert.equal(answer.status, 200)
+    return Buffer.from(await answer.arrayBuffer())
   }
 
   it('of a machine that has no run sends the inventory and reboots', async () => {
@@ -100,6 +110,82 @@ describe('a boot of the agent', { skip: NEEDS_ROOT }, () => {
     const written = run.steps.find(({ name }) => name === 'write-image')!
     assert.equal(written.bytesDone, written.bytesTotal)
     assert.equal(written.bytesTotal, 2 * DISK_BYTES)
+  })
+
+  it('verifies a disk against what was deployed, also on a locked machine, and writes nothing', async () => {
+    await using disk = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+    const target = { disk: { path: disk.path }, grow: false, identity: 'keep' as const }
+    await queueRun(app, mac, { workflow: 'capture', image: 'compared', disk: target.disk })
+    await boot([disk])
+    await queueRun(app, mac, { workflow: 'deploy', image: 'compared', ...target })
+    await boot([disk])
+    const { body: image } = await app.call<Image>('GET', '/api/images/compared')
+    await app.call('PATCH', `/api/machines/${mac}`, { locked: true, disk: target.disk })
+
+    const queueVerify = async () => {
+      const answer = await app.call<Run>('POST', '/api/runs', { mac, workflow: 'verify' })
+      assert.equal(answer.status, 201, JSON.stringify(answer.body))
+      assert.partialDeepStrictEqual(answer.body, { image: 'compared', imageDigest: image.digest })
+      return answer.body.id
+    }
+    const same = await queueVerify()
+    await boot([disk])
+    assert.partialDeepStrictEqual(await readRun(app, same), {
+      state: 'succeeded',
+      steps: [{ name: 'check-machine' }, { name: 'compare-disk', state: 'succeeded' }],
+      receipt: {
+        imageVerified: true,
+        comparison: { matches: true, chunksCompared: 12, chunksDiffering: 0, differing: [] },
+      },
+    })
+
+    await flip(disk.path, 5 * CHUNK_BYTES + 77)
+    const before = await disk.digest()
+    const other = await queueVerify()
+    await assert.rejects(boot([disk]), /differs from the image in 1 of 12 MiB/)
+    const run = await readRun(app, other)
+    assert.partialDeepStrictEqual(run, {
+      state: 'failed',
+      receipt: {
+        imageVerified: false,
+        comparison: {
+          matches: false,
+          chunksDiffering: 1,
+          differing: [{ startMib: 5, endMib: 6 }],
+        },
+      },
+    })
+    assert.match(run.error!, /differs from the image in 1 of 12 MiB[^]*at MiB 5/)
+    assert.equal(await disk.digest(), before)
+    // It is none of the machine's faults: what was deployed is still what it runs.
+    const { body: machine } = await app.call('GET', `/api/machines/${mac}`)
+    assert.partialDeepStrictEqual(machine, { state: 'deployed' })
+  })
+
+  it('heals with a capture what the store has lost of an image', async () => {
+    await using disk = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+    const capture = async () => {
+      const { id } = await queueRun(app, mac, {
+        workflow: 'capture',
+        image: 'healed',
+        disk: { path: disk.path },
+      })
+      await boot([disk])
+      assert.equal((await readRun(app, id)).state, 'succeeded')
+    }
+    await capture()
+    const hash = parseSha256(sha256((await readFile(disk.path)).subarray(0, CHUNK_BYTES)))
+    await rot(join(app.dataFolder, 'store'), hash)
+    const isDamaged = async () =>
+      (await app.call<Image>('GET', '/api/images/healed')).body.damaged !== undefined
+    await readWhole('healed').catch(() => {})
+    await waitFor('the damage is noted', isDamaged)
+    const deploy = { mac, workflow: 'deploy', image: 'healed', disk: { path: disk.path } }
+    assert.equal((await app.call('POST', '/api/runs', deploy)).status, 409)
+
+    await capture()
+    assert.equal(await isDamaged(), false)
+    assert.equal(sha256(await readWhole('healed')), await disk.digest())
   })
 
   it('wipes a disk', async () => {
@@ -157,6 +243,16 @@ describe('a boot of the agent', { skip: NEEDS_ROOT }, () => {
     assert.equal((await app.call('GET', '/api/images/endless')).status, 404)
   })
 })
+
+/** All bits of a byte of a disk. */
+async function flip(path: string, position: number): Promise<void> {
+  await using file = await open(path, 'r+')
+  const byte = Buffer.alloc(1)
+  await file.read(byte, 0, 1, position)
+  byte[0]! ^= 0xff
+  await file.write(byte, 0, 1, position)
+  await file.sync()
+}
 
 function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 50))

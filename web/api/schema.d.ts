@@ -1268,7 +1268,7 @@ export interface components {
         ActiveRun: {
             id: string;
             /** @enum {unknown} */
-            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            workflow: "deploy" | "capture" | "verify" | "wipe" | "inventory";
             /** @enum {unknown} */
             state: "queued" | "booting" | "running";
             step: string | null;
@@ -1388,7 +1388,7 @@ export interface components {
             id: string;
             createdBy: string;
             /** @enum {unknown} */
-            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            workflow: "deploy" | "capture" | "verify" | "wipe" | "inventory";
             image: string | null;
             imageDigest: string | null;
             request: components["schemas"]["PlanRequest"];
@@ -1503,7 +1503,7 @@ export interface components {
             /** @example 52:54:00:12:34:56 */
             mac: string;
             /** @enum {unknown} */
-            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            workflow: "deploy" | "capture" | "verify" | "wipe" | "inventory";
             state: components["schemas"]["RunState"];
             attempts: number;
             image: string | null;
@@ -1527,7 +1527,7 @@ export interface components {
             /** @example 52:54:00:12:34:56 */
             mac: string;
             /** @enum {unknown} */
-            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            workflow: "deploy" | "capture" | "verify" | "wipe" | "inventory";
             state: components["schemas"]["RunState"];
             attempts: number;
             image: string | null;
@@ -1551,7 +1551,7 @@ export interface components {
             /** @example 52:54:00:12:34:56 */
             mac: string;
             /** @enum {unknown} */
-            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            workflow: "deploy" | "capture" | "verify" | "wipe" | "inventory";
             /**
              * @example debian-13
              * @example debian-13@3
@@ -1628,6 +1628,23 @@ export interface components {
                 diskBytes: number;
                 writtenDigest: string;
             };
+            comparison?: {
+                matches: boolean;
+                chunksCompared: number;
+                chunksDiffering: number;
+                chunksUnreadable: number;
+                chunksUnused: number;
+                differing: {
+                    startMib: number;
+                    endMib: number;
+                }[];
+                partitions: {
+                    number: number;
+                    name?: string;
+                    chunksDiffering: number;
+                }[];
+                chunksOutside: number;
+            };
             warnings: string[];
             agentVersion?: string;
             durations?: {
@@ -1649,7 +1666,7 @@ export interface components {
                 /** @example 52:54:00:12:34:56 */
                 mac: string;
                 /** @enum {unknown} */
-                workflow: "deploy" | "capture" | "wipe" | "inventory";
+                workflow: "deploy" | "capture" | "verify" | "wipe" | "inventory";
                 state: components["schemas"]["RunState"];
                 attempt: number;
             };
@@ -1677,6 +1694,23 @@ export interface components {
                     imageBytes: number;
                     diskBytes: number;
                     writtenDigest: string;
+                };
+                comparison?: {
+                    matches: boolean;
+                    chunksCompared: number;
+                    chunksDiffering: number;
+                    chunksUnreadable: number;
+                    chunksUnused: number;
+                    differing: {
+                        startMib: number;
+                        endMib: number;
+                    }[];
+                    partitions: {
+                        number: number;
+                        name?: string;
+                        chunksDiffering: number;
+                    }[];
+                    chunksOutside: number;
                 };
                 warnings: string[];
                 agentVersion?: string;
@@ -2132,7 +2166,7 @@ export interface components {
             id: string;
             attempt: number;
             /** @enum {unknown} */
-            workflow: "deploy" | "capture" | "wipe" | "inventory";
+            workflow: "deploy" | "capture" | "verify" | "wipe" | "inventory";
             steps: string[];
             machine: {
                 /** @example 52:54:00:12:34:56 */
@@ -4222,7 +4256,7 @@ export interface operations {
                 mac?: string;
                 /** @description One state, or several with commas between them */
                 state?: string;
-                workflow?: "deploy" | "capture" | "wipe" | "inventory";
+                workflow?: "deploy" | "capture" | "verify" | "wipe" | "inventory";
                 image?: string;
                 plan?: string;
                 /** @description true: only those that have not ended; false: the others */

@@ -67,6 +67,7 @@ const STEP_TEXTS: Record<string, string> = {
   'reset-identity': 'Reset the identity',
   'set-identity': 'Set name and network',
   'boot-entry': 'Boot entry',
+  'compare-disk': 'Compare the disk',
   'wipe-disk': 'Wipe the disk',
   inventory: 'Inventory',
 }

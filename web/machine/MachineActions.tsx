@@ -7,6 +7,7 @@ import {
   IconLock,
   IconLockOpen,
   IconRocket,
+  IconShieldCheck,
 } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate } from 'react-router'
@@ -15,7 +16,7 @@ import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
 import { showError } from '../components/show.ts'
 import { planPath } from '../plan/plan-query.ts'
-import { startInventory } from '../runs/run-queries.ts'
+import { startLook } from '../runs/run-queries.ts'
 import { saveMachine } from './machine-queries.ts'
 
 /** What may be done with the machine now, the likeliest first. */
@@ -27,8 +28,8 @@ export function MachineActions({ machine }: { machine: Machine }) {
   const addressOf = (workflow: 'deploy' | 'capture') =>
     planPath({ workflow, macs: [mac], image: workflow === 'deploy' ? image : '' })
 
-  function takeInventory(): void {
-    startInventory(mac)
+  function look(workflow: 'inventory' | 'verify'): void {
+    startLook(mac, workflow)
       .then((run) => navigate(`/runs/${run.id}`))
       .catch((error: unknown) => showError(error, 'No run was started'))
   }
@@ -61,20 +62,26 @@ export function MachineActions({ machine }: { machine: Machine }) {
         </>
       )}
       <LockButton machine={machine} />
-      {!machine.locked && (
-        <Menu position="bottom-end">
-          <Menu.Target>
-            <Button variant="default" rightSection={<IconChevronDown size={16} aria-hidden />}>
-              More
-            </Button>
-          </Menu.Target>
-          <Menu.Dropdown>
-            <Menu.Item
-              leftSection={<IconClipboardList size={16} aria-hidden />}
-              onClick={takeInventory}
-            >
-              Take inventory
-            </Menu.Item>
+      <Menu position="bottom-end">
+        <Menu.Target>
+          <Button variant="default" rightSection={<IconChevronDown size={16} aria-hidden />}>
+            More
+          </Button>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item
+            leftSection={<IconClipboardList size={16} aria-hidden />}
+            onClick={() => look('inventory')}
+          >
+            Take inventory
+          </Menu.Item>
+          <Menu.Item
+            leftSection={<IconShieldCheck size={16} aria-hidden />}
+            onClick={() => look('verify')}
+          >
+            Verify the disk
+          </Menu.Item>
+          {!machine.locked && (
             <Menu.Item
               component={Link}
               to={planPath({ workflow: 'wipe', macs: [mac] })}
@@ -83,9 +90,9 @@ export function MachineActions({ machine }: { machine: Machine }) {
             >
               Wipe a disk …
             </Menu.Item>
-          </Menu.Dropdown>
-        </Menu>
-      )}
+          )}
+        </Menu.Dropdown>
+      </Menu>
     </>
   )
 }

@@ -32,6 +32,7 @@ export function MachineStatus({ machine }: { machine: Machine }) {
 const WORKFLOW_TEXTS = {
   deploy: 'Deploys',
   capture: 'Is captured',
+  verify: 'Is verified',
   wipe: 'Is wiped',
   inventory: 'Is inventoried',
 }

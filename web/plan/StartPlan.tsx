@@ -139,7 +139,13 @@ function isOutdated(error: unknown): error is RequestError {
 }
 
 function actionText({ workflow, items }: Plan, count: number): string {
-  const word = { deploy: 'Deploy', capture: 'Capture', wipe: 'Wipe', inventory: 'Start' }[workflow]
+  const word = {
+    deploy: 'Deploy',
+    capture: 'Capture',
+    verify: 'Verify',
+    wipe: 'Wipe',
+    inventory: 'Start',
+  }[workflow]
   return items.length === 1 ? word : `${word} ${countOf(count, 'machine')}`
 }
 

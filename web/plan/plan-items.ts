@@ -26,6 +26,8 @@ export function planTitle({ workflow, image, items }: Plan): string {
       return `Deploy ${image ?? 'an image'} to ${whom}`
     case 'capture':
       return `Capture ${whom} as ${image ?? 'an image'}`
+    case 'verify':
+      return `Verify ${whom}`
     case 'wipe':
       return `Wipe ${whom}`
     case 'inventory':

@@ -8,7 +8,7 @@ import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
 import { showError } from '../components/show.ts'
 import { retryAddress } from './retry.ts'
-import { cancelRun, startInventory } from './run-queries.ts'
+import { cancelRun, startLook } from './run-queries.ts'
 import { isActive } from './run-words.ts'
 
 /** What may be done with a run now. */
@@ -86,7 +86,7 @@ function RetryButton({ run }: { run: Run }) {
     )
   }
   const again = () =>
-    startInventory(run.mac)
+    startLook(run.mac, run.workflow === 'verify' ? 'verify' : 'inventory')
       .then(({ id }) => navigate(`/runs/${id}`))
       .catch((error: unknown) => showError(error, 'No run was started'))
   return (

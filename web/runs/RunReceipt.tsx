@@ -93,6 +93,14 @@ function Verdict({ run, receipt }: { run: Run; receipt: Receipt }) {
       </Alert>
     )
   }
+  if (receipt.comparison && !receipt.comparison.matches) {
+    const { chunksDiffering, chunksCompared } = receipt.comparison
+    return (
+      <Alert color="yellow" icon={<IconAlertTriangle />} title="Differs from the image">
+        {chunksDiffering} of {chunksCompared} MiB differ. Nothing was written to the disk.
+      </Alert>
+    )
+  }
   if (run.state === 'succeeded') {
     return (
       <Alert
@@ -102,7 +110,9 @@ function Verdict({ run, receipt }: { run: Run; receipt: Receipt }) {
       >
         {run.workflow === 'capture'
           ? 'The disk was read and stored; nothing was written to it.'
-          : 'All steps of the run were done.'}
+          : receipt.comparison
+            ? `The disk holds the image: ${receipt.comparison.chunksCompared} MiB were compared, and nothing was written.`
+            : 'All steps of the run were done.'}
       </Alert>
     )
   }

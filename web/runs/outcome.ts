@@ -4,6 +4,9 @@ import type { Run } from '#protocol/run.ts'
 
 export type DiskOutcome =
   | 'untouched'
+  /** Compared, and nothing was written. */
+  | 'same'
+  | 'differs'
   /** Image written and verified; every later step was done too. */
   | 'deployed'
   /** The image went out whole; whether it is on the disk nobody can tell. */
@@ -29,7 +32,10 @@ export function adviceOf(run: Run): Advice {
 }
 
 export function diskOutcome(run: Run): DiskOutcome {
-  if (run.workflow === 'capture' || run.workflow === 'inventory') return 'untouched'
+  if (run.workflow === 'verify' && run.receipt?.comparison)
+    return run.receipt.comparison.matches ? 'same' : 'differs'
+  if (run.workflow === 'verify' || run.workflow === 'capture' || run.workflow === 'inventory')
+    return 'untouched'
   if (run.receipt?.delivered && !run.receipt.imageVerified) return 'delivered'
   if (run.state === 'succeeded') return run.workflow === 'wipe' ? 'wiped' : 'deployed'
   if (run.receipt?.imageVerified) return 'unmodified-image'
@@ -46,6 +52,8 @@ export function diskOutcome(run: Run): DiskOutcome {
 
 const DISK_SENTENCES: Record<DiskOutcome, string> = {
   untouched: 'Nothing was written to the disk.',
+  same: 'The disk holds the image; nothing was written to it.',
+  differs: 'The disk holds something else than the image in places; nothing was written to it.',
   deployed: 'The disk holds the image; every byte of it was read back and is right.',
   delivered: 'The image was delivered whole, but not verified: this client does not read it back.',
   'unmodified-image':
@@ -58,7 +66,13 @@ const DISK_SENTENCES: Record<DiskOutcome, string> = {
 
 function nextSteps(run: Run, disk: DiskOutcome): string[] {
   if (run.state === 'succeeded') return []
-  const again = run.workflow === 'inventory' ? 'Start the run again' : 'Retry: make a new plan'
+  if (disk === 'differs')
+    return [
+      'If the machine was started since it was deployed, expect changes in its file systems.',
+      'If it was not, look at the disk and its cables, and deploy the image again.',
+    ]
+  const isPlanned = run.workflow !== 'inventory' && run.workflow !== 'verify'
+  const again = !isPlanned ? 'Start the run again' : 'Retry: make a new plan'
   if (run.state === 'cancelled') return [`${again} when you are ready.`]
   if (run.state === 'timed-out' && run.startedAt === null) {
     return [

@@ -82,8 +82,8 @@ export function startPlan(request: PlannedRunRequest): Promise<Run | PlannedRuns
 }
 
 /** A workflow that needs no plan, since it writes nothing. */
-export function startInventory(mac: string): Promise<Run> {
-  const body: RunRequest = { mac, workflow: 'inventory' }
+export function startLook(mac: string, workflow: 'inventory' | 'verify'): Promise<Run> {
+  const body: RunRequest = { mac, workflow }
   return bodyOf(client.POST('/api/runs', { body })) as Promise<Run>
 }
 

@@ -5,6 +5,7 @@ import type { Run, RunState, Step, Workflow } from '#protocol/run.ts'
 export const WORKFLOW_WORDS: Record<Workflow, string> = {
   deploy: 'Deploy',
   capture: 'Capture',
+  verify: 'Verify',
   wipe: 'Wipe',
   inventory: 'Inventory',
 }

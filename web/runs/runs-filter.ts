@@ -13,6 +13,7 @@ export const RUN_STATES = [
 export const RUN_WORKFLOWS = [
   'deploy',
   'capture',
+  'verify',
   'wipe',
   'inventory',
 ] as const satisfies Workflow[]
