@@ -56,6 +56,44 @@ describe('stampede plan, deploy and runs', () => {
     assert.deepEqual(await runsOf(mac), [])
   })
 
+  it('verify needs no plan, and its run ends with what differs', async () => {
+    const args = ['verify', name, '--image', 'debian-13', '--no-watch', '--json']
+    const { code, stdout } = await shell.run(args)
+    assert.equal(code, 0)
+    const { id } = JSON.parse(stdout) as Run
+    const agent = await startAgent(app, mac)
+    assert.deepEqual(agent.run.steps, ['check-machine', 'compare-disk'])
+    const now = new Date().toISOString()
+    const comparison = {
+      matches: false,
+      chunksCompared: 8,
+      chunksDiffering: 1,
+      chunksUnreadable: 0,
+      chunksUnused: 2,
+      differing: [{ startMib: 3, endMib: 4 }],
+      partitions: [{ number: 1, chunksDiffering: 1 }],
+      chunksOutside: 0,
+    }
+    const receipt = {
+      imageVerified: false,
+      comparison,
+      warnings: [],
+      startedAt: now,
+      finishedAt: now,
+    }
+    const error = 'Disk /dev/vda differs from the image in 1 of 8 MiB'
+    const ended = await agent.result({ state: 'failed', error, receipt })
+    assert.equal(ended.status, 200, JSON.stringify(ended.body))
+    const shown = await shell.run(['runs', 'show', id])
+    assert.match(
+      shown.stdout,
+      /verify of image "debian-13"[^]*failed[^]*differs from the image in 1/,
+    )
+    const { body } = await app.call<Run>('GET', `/api/runs/${id}`)
+    assert.partialDeepStrictEqual(body.receipt, { comparison })
+    assert.ok(body.receipt?.signature)
+  })
+
   it('a plan that cannot be started says why, with the code for it', async () => {
     await app.call('PATCH', `/api/machines/${mac}`, { locked: true })
     const { code, stdout, stderr } = await shell.run(['plan', name, '--image', 'debian-13'])
