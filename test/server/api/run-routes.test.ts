@@ -131,6 +131,26 @@ describeOnEveryDatabase('run routes', (_open, database) => {
     assert.deepEqual([status, body.error.code], [409, 'machine-locked'])
   })
 
+  it('a verify is about what was deployed, else what is assigned, and a lock does not stop it', async () => {
+    const machine = `/api/machines/${mac('0e')}`
+    const verify = (more: object = {}) => post({ mac: mac('0e'), workflow: 'verify', ...more })
+    await app.call('PUT', machine, { locked: true })
+    const bare = await verify()
+    assert.deepEqual([bare.status, bare.body.error.code], [422, 'image-missing'])
+    const unknown = await verify({ image: 'nobodys' })
+    assert.deepEqual([unknown.status, unknown.body.error.code], [422, 'image-unknown'])
+
+    await app.call('PUT', machine, { locked: true, image: 'debian' })
+    const assigned = await verify()
+    assert.equal(assigned.status, 201)
+    assert.partialDeepStrictEqual(assigned.body, { image: 'debian', imageDigest: DIGEST })
+    assert.deepEqual(
+      assigned.body.steps.map(({ name }) => name),
+      ['check-machine', 'compare-disk'],
+    )
+    await app.call('POST', `/api/runs/${assigned.body.id}/cancel`)
+  })
+
   it('a machine with an active run is not deleted', async () => {
     await queueRun(app, mac('05'))
     const answer = await app.call<Refusal>('DELETE', `/api/machines/${mac('05')}`)
