@@ -23,7 +23,7 @@ export const PACKAGES = {
     ['dnsmasq-base', 'isc-dhcp-client', 'isc-dhcp-relay', 'kea-admin', 'atftp', 'tftp-hpa', 'curl'],
     ['busybox-static', 'postgresql', 'mdadm', 'gdisk', 'fdisk', 'btrfs-progs', 'openssh-client'],
     ['partclone', 'ntfs-3g', 'openssl'],
-    ['chromium', 'fonts-dejavu-core', 'isc-dhcp-server', 'kea-dhcp4-server'],
+    ['chromium-headless-shell', 'fonts-dejavu-core', 'isc-dhcp-server', 'kea-dhcp4-server'],
     ['ceph-mon', 'ceph-osd', 'ceph-common', 'radosgw'],
   ].flat(),
   // The tools that people would use instead.

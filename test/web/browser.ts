@@ -4,8 +4,11 @@ import { createRequire } from 'node:module'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
 import { OPERATOR } from '#test/support/seeded-app.ts'
 
-/** Debian's Chromium, which asks nobody but the server under test. */
-export const CHROMIUM = '/usr/bin/chromium'
+/**
+ * Debian's Chromium without the windows of a browser, which are a quarter of its work. It asks nobody
+ * but the server under test.
+ */
+export const CHROMIUM = '/usr/bin/chromium-headless-shell'
 const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
