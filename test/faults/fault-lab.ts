@@ -65,7 +65,10 @@ export async function openFaultLab(options: FaultLabOptions = {}): Promise<Fault
   const call: FaultLab['call'] = (method, path, body) =>
     fetch(`${server.url}${path}`, {
       method,
-      headers: { authorization: `Bearer ${server.token}` },
+      headers: {
+        authorization: `Bearer ${server.token}`,
+        ...(typeof body === 'string' && { 'content-type': 'application/json' }),
+      },
       ...(body !== undefined && { body: body as Uint8Array<ArrayBuffer> }),
       signal: AbortSignal.timeout(CALL_TIMEOUT_MILLISECONDS),
     })
@@ -92,7 +95,8 @@ export async function openFaultLab(options: FaultLabOptions = {}): Promise<Fault
       }),
     reset(content = old) {
       disk.fault = undefined
-      Object.assign(proxy, { fault: undefined, alterRequest: undefined, alterAnswer: undefined })
+      const none = undefined
+      Object.assign(proxy, { fault: none, alterRequest: none, alterAnswer: none, hold: none })
       before = content
       disk.fill(content)
     },

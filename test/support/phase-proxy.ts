@@ -28,6 +28,8 @@ export interface PhaseProxy extends AsyncDisposable {
   /** Bodies on their way to the server, and from it. Lengths in headers follow. */
   alterRequest: Alteration | undefined
   alterAnswer: Alteration | undefined
+  /** A request that came waits for this before the server gets it, with what sends it once more. */
+  hold: ((exchange: Exchange, again: () => Promise<number>) => unknown) | undefined
   /** Exchanges so far, broken ones included: `PUT /chunks/…`. */
   readonly exchanges: string[]
   /** Chunks that the server answered with 201, heard by the client or not. */
@@ -44,10 +46,11 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
   const sentTwice: string[] = []
   const exchanges: string[] = []
   let bodies = 0
-  const proxy: Pick<PhaseProxy, 'fault' | 'alterRequest' | 'alterAnswer'> = {
+  const proxy: Pick<PhaseProxy, 'fault' | 'alterRequest' | 'alterAnswer' | 'hold'> = {
     fault: undefined,
     alterRequest: undefined,
     alterAnswer: undefined,
+    hold: undefined,
   }
 
   const server = createServer((request, response) => {
@@ -67,7 +70,8 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
     const alter = (alteration: Alteration | undefined) => (body: Buffer) =>
       alteration?.({ method, path }, body) ?? body
     const { alterRequest, alterAnswer } = proxy
-    const altered = { request: alter(alterRequest), answer: alter(alterAnswer) }
+    const hold = async (again: () => Promise<number>) => proxy.hold?.({ method, path }, again)
+    const altered = { request: alter(alterRequest), answer: alter(alterAnswer), hold }
     pass(new URL(serverUrl), request, response, phase, altered, onAnswer).catch(() => {
       request.socket.destroy()
     })
@@ -95,11 +99,16 @@ async function pass(
   request: IncomingMessage,
   response: ServerResponse,
   phase: Phase | undefined,
-  altered: { request(body: Buffer): Buffer; answer(body: Buffer): Buffer },
+  altered: {
+    request(body: Buffer): Buffer
+    answer(body: Buffer): Buffer
+    hold(again: () => Promise<number>): Promise<unknown>
+  },
   onAnswer: (answer: IncomingMessage) => void,
 ): Promise<void> {
   const body = altered.request(await bodyOf(request))
   const { 'transfer-encoding': _chunked, ...asked } = request.headers
+  await altered.hold(() => sendAgain(new URL(request.url!, server), request, body))
   const upstream = http.request(new URL(request.url!, server), {
     method: request.method,
     headers: { ...asked, 'content-length': String(body.length) },
@@ -130,6 +139,18 @@ async function pass(
     return
   }
   response.end(answered)
+}
+
+/** The status of what it is answered. */
+async function sendAgain(url: URL, { method, headers }: IncomingMessage, body: Buffer) {
+  const { authorization, 'content-type': type } = headers
+  const answer = await fetch(url, {
+    method: method!,
+    headers: { ...(authorization && { authorization }), ...(type && { 'content-type': type }) },
+    body: Uint8Array.from(body),
+  })
+  await answer.bytes()
+  return answer.status
 }
 
 async function bodyOf(message: IncomingMessage): Promise<Buffer> {
