@@ -106,7 +106,7 @@ function altered(
 
 function flipBit(body: Buffer, chance: Chance): Buffer {
   const damaged = Buffer.from(body)
-  damaged[chance.integer(Math.floor(body.length / 2), body.length)]! ^= 1
+  damaged[chance.integer(Math.floor(body.length / 2), body.length)]! ^= 0xff
   return damaged
 }
 

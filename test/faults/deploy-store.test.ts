@@ -36,7 +36,7 @@ type Damage = (stored: Buffer, chance: Chance, lab: StoreLab) => Promise<Buffer 
 const DAMAGES: Record<string, Damage> = {
   'bit flip': async (stored, chance) => {
     const damaged = Buffer.from(stored)
-    damaged[chance.integer(Math.floor(stored.length / 2), stored.length)]! ^= 1
+    damaged[chance.integer(Math.floor(stored.length / 2), stored.length)]! ^= 0xff
     return damaged
   },
   'cut short': async (stored, chance) => stored.subarray(0, chance.integer(1, stored.length)),

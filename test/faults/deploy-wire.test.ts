@@ -10,10 +10,11 @@ type Outcomes = Cell<FaultLab>['outcomes']
 type Damage = (body: Buffer, chance: Chance) => Buffer
 
 const DAMAGES: Record<string, Damage> = {
-  // Not in the first bytes, where gzip has a time that nobody looks at.
+  // Not in the first bytes, where gzip has a time that nobody looks at; and all bits of one byte, for
+  // what fills up the last byte of a block means nothing either.
   'bit flip': (body, chance) => {
     const damaged = Buffer.from(body)
-    damaged[chance.integer(Math.floor(body.length / 2), body.length)]! ^= 1 << chance.integer(0, 8)
+    damaged[chance.integer(Math.floor(body.length / 2), body.length)]! ^= 0xff
     return damaged
   },
   'short body': (body, chance) => body.subarray(0, chance.integer(1, body.length)),
