@@ -43,10 +43,17 @@ export async function decodeChunk(
   return { hash: parseSha256(hash!), length: length! }
 }
 
-/** One zstd frame of a chunk in shared memory. */
-export async function compressChunk(chunk: Uint8Array, level = USUAL_LEVEL): Promise<Uint8Array> {
-  const { compressed } = await ask({ kind: 'compress', chunk, level })
-  return compressed!
+/**
+ * One zstd frame of a chunk in shared memory, put into `frame`, a buffer of withFrameBuffer; returns
+ * its length. Handed over as an array, each frame would be garbage for the main thread to collect.
+ */
+export async function compressChunk(
+  chunk: Uint8Array,
+  frame: Uint8Array,
+  level = USUAL_LEVEL,
+): Promise<number> {
+  const { length } = await ask({ kind: 'compress', chunk, frame, level })
+  return length!
 }
 
 function ask(job: ChunkJob, moved: Uint8Array[] = []): Promise<ChunkAnswer> {

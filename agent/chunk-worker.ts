@@ -1,20 +1,20 @@
 import { hash as digestOf } from 'node:crypto'
 import { parentPort } from 'node:worker_threads'
 import { constants, gunzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
+import { letGo } from '#protocol/let-go.ts'
 
-/** What a thread of the chunk pool is asked; `chunk` is memory that all threads share. */
+/** What a thread of the chunk pool is asked; `chunk` and `frame` are memory that all threads share. */
 export type ChunkJob =
   | { kind: 'hash'; chunk: Uint8Array }
   | { kind: 'decode'; stored: Uint8Array; chunk: Uint8Array }
-  | { kind: 'compress'; chunk: Uint8Array; level: number }
+  | { kind: 'compress'; chunk: Uint8Array; frame: Uint8Array; level: number }
 
 export interface ChunkAnswer {
   /** Of the uncompressed bytes. */
   hash?: string
-  /** Of the bytes that were decoded into `chunk`. */
+  /** Of the bytes that were decoded into `chunk`, or compressed into `frame`. */
   length?: number
-  compressed?: Uint8Array
   /** Why it could not be decoded. */
   corrupt?: string
 }
@@ -33,27 +33,40 @@ const UNZSTD_OPTIONS = {
 /** Most chunks need no second buffer of this size, and few waste most of it. */
 const COMPRESSED_BYTES = CHUNK_BYTES / 2
 
+/**
+ * Of level 2, a smaller table, which stays in a processor's own cache: of a Debian's files 1.6 times
+ * as fast as level 3, for 3 % more.
+ */
+const TUNED: Partial<Record<number, Record<number, number>>> = {
+  2: { [constants.ZSTD_c_hashLog]: 15, [constants.ZSTD_c_minMatch]: 6 },
+}
+
 function answer(job: ChunkJob): ChunkAnswer {
   switch (job.kind) {
     case 'hash':
       return { hash: digestOf('sha256', job.chunk, 'hex') }
     case 'compress':
-      return { compressed: compress(job.chunk, job.level) }
+      return { length: compress(job) }
     case 'decode':
       return decode(job.stored, job.chunk)
   }
 }
 
-function compress(chunk: Uint8Array, level: number): Uint8Array {
-  return zstdCompressSync(chunk, {
+function compress({ chunk, frame, level }: ChunkJob & { kind: 'compress' }): number {
+  const compressed = zstdCompressSync(chunk, {
     chunkSize: COMPRESSED_BYTES,
     // The server wants the length in the frame's header.
     pledgedSrcSize: chunk.length,
     params: {
       [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_checksumFlag]: 1,
+      ...TUNED[level],
     },
   })
+  const { length } = compressed
+  frame.set(compressed)
+  letGo(compressed)
+  return length
 }
 
 function decode(stored: Uint8Array, chunk: Uint8Array): ChunkAnswer {
@@ -66,8 +79,11 @@ function decode(stored: Uint8Array, chunk: Uint8Array): ChunkAnswer {
   if (bytes.length > chunk.length)
     return { corrupt: `It holds ${bytes.length} bytes where there is room for ${chunk.length}` }
   const hash = digestOf('sha256', bytes, 'hex')
+  const { length } = bytes
   chunk.set(bytes)
-  return { hash, length: bytes.length }
+  letGo(bytes)
+  letGo(stored)
+  return { hash, length }
 }
 
 function inflate(stored: Buffer): Uint8Array {
@@ -75,11 +91,4 @@ function inflate(stored: Buffer): Uint8Array {
   return isZstd ? zstdDecompressSync(stored, UNZSTD_OPTIONS) : gunzipSync(stored, INFLATE_OPTIONS)
 }
 
-parentPort?.on('message', (job: ChunkJob) => {
-  const result = answer(job)
-  const { compressed } = result
-  // Moved, not copied, unless it lies in a pool of Node's that others use too.
-  const isWhole = compressed?.byteLength === compressed?.buffer.byteLength
-  const moved = compressed && isWhole ? [compressed.buffer as ArrayBuffer] : []
-  parentPort?.postMessage(result, moved)
-})
+parentPort?.on('message', (job: ChunkJob) => parentPort?.postMessage(answer(job)))

@@ -11,7 +11,7 @@ import {
   type NewImage,
 } from './chunk-client.ts'
 import { compressChunk, decodeChunk } from './chunk-pool.ts'
-import { withChunkBuffer } from './disk/buffer-pool.ts'
+import { withChunkBuffer, withFrameBuffer } from './disk/buffer-pool.ts'
 import { HttpStatusError, type HttpClient } from './http.ts'
 import { directPath } from './redirects.ts'
 
@@ -171,7 +171,10 @@ async function commit(
   const infoBytes = Buffer.from(JSON.stringify(info))
   const infoHash = sha256(infoBytes)
   if ((await askMissing(http, [infoHash], signal)).size > 0)
-    await putChunk(http, infoHash, await compressChunk(infoBytes), signal)
+    await withFrameBuffer(async (frame) => {
+      const length = await compressChunk(infoBytes, frame)
+      await putChunk(http, infoHash, frame.subarray(0, length), signal)
+    })
   try {
     await http.send({
       method: 'PUT',

@@ -1,6 +1,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import pRetry, { AbortError } from 'p-retry'
+import { letGo } from '#protocol/let-go.ts'
 import { createRedirects, withoutRedirect } from './redirects.ts'
 
 /** A server that says nothing for this long is taken for gone. */
@@ -207,10 +208,12 @@ async function collect(incoming: http.IncomingMessage): Promise<HttpAnswer> {
   }
   // A connection cut in the middle of an answer of known length is an error of the stream itself.
   const { statusCode: status = 0, headers } = incoming
+  const body = Buffer.concat(pieces, bytes)
+  for (const piece of pieces) letGo(piece)
   const isRedirect = status >= 300 && status < 400 && headers.location !== undefined
   return {
     status,
-    body: Buffer.concat(pieces, bytes),
+    body,
     ...(isRedirect && { location: headers.location! }),
   }
 }

@@ -1,11 +1,12 @@
 import { Type, type Static } from 'typebox'
+import { CHUNK_BYTES } from './chunk-size.ts'
 import { decodeHex, encodeHex } from './hex.ts'
 import { parseSha256, type Sha256 } from './sha256.ts'
 import { Sha256Text } from './shapes.ts'
 
 /** The image format: a disk cut at every MiB, its chunks named by their SHA-256. */
 
-export const CHUNK_BYTES = 1_048_576
+export { CHUNK_BYTES }
 export const SEGMENT_CHUNKS = 32_768
 export const HASH_BYTES = 32
 export const MANIFEST_MEDIA_TYPE = 'application/vnd.stampede.image.v1+json'

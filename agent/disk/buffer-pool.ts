@@ -3,7 +3,9 @@ import { CHUNK_BYTES } from '#protocol/image.ts'
 /** What WebAssembly counts memory in; its memory begins on a page of the processor, too. */
 const WASM_PAGE_BYTES = 65_536
 const PAGES_OF_CHUNK = CHUNK_BYTES / WASM_PAGE_BYTES
-/** Of chunks in use at once; a capture has 48, a deploy 16. */
+/** A chunk that does not compress becomes barely longer (RFC 8878, section 3.1.1.2: 3 bytes a block). */
+const PAGES_OF_FRAME = PAGES_OF_CHUNK + 1
+/** Of chunks in use at once, and as many frames; a capture has 48, a deploy 16. */
 const MAX_CHUNKS = 256
 
 /** The part of WebAssembly's interface that is needed here; Node's types leave it out. */
@@ -22,19 +24,31 @@ const { Memory } = Reflect.get(globalThis, 'WebAssembly') as {
  */
 const memory = new Memory({
   initial: 0,
-  maximum: MAX_CHUNKS * PAGES_OF_CHUNK,
+  maximum: MAX_CHUNKS * (PAGES_OF_CHUNK + PAGES_OF_FRAME),
   shared: true,
 })
-const free: Buffer[] = []
+const freeChunks: Buffer[] = []
+const freeFrames: Buffer[] = []
 
 /**
  * A page-aligned buffer of one chunk, for the time of `use`. Memory is reused and grows with the
  * number of those in use at once, so that number is what bounds it.
  */
-export async function withChunkBuffer<Result>(
+export function withChunkBuffer<Result>(use: (buffer: Buffer) => Promise<Result>): Promise<Result> {
+  return withBuffer(freeChunks, PAGES_OF_CHUNK, use)
+}
+
+/** As `withChunkBuffer`, for whatever a chunk is compressed to. */
+export function withFrameBuffer<Result>(use: (buffer: Buffer) => Promise<Result>): Promise<Result> {
+  return withBuffer(freeFrames, PAGES_OF_FRAME, use)
+}
+
+async function withBuffer<Result>(
+  free: Buffer[],
+  pages: number,
   use: (buffer: Buffer) => Promise<Result>,
 ): Promise<Result> {
-  const buffer = free.pop() ?? createBuffer()
+  const buffer = free.pop() ?? createBuffer(pages)
   try {
     return await use(buffer)
   } finally {
@@ -42,7 +56,7 @@ export async function withChunkBuffer<Result>(
   }
 }
 
-function createBuffer(): Buffer {
-  const start = memory.grow(PAGES_OF_CHUNK) * WASM_PAGE_BYTES
-  return Buffer.from(memory.buffer, start, CHUNK_BYTES)
+function createBuffer(pages: number): Buffer {
+  const start = memory.grow(pages) * WASM_PAGE_BYTES
+  return Buffer.from(memory.buffer, start, pages * WASM_PAGE_BYTES)
 }

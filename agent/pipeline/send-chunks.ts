@@ -1,6 +1,7 @@
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 import { compressChunk } from '../chunk-pool.ts'
+import { withFrameBuffer } from '../disk/buffer-pool.ts'
 import { LevelChooser } from './compression-level.ts'
 
 export interface ChunkSender {
@@ -16,15 +17,17 @@ export function createChunkSender(client: ChunkClient): ChunkSender {
   let bytesSent = 0
 
   async function sendOne(hash: Sha256, bytes: Buffer, signal: AbortSignal): Promise<void> {
-    const started = performance.now()
-    const frame = await compressChunk(bytes, levels.level)
-    const compressed = performance.now()
-    await client.put(hash, frame, signal)
-    levels.add({
-      compressMilliseconds: compressed - started,
-      sendMilliseconds: performance.now() - compressed,
+    await withFrameBuffer(async (frame) => {
+      const started = performance.now()
+      const length = await compressChunk(bytes, frame, levels.level)
+      const compressed = performance.now()
+      await client.put(hash, frame.subarray(0, length), signal)
+      levels.add({
+        compressMilliseconds: compressed - started,
+        sendMilliseconds: performance.now() - compressed,
+      })
+      bytesSent += length
     })
-    bytesSent += frame.length
   }
 
   function sendOnce(hash: Sha256, bytes: Buffer, signal: AbortSignal): Promise<void> {
