@@ -1,12 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { CHUNK_BYTES, MANIFEST_MEDIA_TYPE } from '#protocol/image.ts'
+import { letGo } from '#protocol/let-go.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, Sha256Text } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
 import type { Codec } from '#server/images/chunk-store.ts'
-import { contentHash } from '#server/images/chunk-verifier.ts'
+import { contentHash } from '#server/images/chunk-threads.ts'
 import { createSharedReads } from '#server/images/shared-reads.ts'
 import { NotFoundError, UnprocessableError } from './errors.ts'
 import { createFreeList } from './free-list.ts'
@@ -215,6 +216,7 @@ async function readBounded(body: AsyncIterable<Uint8Array>, buffer: Uint8Array):
     // Read on to its end, or the caller would be cut off before the answer.
     if (length + part.length <= buffer.length) buffer.set(part, length)
     length += part.length
+    letGo(part)
     if (length > 16 * MAX_CHUNK_BODY_BYTES) break
   }
   if (length > MAX_CHUNK_BODY_BYTES)

@@ -5,7 +5,7 @@ import {
   StoreUnreachableError,
 } from '#server/images/chunk-store.ts'
 import { ManifestRefusedError } from '#server/images/check-image.ts'
-import { ChunkRefusedError } from '#server/images/chunk-verifier.ts'
+import { ChunkRefusedError } from '#server/images/chunk-threads.ts'
 import { ImageFileError } from '#server/images/files/image-file-error.ts'
 import { ImageRefusedError } from '#server/images/import-error.ts'
 import { NotFoundError, RequestError, UnavailableError, UnprocessableError } from './errors.ts'

@@ -1,8 +1,5 @@
-import fs, { constants } from 'node:fs'
-import { type FileHandle, open, readFile } from 'node:fs/promises'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
-import { readCached } from './cached-read.ts'
 import { codecOf } from './chunk-codec.ts'
 import type { ChunkForm, Codec, StoredSize } from './chunk-store.ts'
 import { statedLength } from './gzip-member.ts'
@@ -16,15 +13,9 @@ const FILE_NAME_LENGTH = 62
 /** Magic, header, an empty block, trailer: nothing shorter is a whole chunk. */
 const SHORTEST_BYTES: Record<Codec, number> = { gzip: 20, zstd: 9 }
 /** 1 MiB that does not compress becomes barely longer. */
-const LONGEST_BYTES = CHUNK_BYTES + 65_536
-/** What file systems want of addresses, offsets and lengths for O_DIRECT. */
-const ALIGNMENT = 4096
-
-/** The one thing in Node whose memory begins at a page. */
-const { Memory } = (globalThis as unknown as { WebAssembly: { Memory: SharedMemory } }).WebAssembly
-type SharedMemory = new (pages: { initial: number; maximum: number; shared: true }) => {
-  buffer: SharedArrayBuffer
-}
+export const LONGEST_BYTES = CHUNK_BYTES + 65_536
+/** The length of the content, RFC 1952, section 2.3.1. */
+const TRAILER_BYTES = 4
 
 export type NamedFile = {
   hash: Sha256
@@ -74,94 +65,21 @@ export function contentBytesOf(chunk: Uint8Array, codec: Codec): number | undefi
   return codec === 'gzip' ? statedLength(chunk.subarray(-4)) : frameContent(chunk)
 }
 
-/** Throws as `open` and `read` do. */
-export async function readWhole(
-  path: string,
-  buffer: Uint8Array | undefined,
-  fromMedium = false,
-): Promise<Uint8Array> {
-  if (fromMedium) return await readDirect(path, buffer)
-  if (!buffer) return await readFile(path)
-  const length = readCached(path, buffer)
-  return length === undefined ? await readQuickly(path, buffer) : buffer.subarray(0, length)
-}
-
-/**
- * With the calls that take callbacks: for a chunk out of the page cache, the handles and promises
- * of the others take as long as everything else.
- */
-function readQuickly(path: string, buffer: Uint8Array): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    fs.open(path, 'r', (err, fd) => {
-      if (err) return reject(err)
-      let length = 0
-      const end = (failure: Error | null) => {
-        fs.closeSync(fd) // nothing waits for a medium here, so it needs no thread
-        if (failure) reject(failure)
-        else resolve(buffer.subarray(0, length))
-      }
-      const next = () =>
-        fs.read(fd, buffer, length, buffer.length - length, length, (failure, bytesRead) => {
-          if (failure) return end(failure)
-          length += bytesRead
-          if (isWholeRead(bytesRead, length, buffer)) end(null)
-          else next()
-        })
-      next()
-    })
-  })
-}
-
-/**
- * A whole chunk is shorter than the buffer: what fills it is found to be none. Nothing follows a short
- * read of a file but its end; for O_DIRECT what is left is not aligned.
- */
-function isWholeRead(bytesRead: number, length: number, buffer: Uint8Array): boolean {
-  return bytesRead === 0 || length === buffer.length || length % ALIGNMENT !== 0
-}
-
-async function readInto(file: FileHandle, buffer: Uint8Array): Promise<Uint8Array> {
-  for (let length = 0; ;) {
-    const { bytesRead } = await file.read(buffer, length, buffer.length - length, length)
-    length += bytesRead
-    if (isWholeRead(bytesRead, length, buffer)) return buffer.subarray(0, length)
-  }
-}
-
-/** A page-aligned buffer for one reader at a time. */
-export function alignedBuffer(): Uint8Array<SharedArrayBuffer> {
-  const pages = Math.ceil((LONGEST_BYTES + ALIGNMENT) / 65_536)
-  return new Uint8Array(new Memory({ initial: pages, maximum: pages, shared: true }).buffer)
-}
-
-/** With O_DIRECT, which some file systems lack: then as ever. `buffer` must be an aligned one. */
-async function readDirect(path: string, buffer: Uint8Array = alignedBuffer()): Promise<Uint8Array> {
-  try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_DIRECT)
-    return await readInto(file, buffer)
-  } catch (err) {
-    if ((err as NodeJS.ErrnoException).code !== 'EINVAL') throw err
-    await using file = await open(path, 'r')
-    return await readInto(file, buffer)
-  }
-}
-
-/** Undefined if the file cannot be a whole chunk. */
-export async function sizeOf(file: FileHandle, codec: Codec): Promise<StoredSize | undefined> {
-  const { size: storedBytes } = await file.stat()
+/** What a file of this length is, by its first bytes and its last; undefined if it cannot be a whole chunk. */
+export function sizeOf(
+  storedBytes: number,
+  codec: Codec,
+  readAt: (buffer: Uint8Array, offset: number) => void,
+): StoredSize | undefined {
   if (!isChunkLength(storedBytes, codec)) return undefined
   const head = Buffer.alloc(FRAME_HEADER_BYTES)
-  await file.read(head, 0, head.length, 0)
+  readAt(head, 0)
   if (codecOf(head) !== codec) return undefined
-  const contentBytes = codec === 'gzip' ? await trailerOf(file, storedBytes) : frameContent(head)
+  const trailer = Buffer.alloc(TRAILER_BYTES)
+  if (codec === 'gzip') readAt(trailer, storedBytes - TRAILER_BYTES)
+  const contentBytes = codec === 'gzip' ? statedLength(trailer) : frameContent(head)
   if (contentBytes === undefined || contentBytes > CHUNK_BYTES) return undefined
   return { codec, storedBytes, contentBytes }
-}
-
-async function trailerOf(file: FileHandle, storedBytes: number): Promise<number> {
-  const trailer = Buffer.alloc(4)
-  await file.read(trailer, 0, 4, storedBytes - 4)
-  return statedLength(trailer)
 }
 
 function frameContent(head: Uint8Array): number | undefined {

@@ -11,7 +11,7 @@ import {
   PREFIXES,
   type StoredChunk,
 } from './chunk-store.ts'
-import { ChunkRefusedError, contentHash } from './chunk-verifier.ts'
+import { ChunkRefusedError, contentHash } from './chunk-threads.ts'
 
 export interface CopyOptions {
   from: ChunkStore

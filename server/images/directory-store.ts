@@ -4,16 +4,7 @@ import { join } from 'node:path'
 import pLimit from 'p-limit'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { codecOf, isContentOf } from './chunk-codec.ts'
-import {
-  chunkFiles,
-  CODECS,
-  fileName,
-  isChunk,
-  type NamedFile,
-  readWhole,
-  replacedName,
-  sizeOf,
-} from './chunk-file.ts'
+import { chunkFiles, CODECS, isChunk, type NamedFile, replacedName } from './chunk-file.ts'
 import {
   ChunkCorruptError,
   type ChunkForm,
@@ -22,12 +13,16 @@ import {
   type Codec,
   type ListedChunk,
   PREFIXES,
+  type ReadOptions,
   type StoredChunk,
   type StoredSize,
   StoreFullError,
   StoreUnreachableError,
   type Sweep,
 } from './chunk-store.ts'
+import { putChunk, touchChunks } from './chunk-threads.ts'
+import { readWhole } from './read-chunk-file.ts'
+import { chunkPath, TEMPORARY_FOLDER, temporaryPath } from './place-chunk.ts'
 
 export type DirectoryStoreOptions = {
   folder: string
@@ -35,10 +30,11 @@ export type DirectoryStoreOptions = {
   flush: () => Promise<void>
 }
 
-const TEMPORARY_FOLDER = 'tmp'
 export const QUARANTINE_FOLDER = 'quarantine'
 /** libuv has four threads; a few more calls keep them busy. */
 const CONCURRENT_CALLS = 16
+/** Chunks that one thread touches in one go, while others wait for it. */
+const TOUCHED_AT_ONCE = 64
 /** Files whose sizes are asked for at once, by lists. */
 const LISTED_AT_ONCE = 64
 
@@ -53,11 +49,9 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
   const changing = new Map<Sha256, Promise<unknown>>()
   /** Of the last chunk that was read: one file that is not there costs as much as one that is. */
   let likely: Codec = 'zstd'
-  const pathOf = (hash: Sha256, codec: Codec) =>
-    join(folder, hash.slice(0, 2), fileName(hash, codec))
+  const pathOf = (hash: Sha256, codec: Codec) => chunkPath(folder, hash, codec)
   const replacedPath = (hash: Sha256, form: ChunkForm) =>
     join(folder, hash.slice(0, 2), replacedName(hash, form))
-  const temporaryPath = () => join(folder, TEMPORARY_FOLDER, randomUUID())
 
   /**
    * Changes of one chunk, one after the other. With two names for it, `link` alone could not make the
@@ -76,57 +70,11 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     }
   }
 
-  async function touchOne(hash: Sha256): Promise<StoredSize | undefined> {
-    for (const codec of CODECS) {
-      const size = await touchFile(pathOf(hash, codec), codec)
-      if (size) return size
-    }
-    return undefined
-  }
-
-  async function touchFile(path: string, codec: Codec): Promise<StoredSize | undefined> {
-    try {
-      await using file = await open(path, 'r')
-      const size = await sizeOf(file, codec)
-      // By its path, not by the handle: a file that a sweep has moved away must not count as here.
-      if (size) await utimes(path, new Date(), new Date())
-      return size
-    } catch (cause) {
-      if (codeOf(cause) === 'ENOENT') return undefined
-      throw unreachable(cause)
-    }
-  }
-
   async function write(path: string, bytes: Uint8Array): Promise<void> {
     await using file = await open(path, 'wx', 0o640)
     await file.writeFile(bytes)
     // The kernel's own time stamps lag a few milliseconds behind the clock that cutoffs come from.
     await file.utimes(new Date(), new Date())
-  }
-
-  async function putIfAbsent(hash: Sha256, bytes: Uint8Array): Promise<void> {
-    if (await touchOne(hash)) return
-    const codec = getCodec(hash, bytes)
-    const temporary = temporaryPath()
-    try {
-      await write(temporary, bytes)
-      await linkUnlessWhole(temporary, hash, codec)
-    } finally {
-      await unlink(temporary).catch(() => {})
-    }
-  }
-
-  async function linkUnlessWhole(temporary: string, hash: Sha256, codec: Codec): Promise<void> {
-    const path = pathOf(hash, codec)
-    try {
-      await link(temporary, path)
-    } catch (cause) {
-      if (codeOf(cause) !== 'EEXIST') throw cause
-      // Another writer was first, or a power failure left a stump there: only that is replaced.
-      if (!(await touchFile(path, codec))) await rename(temporary, path)
-    }
-    // A stump of the other codec would be found first, or kept for ever.
-    await removeForms(hash, codec)
   }
 
   async function removeForms(hash: Sha256, but: Codec): Promise<void> {
@@ -136,9 +84,9 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
 
   async function replace(hash: Sha256, bytes: Uint8Array): Promise<boolean> {
     const codec = getCodec(hash, bytes)
-    const old = await touchOne(hash)
+    const [old] = await touchChunks(folder, [hash])
     if (!old) return false
-    const temporary = temporaryPath()
+    const temporary = temporaryPath(folder)
     try {
       await write(temporary, bytes)
       // What it takes the place of survives a power failure, so this must before it does.
@@ -172,7 +120,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
   async function removeUntouched(path: string, cutoff: Date): Promise<boolean> {
     const found = await stat(path).catch(ignore('ENOENT'))
     if (!found || found.mtimeMs >= cutoff.getTime()) return false
-    const aside = temporaryPath()
+    const aside = temporaryPath(folder)
     await rename(path, aside)
     const wasTouched = (await stat(aside)).mtimeMs >= cutoff.getTime()
     if (wasTouched) await link(aside, path).catch(ignore('EEXIST'))
@@ -199,10 +147,10 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     hash: Sha256,
     paths: { path: string; codec: Codec; storedBytes?: number }[],
     buffer: Uint8Array | undefined,
-    fromMedium: boolean | undefined,
+    { fromMedium, isUrgent }: ReadOptions,
   ): Promise<StoredChunk | undefined> {
     for (const { path, codec, storedBytes } of paths) {
-      const bytes = await readWhole(path, buffer, fromMedium).catch((cause: unknown) => {
+      const bytes = await readWhole(path, buffer, fromMedium, isUrgent).catch((cause: unknown) => {
         if (codeOf(cause) === 'EIO')
           throw new ChunkCorruptError(hash, 'the medium cannot read it', { cause })
         if (codeOf(cause) !== 'ENOENT') throw unreachable(cause)
@@ -255,18 +203,19 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     async touch(hashes) {
       const sizes = new Map<Sha256, StoredSize>()
       await Promise.all(
-        hashes.map((hash) =>
-          limit(async () => {
-            const size = await touchOne(hash)
-            if (size) sizes.set(hash, size)
-          }),
-        ),
+        partsOf(hashes).map(async (part) => {
+          const found = await touchChunks(folder, part).catch((cause: unknown) => {
+            throw unreachable(cause)
+          })
+          for (const [at, size] of found.entries()) if (size) sizes.set(part[at]!, size)
+        }),
       )
       if (sizes.size < hashes.length) await assertThere()
       return sizes
     },
 
-    async read(hash, buffer, { form, fromMedium } = {}): Promise<StoredChunk> {
+    async read(hash, buffer, options = {}): Promise<StoredChunk> {
+      const { form } = options
       const current = [likely, ...CODECS.filter((codec) => codec !== likely)].map((codec) => ({
         path: pathOf(hash, codec),
         codec,
@@ -277,10 +226,10 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
         { path: replacedPath(hash, form), ...form },
       ]
       const found =
-        (asked && (await readFirst(hash, asked, buffer, fromMedium))) ??
-        (await readFirst(hash, current, buffer, fromMedium)) ??
+        (asked && (await readFirst(hash, asked, buffer, options))) ??
+        (await readFirst(hash, current, buffer, options)) ??
         // Its codec changed in between.
-        (await readFirst(hash, current, buffer, fromMedium))
+        (await readFirst(hash, current, buffer, options))
       if (!found) {
         await assertThere()
         throw new ChunkMissingError(hash)
@@ -289,7 +238,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
       return found
     },
 
-    putIfAbsent: (hash, bytes) => alone(hash, () => putIfAbsent(hash, bytes)),
+    putIfAbsent: (hash, bytes) => alone(hash, () => putChunk(folder, hash, bytes)),
 
     replace: (hash, bytes) => alone(hash, () => replace(hash, bytes)),
 
@@ -332,6 +281,11 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
 
     flush,
   }
+}
+
+function partsOf(hashes: readonly Sha256[]): (readonly Sha256[])[] {
+  const starts = Array.from({ length: Math.ceil(hashes.length / TOUCHED_AT_ONCE) }, (_, at) => at)
+  return starts.map((at) => hashes.slice(at * TOUCHED_AT_ONCE, (at + 1) * TOUCHED_AT_ONCE))
 }
 
 function getCodec(hash: Sha256, bytes: Uint8Array): Codec {

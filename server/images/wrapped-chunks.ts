@@ -1,5 +1,5 @@
 import type { Sha256 } from '#protocol/sha256.ts'
-import { wrapContent } from './chunk-verifier.ts'
+import { wrapContent } from './chunk-threads.ts'
 import type { Codec } from './chunk-store.ts'
 import { createReadBuffer, type HeldBytes, type HeldChunk } from './shared-reads.ts'
 

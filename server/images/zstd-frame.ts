@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
-import { constants, zstdDecompress } from 'node:zlib'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { constants, zstdDecompress, zstdDecompressSync, type ZstdOptions } from 'node:zlib'
+import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
 
 /** zstd frames (RFC 8878) block by block: zlib's own call accepts what follows one. */
 
@@ -88,17 +88,50 @@ function readSize(view: DataView, start: number, bytes: 1 | 2 | 4 | 8): number {
  * produces more than the limit, whatever the frame would inflate to.
  */
 export async function inflateFrame(frame: Uint8Array): Promise<Buffer> {
-  const header = decodeFrameHeader(frame)
-  if (header.contentBytes > CHUNK_BYTES)
+  const contentBytes = contentOfOne(frame)
+  const content = await decompress(frame, inflateOptions(contentBytes)).catch(refuse)
+  return ofLength(content, contentBytes)
+}
+
+/** As `inflateFrame`, for threads that have nothing else to do meanwhile. */
+export function inflateFrameSync(frame: Uint8Array): Buffer {
+  const contentBytes = contentOfOne(frame)
+  try {
+    return ofLength(zstdDecompressSync(frame, inflateOptions(contentBytes)), contentBytes)
+  } catch (err) {
+    return refuse(err)
+  }
+}
+
+/** How many bytes of content these bytes have, if they are one frame. */
+function contentOfOne(frame: Uint8Array): number {
+  const { contentBytes } = decodeFrameHeader(frame)
+  if (contentBytes > CHUNK_BYTES)
     throw new FrameDecodeError(`It inflates to more than ${CHUNK_BYTES} bytes`)
   const end = frameEnd(frame)
   if (end > frame.length) throw new FrameDecodeError('Its zstd frame is cut short')
   if (end < frame.length)
     throw new FrameDecodeError(`${frame.length - end} bytes follow its end; send one frame only`)
-  const content = await inflateBounded(frame, header.contentBytes)
-  if (content.length !== header.contentBytes)
-    throw new FrameDecodeError('Its frame header states another length')
-  return content
+  return contentBytes
+}
+
+function inflateOptions(contentBytes: number): ZstdOptions {
+  return {
+    // One more than the content: the call then ends in one turn.
+    chunkSize: Math.max(MIN_OUTPUT_BYTES, contentBytes + 1),
+    maxOutputLength: CHUNK_BYTES,
+    params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG },
+  }
+}
+
+function ofLength(content: Buffer, contentBytes: number): Buffer {
+  if (content.length === contentBytes) return content
+  throw new FrameDecodeError('Its frame header states another length')
+}
+
+function refuse(cause: unknown): never {
+  if (cause instanceof FrameDecodeError) throw cause
+  throw new FrameDecodeError(`It does not inflate: ${(cause as Error).message}`, { cause })
 }
 
 /**
@@ -117,19 +150,6 @@ export function frameEnd(frame: Uint8Array): number {
     if (block & 1) return offset + (hasChecksum ? CHECKSUM_BYTES : 0)
   }
   throw new FrameDecodeError('Its zstd frame is cut short', { isCutShort: true })
-}
-
-async function inflateBounded(frame: Uint8Array, contentBytes: number): Promise<Buffer> {
-  try {
-    return await decompress(frame, {
-      // One more than the content: the call then ends in one turn of the thread pool.
-      chunkSize: Math.max(MIN_OUTPUT_BYTES, contentBytes + 1),
-      maxOutputLength: CHUNK_BYTES,
-      params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG },
-    })
-  } catch (cause) {
-    throw new FrameDecodeError(`It does not inflate: ${(cause as Error).message}`, { cause })
-  }
 }
 
 function viewOf(bytes: Uint8Array): DataView {
