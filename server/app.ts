@@ -84,14 +84,15 @@ export interface App extends AsyncDisposable {
 
 export interface AppOptions {
   log: FastifyBaseLogger
-  /** The clock, for tests that cannot wait. */
+  /** The clocks, for tests that cannot wait; `steady`, in milliseconds, is never set. */
   now?: () => Date
+  steady?: () => number
 }
 
 /** Opens everything that the configuration asks for; all of it is closed in reverse. */
 export async function openApp(
   config: Config,
-  { log, now = () => new Date() }: AppOptions,
+  { log, now = () => new Date(), steady = () => performance.now() }: AppOptions,
 ): Promise<App> {
   await using opened = new AsyncDisposableStack()
   opened.use(await openDataFolder(config.dataFolder))
@@ -132,7 +133,7 @@ export async function openApp(
       onError: (err) => log.error({ err }, 'Failed to save progress'),
     }),
   )
-  const ticker = opened.use(openTicker({ ...config, database, reports, log, now }))
+  const ticker = opened.use(openTicker({ ...config, database, reports, log, now, steady }))
   const webhooks = opened.use(await openWebhookSender({ database, log, now }))
 
   // Known for good when the port is open, which comes last.

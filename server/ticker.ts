@@ -10,6 +10,7 @@ import { pruneTokens } from './db/tokens.ts'
 import { pruneWebSessions } from './db/web-sessions.ts'
 import { pruneDeliveries } from './db/webhook-deliveries.ts'
 import type { OpenedDatabase } from './db/database.ts'
+import { createListening } from './runs/listening.ts'
 import { tickRuns } from './runs/moves.ts'
 import type { RunReports } from './runs/reports.ts'
 
@@ -29,27 +30,29 @@ export interface TickerOptions {
   runRetentionDays: number
   log: FastifyBaseLogger
   now: () => Date
+  /** Milliseconds of a clock that nobody sets. */
+  steady: () => number
 }
 
 /** Ends runs whose time is up, and now and then removes what nobody needs any more. */
 export function openTicker(options: TickerOptions): Ticker {
-  const { database, reports, runRetentionDays, log, now } = options
+  const { database, reports, runRetentionDays, log, now, steady } = options
   const { db } = database
-  const listeningSince = now()
+  const listen = createListening(now, steady)
   const stop = new AbortController()
-  let prunedAt = 0
+  let prunedAt = -Infinity
   let hasOldRuns = false
 
   async function tick(): Promise<void> {
     await reports.save() // a run that reports is not silent
-    for (const run of await tickRuns(db, now(), listeningSince))
+    for (const run of await tickRuns(db, listen()))
       log.warn({ mac: run.mac, run: run.id, state: run.state, error: run.error }, 'Run ended')
-    if (now().getTime() - prunedAt >= PRUNE_MILLISECONDS) await prune()
+    if (steady() - prunedAt >= PRUNE_MILLISECONDS) await prune()
     if (hasOldRuns) await forgetOldRuns()
   }
 
   async function prune(): Promise<void> {
-    prunedAt = now().getTime()
+    prunedAt = steady()
     hasOldRuns = runRetentionDays > 0
     await pruneTokens(db, now())
     await pruneWebSessions(db, now())

@@ -6,6 +6,7 @@ import type { Database, Transaction } from '#server/db/database.ts'
 import { notifyProgress } from '#server/db/events.ts'
 import { appendLog } from '#server/db/run-logs.ts'
 import { changeRun, listStartedRuns, toRun, type RunRow } from '#server/db/runs.ts'
+import type { Listening } from './listening.ts'
 import { RunRefusedError } from './refused.ts'
 import * as rules from './rules.ts'
 
@@ -183,11 +184,11 @@ export async function cancelRun(db: Database, id: string, now: Date): Promise<Ru
 }
 
 /** Ends the runs whose time is up; called every few seconds, by a server that hears since then. */
-export async function tickRuns(db: Database, now: Date, listeningSince: Date): Promise<RunRow[]> {
+export async function tickRuns(db: Database, { now, since }: Listening): Promise<RunRow[]> {
   const ended: RunRow[] = []
   for (const { id, ...seen } of await listStartedRuns(db)) {
-    if (!rules.tick(seen, now, listeningSince)) continue
-    const decide = (run: RunRow) => ({ changes: rules.tick(run, now, listeningSince) ?? {} })
+    if (!rules.tick(seen, now, since)) continue
+    const decide = (run: RunRow) => ({ changes: rules.tick(run, now, since) ?? {} })
     const moved = await db.transaction((tx) => changeRun(tx, id, decide))
     if (moved && !rules.isActive(moved.run)) ended.push(moved.run)
   }

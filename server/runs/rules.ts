@@ -78,7 +78,7 @@ export function hello(
   if (!isActive(run)) return refuse('run-over', `The run is ${run.state}`)
   if (run.claimedBy === 'booty') return refuse('claimed', 'BOOTy works on the run already')
   if (run.cancelRequested) return { changes: end(run, 'cancelled', now) }
-  if (run.lastReportAt && secondsBetween(run.lastReportAt, now) < AGENT_SILENCE_SECONDS)
+  if (run.lastReportAt && isWithin(AGENT_SILENCE_SECONDS, run.lastReportAt, now))
     return refuse(
       'agent-active',
       `Another agent reported less than ${AGENT_SILENCE_SECONDS} seconds ago; try again later`,
@@ -105,7 +105,7 @@ export function claimForBooty(run: RunRecord, now: Date): Outcome {
   if (run.claimedBy === 'agent') return refuse('claimed', 'Our agent works on the run already')
   if (run.cancelRequested) return { changes: end(run, 'cancelled', now) }
   // Asked again so soon, with not a byte of the image gone: it is the same boot.
-  if (isUnreported(run, run.attempts) && secondsBetween(run.attemptAt!, now) < BOOTY_REBOOT_SECONDS)
+  if (isUnreported(run, run.attempts) && isWithin(BOOTY_REBOOT_SECONDS, run.attemptAt!, now))
     return UNCHANGED
   if (run.attempts >= MAX_ATTEMPTS) return tooManyAttempts(run, now)
   return { changes: { ...start(run, 'booty', now), bootedAt: run.bootedAt ?? now } }
@@ -180,7 +180,10 @@ export function tick(run: RunRecord, now: Date, listeningSince: Date): RunChange
   if (run.state !== 'booting' && run.state !== 'running') return undefined
   const heardAt = lastHeardOf(run)
   if (!heardAt) return undefined
-  const silentSeconds = secondsBetween(heardAt > listeningSince ? heardAt : listeningSince, now)
+  // Heard before the clock was set back. The clocks of several servers differ by less.
+  const isAhead = secondsBetween(now, heardAt) > RUNNING_TIMEOUT_SECONDS
+  const silentSince = heardAt > listeningSince && !isAhead ? heardAt : listeningSince
+  const silentSeconds = secondsBetween(silentSince, now)
   if (run.cancelRequested && silentSeconds >= AGENT_SILENCE_SECONDS)
     return end(run, 'cancelled', now)
   if (run.state === 'booting' && silentSeconds >= BOOTING_TIMEOUT_SECONDS)
@@ -302,6 +305,11 @@ function lastHeardOf(run: RunRecord): Date | null {
 
 function refuse(code: Refusal['code'], message: string): Outcome {
   return { changes: {}, refusal: { code, message } }
+}
+
+/** Also where one server's clock is behind another's, but not for as long as a clock was set back. */
+function isWithin(seconds: number, from: Date, to: Date): boolean {
+  return Math.abs(secondsBetween(from, to)) < seconds
 }
 
 function secondsBetween(from: Date, to: Date): number {

@@ -24,10 +24,12 @@ export interface Answer<Body = unknown> {
   body: Body
 }
 
-/** The clock of an app: stands still but for `advance`. */
+/** The clock of an app: stands still but for `advance`, and `set`, of which no steady clock knows. */
 export interface TestClock {
   now: () => Date
   advance: (seconds: number) => void
+  set: (seconds: number) => void
+  steady: () => number
 }
 
 export interface TestApp extends App {
@@ -68,8 +70,8 @@ export async function openTestApp(options: TestAppOptions = {}): Promise<TestApp
     { level: options.onLog ? 'trace' : 'silent' },
     { write: (line) => options.onLog?.(line) },
   )
-  const now = options.realTime ? () => new Date() : clock.now
-  const app = opened.use(await openApp(config, { log, now }))
+  const { now, steady } = clock
+  const app = opened.use(await openApp(config, { log, ...(!options.realTime && { now, steady }) }))
   const resources = opened.move()
   return {
     ...app,
@@ -86,10 +88,13 @@ export function createCall(port: number): TestApp['call'] {
 }
 
 function createClock(): TestClock {
-  let milliseconds = Date.parse('2026-05-01T12:00:00.000Z')
+  let milliseconds = 0
+  let startedAt = Date.parse('2026-05-01T12:00:00.000Z')
   return {
-    now: () => new Date(milliseconds),
-    advance: (seconds) => (milliseconds += seconds * 1000),
+    now: () => new Date(startedAt + milliseconds),
+    advance: (seconds) => void (milliseconds += seconds * 1000),
+    set: (seconds) => void (startedAt += seconds * 1000),
+    steady: () => milliseconds,
   }
 }
 

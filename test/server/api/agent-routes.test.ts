@@ -246,6 +246,32 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
     assert.deepEqual([late.status, codeOf(late)], [409, 'run-over'])
   })
 
+  for (const [where, seconds] of [
+    ['forward', 86_400],
+    ['back', -86_400],
+  ] as const)
+    it(`a clock that is set ${where} ends no run but those that are silent ten minutes more`, async () => {
+      const { id } = await queueRun(app, mac)
+      const agent = await startAgent(app, mac)
+      await agent.report()
+      app.clock.set(seconds)
+      await app.tick()
+      assert.equal((await readRun(app, id)).state, 'running')
+      app.clock.advance(599)
+      await agent.report()
+      app.clock.advance(599)
+      await app.tick()
+      assert.equal((await readRun(app, id)).state, 'running')
+      app.clock.set(seconds)
+      await app.tick()
+      app.clock.advance(599)
+      await app.tick()
+      assert.equal((await readRun(app, id)).state, 'running')
+      app.clock.advance(1)
+      await app.tick()
+      assert.equal((await readRun(app, id)).state, 'timed-out')
+    })
+
   it('a token is good for its own run only', async () => {
     const first = await queueRun(app, mac)
     const agent = await startAgent(app, mac)

@@ -91,6 +91,15 @@ describe('rules of a run', () => {
     assert.equal(rules.tick(run, after(3600 + 590), after(3590))?.state, 'timed-out')
   })
 
+  it('heard before the clock was set back has its ten minutes from then', () => {
+    const run = running({ lastReportAt: after(86_400) })
+    assert.equal(rules.tick(run, after(599), T0), undefined)
+    assert.equal(rules.tick(run, after(600), T0)?.state, 'timed-out')
+    assert.equal(rules.hello(run, after(1)).refusal, undefined)
+    const other = running({ lastReportAt: after(30) })
+    assert.equal(rules.hello(other, after(1)).refusal?.code, 'agent-active', 'by a clock beside')
+  })
+
   it('each hello is an attempt with its own steps and sequence, three at most', () => {
     let run = createRun()
     for (let attempt = 1; attempt <= 3; attempt++) {
