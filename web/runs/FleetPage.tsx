@@ -17,6 +17,7 @@ import { FleetTotalsRow } from './FleetTotalsRow.tsx'
 import { retryAddress } from './retry.ts'
 import { activeRunsQuery, planRunsQuery, runQuery } from './run-queries.ts'
 import { isActive, isFailure, runTitle } from './run-words.ts'
+import { useSilent } from './use-is-silent.ts'
 import { useNames } from './use-names.ts'
 import classes from './runs.module.css'
 
@@ -27,6 +28,7 @@ export function FleetPage() {
   const ids = query.get('ids')?.split(',').filter(Boolean)
   const { runs, error, refetch } = useFleet(plan, ids)
   const names = useNames()
+  const silent = useSilent(runs ?? [])
   const title = fleetTitle(runs, plan !== null)
   return (
     <>
@@ -40,11 +42,15 @@ export function FleetPage() {
       {runs?.length === 0 && <NothingAtWork />}
       {runs && runs.length > 0 && (
         <>
-          <FleetTotalsRow totals={fleetTotals(runs)} count={runs.length} />
+          <FleetTotalsRow totals={fleetTotals(runs, silent)} count={runs.length} />
           <ul className={classes.tiles} aria-label="Machines, failed and slowest first">
             {runs.toSorted(byUrgency).map((run) => (
               <li key={run.id}>
-                <FleetTile run={run} name={names.get(run.mac) ?? run.mac} />
+                <FleetTile
+                  run={run}
+                  name={names.get(run.mac) ?? run.mac}
+                  isSilent={silent.has(run.id)}
+                />
               </li>
             ))}
           </ul>
@@ -97,8 +103,7 @@ function FleetActions({ runs }: { runs: readonly Run[] }) {
   function askCancel(): void {
     modals.openConfirmModal({
       title: `Cancel ${countOf(active.length, 'run')}?`,
-      children:
-        'Each stops at the next report of its agent. Disks that are half written do not boot: they need another deploy.',
+      children: cancelAllText(active),
       labels: { confirm: `Cancel ${countOf(active.length, 'run')}`, cancel: 'Let them go on' },
       confirmProps: { color: 'red' },
       onConfirm: () => {
@@ -128,6 +133,13 @@ function FleetActions({ runs }: { runs: readonly Run[] }) {
       )}
     </>
   )
+}
+
+function cancelAllText(runs: readonly Run[]): string {
+  const isWritten = runs.some(({ workflow }) => workflow === 'deploy' || workflow === 'wipe')
+  return isWritten
+    ? 'Each stops at the next report of its agent. Disks that are half written do not boot: they need another deploy.'
+    : 'Each stops at the next report of its agent. Nothing was written to the disks.'
 }
 
 function NothingAtWork() {

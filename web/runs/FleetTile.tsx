@@ -9,8 +9,15 @@ import { currentStep } from './run-words.ts'
 import { fractionDone, spokenEstimate } from './time-left.ts'
 import classes from './runs.module.css'
 
+interface FleetTileProps {
+  run: Run
+  name: string
+  /** Its agent says nothing: the last rate holds no longer. */
+  isSilent: boolean
+}
+
 /** A machine at work, as small as it can be told: state in words, icon and colour, step, progress. */
-export function FleetTile({ run, name }: { run: Run; name: string }) {
+export function FleetTile({ run, name, isSilent }: FleetTileProps) {
   const Icon = stateIcon(run.state)
   const color = stateColor(run.state)
   const step = currentStep(run)
@@ -41,18 +48,19 @@ export function FleetTile({ run, name }: { run: Run; name: string }) {
         <Progress value={fraction === undefined ? 100 : fraction * 100} aria-hidden size="sm" />
       )}
       <Text size="xs" c="dimmed" lineClamp={2} className={classes.figures}>
-        {detailOf(run)}
+        {detailOf(run, isSilent)}
       </Text>
     </Link>
   )
 }
 
-function detailOf(run: Run): string {
+function detailOf(run: Run, isSilent: boolean): string {
   if (run.error !== null) return run.error
   const step = currentStep(run)
   if (run.state === 'queued') return 'Waits for the machine to boot'
   if (run.state === 'booting') return 'Loads the agent'
   if (run.state !== 'running' || !step) return ''
+  if (isSilent) return `${stepText(step.name)} · silent`
   const seconds = secondsLeft(step)
   const rate = step.bytesPerSecond > 0 ? formatRate(step.bytesPerSecond) : ''
   const time = seconds === undefined ? '' : `${spokenEstimate(seconds)} left`

@@ -32,10 +32,13 @@ export function FleetTotalsRow({ totals, count }: { totals: FleetTotals; count: 
 }
 
 /** Runs that have not begun tell no time, so the whole can take longer, and that is said. */
-function timeFigure({ left, silent, secondsLeft }: FleetTotals): { value: string; note?: string } {
+function timeFigure({ left, timeless, secondsLeft }: FleetTotals): {
+  value: string
+  note?: string
+} {
   if (left === 0) return { value: 'all over' }
   if (secondsLeft === undefined) return { value: '–', note: 'no rate to tell it from' }
-  const note = silent > 0 ? `and ${silent} that cannot tell yet` : 'left'
+  const note = timeless > 0 ? `and ${timeless} that cannot tell` : 'left'
   return { value: shortEstimate(secondsLeft), note }
 }
 

@@ -1,9 +1,10 @@
 import { Alert, List, Stack, Text } from '@mantine/core'
 import { IconAlertTriangle, IconShieldCheck, IconTruckDelivery } from '@tabler/icons-react'
-import type { ReactNode } from 'react'
 import type { Receipt, Run } from '#protocol/run.ts'
 import { formatBytes, formatDuration, formatExact } from '../components/format.ts'
 import { WORKFLOW_WORDS } from './run-words.ts'
+import { ComparisonFacts } from './ComparisonFacts.tsx'
+import { Fact } from './ReceiptFact.tsx'
 import { secondsBetween } from './time-left.ts'
 import classes from './runs.module.css'
 
@@ -29,6 +30,7 @@ export function RunReceipt({ run, receipt, machineName }: RunReceiptProps) {
         <Fact name="Disk">{receipt.disk && diskText(receipt.disk)}</Fact>
         <Fact name="Disk serial">{receipt.disk?.serial}</Fact>
         <Fact name="Disk WWN">{receipt.disk?.wwn}</Fact>
+        {receipt.comparison && <ComparisonFacts comparison={receipt.comparison} />}
         <Bytes name="Written" bytes={receipt.bytesWritten} />
         <Bytes name="Zeros among them" bytes={receipt.bytesZeroed || undefined} />
         <Bytes name="On the disk already" bytes={receipt.bytesSkipped} />
@@ -97,7 +99,8 @@ function Verdict({ run, receipt }: { run: Run; receipt: Receipt }) {
     const { chunksDiffering, chunksCompared } = receipt.comparison
     return (
       <Alert color="yellow" icon={<IconAlertTriangle />} title="Differs from the image">
-        {chunksDiffering} of {chunksCompared} MiB differ. Nothing was written to the disk.
+        {chunksDiffering.toLocaleString()} of {chunksCompared.toLocaleString()} MiB differ. Nothing
+        was written to the disk.
       </Alert>
     )
   }
@@ -106,12 +109,12 @@ function Verdict({ run, receipt }: { run: Run; receipt: Receipt }) {
       <Alert
         color="green"
         icon={<IconShieldCheck />}
-        title={`${WORKFLOW_WORDS[run.workflow]} done`}
+        title={receipt.comparison ? 'Same as the image' : `${WORKFLOW_WORDS[run.workflow]} done`}
       >
         {run.workflow === 'capture'
           ? 'The disk was read and stored; nothing was written to it.'
           : receipt.comparison
-            ? `The disk holds the image: ${receipt.comparison.chunksCompared} MiB were compared, and nothing was written.`
+            ? `The disk holds the image: ${receipt.comparison.chunksCompared.toLocaleString()} MiB were compared, and nothing was written.`
             : 'All steps of the run were done.'}
       </Alert>
     )
@@ -120,16 +123,6 @@ function Verdict({ run, receipt }: { run: Run; receipt: Receipt }) {
     <Alert color="red" icon={<IconAlertTriangle />} title="Not verified">
       The run did not come to its end; this receipt proves no more than the figures below.
     </Alert>
-  )
-}
-
-function Fact({ name, children }: { name: string; children: ReactNode }) {
-  if (children === undefined || children === null || children === '') return null
-  return (
-    <>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </>
   )
 }
 

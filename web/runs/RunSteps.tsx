@@ -20,20 +20,26 @@ const STATES: Record<Step['state'], { icon: typeof IconCheck; color: string; wor
   skipped: { icon: IconMinus, color: 'gray', word: 'not needed' },
 }
 
+interface RunStepsProps {
+  steps: readonly Step[]
+  /** The run's error, told above: a step that has the same does not repeat it. */
+  told?: string | null
+}
+
 /** The steps of a run in order, each with its bytes and its time. */
-export function RunSteps({ steps }: { steps: readonly Step[] }) {
+export function RunSteps({ steps, told }: RunStepsProps) {
   return (
     <ol className={classes.steps}>
       {steps.map((step) => (
         <li key={step.name} aria-current={step.state === 'running' ? 'step' : undefined}>
-          <StepRow step={step} />
+          <StepRow step={step} isTold={step.error === told} />
         </li>
       ))}
     </ol>
   )
 }
 
-function StepRow({ step }: { step: Step }) {
+function StepRow({ step, isTold }: { step: Step; isTold: boolean }) {
   const { icon: Icon, color, word } = STATES[step.state]
   const fraction = fractionDone(step)
   return (
@@ -67,7 +73,7 @@ function StepRow({ step }: { step: Step }) {
           />
         )}
         {step.message !== undefined && <Text size="sm">{step.message}</Text>}
-        {step.error !== undefined && (
+        {step.error !== undefined && !isTold && (
           <Text size="sm" c="var(--mantine-color-error)" className={classes.errorText}>
             {step.error}
           </Text>

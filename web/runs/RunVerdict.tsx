@@ -10,7 +10,7 @@ import type { Run } from '#protocol/run.ts'
 import { MAX_ATTEMPTS, describeSilence, silenceOf } from '#protocol/run-silence.ts'
 import { formatClock } from '../components/format.ts'
 import { useNow } from '../components/use-now.ts'
-import { adviceOf } from './outcome.ts'
+import { adviceOf, type DiskOutcome } from './outcome.ts'
 import { isActive, STATE_HINTS } from './run-words.ts'
 import classes from './runs.module.css'
 
@@ -66,7 +66,7 @@ function Waiting({ run }: { run: Run }) {
   )
 }
 
-function lookOf(run: Run, disk: string) {
+function lookOf(run: Run, disk: DiskOutcome) {
   switch (run.state) {
     case 'succeeded':
       return disk === 'delivered'
@@ -77,6 +77,9 @@ function lookOf(run: Run, disk: string) {
     case 'timed-out':
       return { color: 'orange', icon: IconAlertTriangle, title: 'Timed out' }
     default:
-      return { color: 'red', icon: IconAlertTriangle, title: 'Failed' }
+      // What it was to find out; whether that is bad, the operator knows.
+      return disk === 'differs'
+        ? { color: 'yellow', icon: IconAlertTriangle, title: 'Differs from the image' }
+        : { color: 'red', icon: IconAlertTriangle, title: 'Failed' }
   }
 }

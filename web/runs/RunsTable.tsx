@@ -7,6 +7,7 @@ import { RunProgress } from '../components/RunProgress.tsx'
 import { StateBadge } from '../components/StateBadge.tsx'
 import { currentStep, isActive, runTitle } from './run-words.ts'
 import { Elapsed } from './RunTimes.tsx'
+import { useIsSilent } from './use-is-silent.ts'
 import { useNames } from './use-names.ts'
 
 /** Runs as rows; narrow screens leave out what the page of a run says anyway. */
@@ -73,13 +74,19 @@ export function RunsTable({ runs, withMachine }: { runs: readonly Run[]; withMac
 /** The badge, and beside it how far it is or why it failed. */
 function RunState({ run }: { run: Run }) {
   const step = currentStep(run)
+  const isSilent = useIsSilent(run)
   const isAtWork = run.state === 'running' && step?.state === 'running'
   return (
     <Group gap="xs" wrap="nowrap">
       <StateBadge state={run.state} />
       {isAtWork && (
         <div style={{ flex: 1, minWidth: 0 }}>
-          <RunProgress {...step} step={step.name} compact />
+          <RunProgress
+            {...step}
+            step={step.name}
+            bytesPerSecond={isSilent ? 0 : step.bytesPerSecond}
+            compact
+          />
         </div>
       )}
       {run.error !== null && run.state !== 'cancelled' && (

@@ -15,14 +15,16 @@ export interface FleetTotals {
   bytesPerSecond: number
   /** Of the slowest run that tells; undefined: none tells. */
   secondsLeft: number | undefined
-  /** Runs that are left and tell no time: not at work yet, or in a step without bytes. */
-  silent: number
+  /** Runs that are left and tell no time: not at work yet, silent, or in a step without bytes. */
+  timeless: number
 }
 
-export function fleetTotals(runs: readonly Run[]): FleetTotals {
+/** `silent`: ids of runs whose agents say nothing, so that their last rates hold no longer. */
+export function fleetTotals(runs: readonly Run[], silent: ReadonlySet<string>): FleetTotals {
   const left = runs.filter(isActive)
   const running = left.filter(({ state }) => state === 'running')
-  const steps = running.map(currentStep).filter((step) => step?.state === 'running')
+  const heard = running.filter(({ id }) => !silent.has(id))
+  const steps = heard.map(currentStep).filter((step) => step?.state === 'running')
   const times = steps.map((step) => step && secondsLeft(step)).filter((time) => time !== undefined)
   return {
     done: runs.filter(({ state }) => state === 'succeeded').length,
@@ -32,7 +34,7 @@ export function fleetTotals(runs: readonly Run[]): FleetTotals {
     running: running.length,
     bytesPerSecond: steps.reduce((sum, step) => sum + (step?.bytesPerSecond ?? 0), 0),
     secondsLeft: times.length === 0 ? undefined : Math.max(...times),
-    silent: left.length - times.length,
+    timeless: left.length - times.length,
   }
 }
 

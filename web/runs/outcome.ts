@@ -53,7 +53,7 @@ export function diskOutcome(run: Run): DiskOutcome {
 const DISK_SENTENCES: Record<DiskOutcome, string> = {
   untouched: 'Nothing was written to the disk.',
   same: 'The disk holds the image; nothing was written to it.',
-  differs: 'The disk holds something else than the image in places; nothing was written to it.',
+  differs: 'Nothing was written to the disk.',
   deployed: 'The disk holds the image; every byte of it was read back and is right.',
   delivered: 'The image was delivered whole, but not verified: this client does not read it back.',
   'unmodified-image':
@@ -68,6 +68,9 @@ function nextSteps(run: Run, disk: DiskOutcome): string[] {
   if (run.state === 'succeeded') return []
   if (disk === 'differs')
     return [
+      ...(run.receipt?.comparison?.chunksUnreadable
+        ? ['The disk cannot read all of itself: look at its health, and replace it.']
+        : []),
       'If the machine was started since it was deployed, expect changes in its file systems.',
       'If it was not, look at the disk and its cables, and deploy the image again.',
     ]

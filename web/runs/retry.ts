@@ -1,11 +1,14 @@
 import type { Run } from '#protocol/run.ts'
 import { PLANNED_WORKFLOWS, planSearch } from '../plan/plan-query.ts'
 
-/** The address of the plan page with the settings of this run filled in; undefined: needs no plan. */
+/**
+ * The address of the plan page with the settings of these runs filled in; undefined: they need no
+ * plan, or not the same one.
+ */
 export function retryAddress(runs: readonly Run[]): string | undefined {
   const [first] = runs
   const workflow = PLANNED_WORKFLOWS.find((name) => name === first?.workflow)
-  if (!first || !workflow) return undefined
+  if (!first || !workflow || runs.some((run) => run.workflow !== workflow)) return undefined
   const { grow, after, zeroUnused, identity, force, allowShrink, wholeDisk, hostname, disk } =
     first.options
   const isSingle = runs.length === 1

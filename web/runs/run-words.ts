@@ -39,9 +39,11 @@ export function currentStep(run: Pick<Run, 'steps'>): Step | undefined {
   )
 }
 
-/** `Deploy of debian-13`, `Wipe`. */
+/** What stands between the workflow and its image. */
+const IMAGE_JOINTS: Partial<Record<Workflow, string>> = { capture: 'as', verify: 'against' }
+
+/** `Deploy of debian-13`, `Verify against debian-13`, `Wipe`. */
 export function runTitle({ workflow, image }: Pick<Run, 'workflow' | 'image'>): string {
   const word = WORKFLOW_WORDS[workflow]
-  if (image === null) return word
-  return workflow === 'capture' ? `${word} as ${image}` : `${word} of ${image}`
+  return image === null ? word : `${word} ${IMAGE_JOINTS[workflow] ?? 'of'} ${image}`
 }
