@@ -55,8 +55,8 @@ function joinRanges(places: readonly number[]): VerifyReport['differing'] {
   return ranges
 }
 
-/** The report in words. */
-export function tellReport(report: VerifyReport): string {
+/** The report in words; `rest`: where the ranges are that it has no room for. */
+export function tellReport(report: VerifyReport, rest = 'all with --json'): string {
   const { disk, chunksCompared, chunksUnused, chunksDiffering } = report
   const unused = `${chunksUnused} MiB of free space were not compared`
   if (report.matches)
@@ -74,18 +74,18 @@ export function tellReport(report: VerifyReport): string {
     ...(report.chunksUnreadable > 0
       ? [`  the disk could not read ${report.chunksUnreadable} MiB of them`]
       : []),
-    `  at MiB ${rangesText(report.differing)}`,
+    `  at MiB ${rangesText(report.differing, rest)}`,
     'A system that was started, grown or given an identity of its own differs from its image: that is no damage by itself',
   ]
   return lines.join('\n')
 }
 
-function rangesText(ranges: VerifyReport['differing']): string {
+function rangesText(ranges: VerifyReport['differing'], rest: string): string {
   const shown = ranges
     .slice(0, SHOWN_RANGES)
     .map(({ startMib, endMib }) =>
       endMib === startMib + 1 ? String(startMib) : `${startMib}–${endMib - 1}`,
     )
   const left = ranges.length - shown.length
-  return shown.join(', ') + (left > 0 ? ` and ${left} more ranges (all with --json)` : '')
+  return shown.join(', ') + (left > 0 ? ` and ${left} more ranges (${rest})` : '')
 }

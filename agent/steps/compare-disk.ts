@@ -32,7 +32,7 @@ export async function compareDiskStep(context: StepContext): Promise<StepOutcome
       imageVerified: report.matches,
       comparison: { ...report, differing: report.differing.slice(0, MAX_RANGES) },
     })
-    const text = tellReport({ ...report, disk, imageDigest })
+    const text = tellReport({ ...report, disk, imageDigest }, 'see the receipt')
     if (!report.matches) throw new DiskDiffersError(text)
     return { state: 'succeeded', message: text }
   } finally {
