@@ -5,14 +5,14 @@ import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { codecOf } from './chunk-codec.ts'
 import type { ThreadAnswer, ThreadRequest } from './chunk-threads.ts'
 import { inflateMember, MemberDecodeError } from './gzip-member.ts'
-import { placeChunk, touchChunk } from './place-chunk.ts'
+import { isStoreThere, placeChunk, touchChunk } from './place-chunk.ts'
 import { FrameDecodeError, inflateFrameSync } from './zstd-frame.ts'
 
 async function answer(request: ThreadRequest): Promise<ThreadAnswer> {
   const { id, kind } = request
   switch (kind) {
     case 'touch':
-      return { id, sizes: request.hashes.map((hash) => touchChunk(request.folder, hash)) }
+      return { id, ...touch(request) }
     case 'put':
       placeChunk(request.folder, request.hash, request.stored)
       return { id, isDone: true }
@@ -21,6 +21,11 @@ async function answer(request: ThreadRequest): Promise<ThreadAnswer> {
     case 'wrap':
       return { id, ...(await wrap(request)) }
   }
+}
+
+function touch({ folder, hashes }: ThreadRequest & { kind: 'touch' }) {
+  const sizes = hashes.map((hash) => touchChunk(folder, hash))
+  return { sizes, isStoreThere: !sizes.includes(undefined) || isStoreThere(folder) }
 }
 
 async function wrap({ stored, hash, codec, target }: ThreadRequest & { kind: 'wrap' }) {

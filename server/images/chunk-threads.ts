@@ -21,7 +21,7 @@ export type ThreadRequest = { id: number } & (
 export type ThreadAnswer = { id: number } & (
   | { hash: Sha256 }
   | { wrappedBytes: number }
-  | { sizes: (StoredSize | undefined)[] }
+  | { sizes: (StoredSize | undefined)[]; isStoreThere: boolean }
   | { isDone: true }
   /** Why it is no whole chunk, or not the one of `hash`. */
   | { refusal: string }
@@ -37,6 +37,8 @@ export class ChunkRefusedError extends Error {
 /** One of them may wait for a file. */
 const LEAST_THREADS = 2
 const MAX_THREADS = 8
+/** The kernel is asked once: that takes as long as a message. */
+const MOST_THREADS = Math.min(Math.max(availableParallelism(), LEAST_THREADS), MAX_THREADS)
 const WORKER = new URL('chunk-thread.ts', import.meta.url)
 
 type Asked = PromiseWithResolvers<ThreadAnswer>
@@ -73,13 +75,16 @@ export async function wrapContent(
   throw failureOf(answer)
 }
 
-/** Sizes of chunks in a directory store, each touched. Throws what system calls throw. */
+/**
+ * Sizes of chunks in a directory store, each touched. Without the store no chunk is there, and
+ * yet none is lost: `isStoreThere` tells the two apart. Throws what system calls throw.
+ */
 export async function touchChunks(
   folder: string,
   hashes: readonly Sha256[],
-): Promise<(StoredSize | undefined)[]> {
+): Promise<{ sizes: (StoredSize | undefined)[]; isStoreThere: boolean }> {
   const answer = await ask({ kind: 'touch', folder, hashes })
-  if ('sizes' in answer) return answer.sizes
+  if ('sizes' in answer) return answer
   throw failureOf(answer)
 }
 
@@ -109,14 +114,10 @@ async function ask(request: Unnumbered<ThreadRequest>): Promise<ThreadAnswer> {
 /** Another one is started once all have work. */
 function chooseThread(): Thread {
   const [least] = threads.toSorted((a, b) => a.waiting.size - b.waiting.size)
-  if (least && (least.waiting.size === 0 || threads.length >= mostThreads())) return least
+  if (least && (least.waiting.size === 0 || threads.length >= MOST_THREADS)) return least
   const started = startThread()
   threads.push(started)
   return started
-}
-
-function mostThreads(): number {
-  return Math.min(Math.max(availableParallelism(), LEAST_THREADS), MAX_THREADS)
 }
 
 function startThread(): Thread {

@@ -84,7 +84,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
 
   async function replace(hash: Sha256, bytes: Uint8Array): Promise<boolean> {
     const codec = getCodec(hash, bytes)
-    const [old] = await touchChunks(folder, [hash])
+    const [old] = (await touchChunks(folder, [hash])).sizes
     if (!old) return false
     const temporary = temporaryPath(folder)
     try {
@@ -190,12 +190,16 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     return names ?? []
   }
 
-  /** Where the store is not mounted, no chunk is there, and yet none is lost. */
   async function assertThere(): Promise<void> {
     await stat(join(folder, TEMPORARY_FOLDER)).catch((cause: unknown) => {
-      throw new StoreUnreachableError(`The chunk store is not at "${folder}"; is it mounted?`, {
-        cause,
-      })
+      throw notThere(cause)
+    })
+  }
+
+  /** No chunk is there then, and yet none is lost. */
+  function notThere(cause?: unknown): StoreUnreachableError {
+    return new StoreUnreachableError(`The chunk store is not at "${folder}"; is it mounted?`, {
+      cause,
     })
   }
 
@@ -207,10 +211,10 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
           const found = await touchChunks(folder, part).catch((cause: unknown) => {
             throw unreachable(cause)
           })
-          for (const [at, size] of found.entries()) if (size) sizes.set(part[at]!, size)
+          if (!found.isStoreThere) throw notThere()
+          for (const [at, size] of found.sizes.entries()) if (size) sizes.set(part[at]!, size)
         }),
       )
-      if (sizes.size < hashes.length) await assertThere()
       return sizes
     },
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import {
   closeSync,
+  existsSync,
   fstatSync,
   futimesSync,
   linkSync,
@@ -31,6 +32,11 @@ export function chunkPath(folder: string, hash: Sha256, codec: Codec): string {
 /** A new name for what is not whole yet. */
 export function temporaryPath(folder: string): string {
   return join(folder, TEMPORARY_FOLDER, randomUUID())
+}
+
+/** Where its file system is not mounted, it is not. */
+export function isStoreThere(folder: string): boolean {
+  return existsSync(join(folder, TEMPORARY_FOLDER))
 }
 
 /** Its size if it is here, and from now on no sweep with an earlier cutoff takes it. */

@@ -15,6 +15,11 @@ export interface ChosenPlace {
   kind: FileSystemKind
 }
 
+export interface Choice extends ChosenPlace {
+  /** All logical volumes there that can be looked into. */
+  volumes: string[]
+}
+
 interface SeenPlace extends Omit<ChosenPlace, 'kind'> {
   sizeBytes: number
   content?: string | undefined
@@ -34,8 +39,8 @@ export async function choosePlace(
     partition,
     volume,
   }: { info: ImageInfo; partition?: number | undefined; volume?: string | undefined },
-): Promise<ChosenPlace> {
-  const candidates = candidatesOf(disk, info, partition)
+): Promise<Choice> {
+  const candidates = candidatesOf(disk, info, partition, volume)
   const seen: SeenPlace[] = []
   for (const candidate of candidates)
     seen.push(await look(disk, { partition: candidate.number, layout: linear(candidate) }))
@@ -59,7 +64,8 @@ export async function choosePlace(
   const bySize = (wanted.length > 0 ? wanted : seen).toSorted((a, b) => b.sizeBytes - a.sizeBytes)
   const isRootKind = ({ kind }: SeenPlace) => kind !== undefined && ROOT_KINDS.includes(kind)
   const best = bySize.find(isRootKind) ?? bySize.find(({ kind }) => kind !== undefined)
-  if (best?.kind) return { ...best, kind: best.kind }
+  const volumes = seen.flatMap((place) => (place.kind && place.volume ? [place.volume] : []))
+  if (best?.kind) return { ...best, kind: best.kind, volumes }
   throw new ImageFileError(
     'unreadable-file-system',
     `Only ext2 to ext4, XFS, btrfs, FAT and NTFS can be looked into, also in linear and striped logical volumes, ` +
@@ -73,10 +79,16 @@ interface Candidate {
   sizeBytes: number
 }
 
-function candidatesOf(disk: DiskContent, info: ImageInfo, partition?: number): Candidate[] {
+function candidatesOf(
+  disk: DiskContent,
+  info: ImageInfo,
+  partition?: number,
+  volume?: string,
+): Candidate[] {
   const whole = { number: 0, startBytes: 0, sizeBytes: disk.sizeBytes }
   const all = info.partitions && info.partitions.length > 0 ? info.partitions : [whole]
-  const wanted = partition ?? info.rootPartition
+  // A volume that is asked for may be on any.
+  const wanted = partition ?? (volume === undefined ? info.rootPartition : undefined)
   if (wanted === undefined) return all
   const candidates = all.filter(({ number }) => number === wanted)
   if (candidates.length > 0) return candidates

@@ -48,6 +48,8 @@ export interface OpenedFile extends AsyncDisposable {
 export interface OpenedDirectory {
   partition: number
   volume?: string
+  /** All that can be looked into there, if any. */
+  volumes?: string[]
   path: string
   entries: Entry[]
 }
@@ -136,7 +138,7 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
     const disk = await openDisk(request.digest)
     if (!disk) throw new ImageFileError('no-such-file', 'The image is gone')
     opened.use(disk)
-    const { partition, volume, layout, kind } = await choosePlace(disk, request)
+    const { partition, volume, volumes, layout, kind } = await choosePlace(disk, request)
     const place = { partition, ...(volume !== undefined && { volume }) }
     const key = `${partition}/${volume ?? ''}`
     const spool = opened.use(await take(disk, request.digest, key, layout))
@@ -145,7 +147,7 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
     const found = await resolvePath(system, request.path)
     const resources = opened.move()
     const dispose = () => resources.disposeAsync()
-    return { place, system, ...found, [Symbol.asyncDispose]: dispose }
+    return { place, volumes, system, ...found, [Symbol.asyncDispose]: dispose }
   }
 
   return {
@@ -173,10 +175,10 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
 
     async list(request) {
       await using opened = await open(request)
-      const { place, system, path, entry } = opened
+      const { place, volumes, system, path, entry } = opened
       const entries = entry.kind === 'directory' ? await system.list(path) : [entry]
       const byName = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))
-      return { ...place, path, entries: byName }
+      return { ...place, ...(volumes.length > 0 && { volumes }), path, entries: byName }
     },
 
     async [Symbol.asyncDispose]() {
