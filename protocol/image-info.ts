@@ -118,6 +118,8 @@ export const ImageDirectorySchema = Type.Object({
   partition: Type.Integer({ minimum: 0 }),
   /** Logical volume in it, as `group/name`. */
   volume: Type.Optional(Type.String()),
+  /** All logical volumes there that can be looked into. */
+  volumes: Type.Optional(Type.Array(Type.String())),
   /** With links followed. */
   path: Type.String(),
   items: Type.Array(

@@ -10,6 +10,7 @@ import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import type { Image } from '#protocol/image-info.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
+import { diskOfGroup, VOLUME_BYTES } from '#test/support/volume-group.ts'
 import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'
 
 const run = promisify(execFile)
@@ -142,6 +143,23 @@ describe('the versions and contents of images', () => {
     await page.getByRole('menuitem', { name: /\.qcow2/ }).click()
     const qcow2 = await readFile(await (await whole).path())
     assert.equal(qcow2.toString('latin1', 0, 3), 'QFI')
+    assertQuiet()
+  })
+
+  it('are looked into in the logical volume that is chosen', async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-web-'))
+    const file = join(folder.path, 'ext4')
+    await writeFile(file, '')
+    await truncate(file, VOLUME_BYTES)
+    const env = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` }
+    await run('mkfs.ext4', ['-q', '-F', file], { env })
+    await app.call('PUT', '/api/images/volumes', diskOfGroup(await readFile(file)))
+    const { page, assertQuiet } = await open('/images/volumes')
+    await page.getByRole('button', { name: 'Look' }).click()
+    await page.getByText('Volume vg/split: /, 1 entry').waitFor()
+    await page.getByRole('combobox', { name: 'Logical volume' }).click()
+    await page.getByRole('option', { name: 'vg/fast' }).click()
+    await page.getByText('Volume vg/fast: /, 1 entry').waitFor()
     assertQuiet()
   })
 })

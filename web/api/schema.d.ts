@@ -1823,6 +1823,7 @@ export interface components {
         ImageDirectory: {
             partition: number;
             volume?: string;
+            volumes?: string[];
             path: string;
             items: {
                 name: string;

@@ -1,12 +1,12 @@
 import { Anchor, Button, Group, List, Loader, Select, Stack, Text, TextInput } from '@mantine/core'
 import { IconDownload, IconFolder, IconFolderOpen } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
-import { useState, type FormEvent } from 'react'
-import type { Image } from '#protocol/image-info.ts'
+import { useEffect, useState, type FormEvent } from 'react'
+import type { Image, ImageDirectory } from '#protocol/image-info.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { formatBytes } from '../components/format.ts'
 import { Section } from '../machine/Section.tsx'
-import { fileAddress, treeQuery } from './version-queries.ts'
+import { fileAddress, treeQuery, type FilePlace } from './version-queries.ts'
 
 const MOST_SHOWN = 500
 
@@ -14,7 +14,10 @@ const MOST_SHOWN = 500
 export function OpenFile({ image: { name, info } }: { image: Image }) {
   const [typed, setTyped] = useState('/')
   const [path, setPath] = useState<string>()
-  const [partition, setPartition] = useState<number>()
+  const [place, setPlace] = useState<FilePlace>({})
+  const { partition, volume } = place
+  /** As the last answer said: not each look has one. */
+  const [volumes, setVolumes] = useState<string[]>([])
   const numbers = (info.partitions ?? []).map(({ number }) => String(number))
 
   function go(to: string): void {
@@ -47,8 +50,22 @@ export function OpenFile({ image: { name, info } }: { image: Image }) {
                 clearable
                 data={numbers}
                 value={partition === undefined ? null : String(partition)}
-                onChange={(value) => setPartition(value === null ? undefined : Number(value))}
+                onChange={(value) => {
+                  setPlace(value === null ? {} : { partition: Number(value) })
+                  setVolumes([])
+                }}
                 w={130}
+              />
+            )}
+            {volumes.length > 0 && (
+              <Select
+                label="Logical volume"
+                placeholder={partition === undefined ? "The root's" : 'The largest'}
+                clearable
+                data={volumes}
+                value={volume ?? null}
+                onChange={(value) => setPlace({ partition, volume: value ?? undefined })}
+                w={220}
               />
             )}
             <Button
@@ -61,9 +78,12 @@ export function OpenFile({ image: { name, info } }: { image: Image }) {
           </Group>
         </form>
         <Text size="sm" c="dimmed">
-          Read-only, from ext2 to ext4, XFS, NTFS and FAT. Each look is in the audit log.
+          Read-only, from ext2 to ext4, XFS, btrfs, NTFS and FAT, also in logical volumes. Each look
+          is in the audit log.
         </Text>
-        {path !== undefined && <Found name={name} path={path} partition={partition} onOpen={go} />}
+        {path !== undefined && (
+          <Found name={name} path={path} place={place} onOpen={go} onVolumes={setVolumes} />
+        )}
       </Stack>
     </Section>
   )
@@ -72,12 +92,18 @@ export function OpenFile({ image: { name, info } }: { image: Image }) {
 interface FoundProps {
   name: string
   path: string
-  partition: number | undefined
+  place: FilePlace
   onOpen: (path: string) => void
+  /** What else can be looked into. */
+  onVolumes: (volumes: string[]) => void
 }
 
-function Found({ name, path, partition, onOpen }: FoundProps) {
-  const { data, error, isFetching } = useQuery(treeQuery(name, path, partition))
+function Found({ name, path, place, onOpen, onVolumes }: FoundProps) {
+  const { data, error, isFetching } = useQuery(treeQuery(name, path, place))
+  const volumes = data?.volumes
+  useEffect(() => {
+    if (volumes) onVolumes(volumes)
+  }, [volumes, onVolumes])
   if (error) return <ErrorAlert error={error} />
   if (!data)
     return isFetching ? (
@@ -93,7 +119,7 @@ function Found({ name, path, partition, onOpen }: FoundProps) {
   return (
     <>
       <Text size="sm" role="status">
-        {data.partition === 0 ? '' : `Partition ${data.partition}: `}
+        {placeText(data)}
         {data.path}, {data.items.length === 1 ? '1 entry' : `${data.items.length} entries`}
       </Text>
       <List
@@ -133,7 +159,7 @@ function Found({ name, path, partition, onOpen }: FoundProps) {
               </Text>
             ) : (
               <Anchor
-                href={fileAddress(name, `${base}${item.name}`, data.partition)}
+                href={fileAddress(name, `${base}${item.name}`, data)}
                 download
                 size="sm"
                 style={{ overflowWrap: 'anywhere' }}
@@ -152,6 +178,11 @@ function Found({ name, path, partition, onOpen }: FoundProps) {
       )}
     </>
   )
+}
+
+function placeText({ partition, volume }: ImageDirectory): string {
+  if (volume !== undefined) return `Volume ${volume}: `
+  return partition === 0 ? '' : `Partition ${partition}: `
 }
 
 function parentOf(path: string): string {

@@ -71,13 +71,24 @@ export async function cancelPull(id: string): Promise<void> {
   await client.DELETE('/api/pulls/{id}', { params: { path: { id } } })
 }
 
-export function treeQuery(name: string, path: string, partition: number | undefined) {
+/** In what of an image a path is; what is absent, the server chooses. */
+export interface FilePlace {
+  partition?: number | undefined
+  /** Logical volume, `group/name`. */
+  volume?: string | undefined
+}
+
+export function treeQuery(name: string, path: string, { partition, volume }: FilePlace) {
   return queryOptions({
-    queryKey: [...keys.image(name), 'tree', path, partition],
+    queryKey: [...keys.image(name), 'tree', path, partition, volume],
     retry: false,
     staleTime: Infinity, // an image never changes, and each look is in the audit log
     async queryFn({ signal }): Promise<ImageDirectory> {
-      const query = { path, ...(partition !== undefined && { partition }) }
+      const query = {
+        path,
+        ...(partition !== undefined && { partition }),
+        ...(volume !== undefined && { volume }),
+      }
       const params = { path: { name }, query }
       return bodyOf(client.GET('/api/images/{name}/tree', { params, signal }))
     },
@@ -85,10 +96,11 @@ export function treeQuery(name: string, path: string, partition: number | undefi
 }
 
 /** Where a browser gets one file of an image. */
-export function fileAddress(name: string, path: string, partition: number | undefined): string {
+export function fileAddress(name: string, path: string, { partition, volume }: FilePlace): string {
   const query = new URLSearchParams({
     path,
     ...(partition !== undefined && { partition: String(partition) }),
+    ...(volume !== undefined && { volume }),
   })
   return `/api/images/${name}/files?${query.toString()}`
 }
