@@ -49,7 +49,10 @@ describe('the image library', () => {
   it('takes a file, goes on after a lost link, and ends as the same disk', async () => {
     const { page, context, assertQuiet } = await openImages()
     let pieces = 0
+    const seen = Promise.withResolvers<void>()
     await context.route('**/api/uploads/*', async (route) => {
+      // It waits until it knows where the server stands, which is not before that was looked at.
+      if (route.request().method() === 'HEAD') await seen.promise
       if (route.request().method() !== 'PATCH') return await route.continue()
       pieces++
       // The second piece never arrives.
@@ -72,6 +75,7 @@ describe('the image library', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Upload' }).click()
     const row = page.getByLabel('Uploads', { exact: true })
     await row.getByText('it goes on by itself').waitFor()
+    seen.resolve()
     await row.getByRole('link', { name: 'my-lab' }).waitFor()
     assert.ok(pieces > 2)
     const { body } = await app.call<Image>('GET', '/api/images/my-lab')

@@ -1,6 +1,6 @@
 /**
  * The pictures of README and guide, taken of a real server with seeded data:
- * `npm run screenshots [-- <names>]`.
+ * `node test/web/screenshots.ts [<names>]`.
  */
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'

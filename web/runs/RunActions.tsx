@@ -1,12 +1,14 @@
 import { Button } from '@mantine/core'
 import { modals } from '@mantine/modals'
 import { IconBan, IconPrinter, IconRefresh } from '@tabler/icons-react'
-import { useQueryClient } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate } from 'react-router'
+import type { Machine } from '#protocol/machine.ts'
 import type { Run } from '#protocol/run.ts'
 import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
 import { showError } from '../components/show.ts'
+import { machineQuery } from '../machine/machine-queries.ts'
 import { retryAddress } from './retry.ts'
 import { cancelRun, startLook } from './run-queries.ts'
 import { isActive } from './run-words.ts'
@@ -69,8 +71,16 @@ export function cancelText({ state, workflow }: Pick<Run, 'state' | 'workflow'>)
   return 'It stops at the next report of the agent. Nothing was written to the disk.'
 }
 
+/** Another image than the disk should hold was named, and is again. */
+function lookAgain(run: Run, machine: Machine | undefined): Promise<Run> {
+  if (run.workflow !== 'verify') return startLook(run.mac, 'inventory')
+  const isNamed = machine !== undefined && machine.imageDigest !== run.imageDigest
+  return startLook(run.mac, 'verify', isNamed ? (run.image ?? undefined) : undefined)
+}
+
 function RetryButton({ run }: { run: Run }) {
   const navigate = useNavigate()
+  const { data: machine } = useQuery(machineQuery(run.mac))
   const address = retryAddress([run])
   const label = run.state === 'succeeded' ? 'Run again' : 'Retry'
   if (address !== undefined) {
@@ -86,7 +96,7 @@ function RetryButton({ run }: { run: Run }) {
     )
   }
   const again = () =>
-    startLook(run.mac, run.workflow === 'verify' ? 'verify' : 'inventory')
+    lookAgain(run, machine)
       .then(({ id }) => navigate(`/runs/${id}`))
       .catch((error: unknown) => showError(error, 'No run was started'))
   return (

@@ -1,4 +1,4 @@
-import { Anchor, Group, Table, Text } from '@mantine/core'
+import { Anchor, Box, Group, Table, Text } from '@mantine/core'
 import { Link } from 'react-router'
 import type { Run } from '#protocol/run.ts'
 import { Mac } from '../components/Mac.tsx'
@@ -80,14 +80,14 @@ function RunState({ run }: { run: Run }) {
     <Group gap="xs" wrap="nowrap">
       <StateBadge state={run.state} />
       {isAtWork && (
-        <div style={{ flex: 1, minWidth: 0 }}>
+        <Box flex={1} miw={0} visibleFrom="sm">
           <RunProgress
             {...step}
             step={step.name}
             bytesPerSecond={isSilent ? 0 : step.bytesPerSecond}
             compact
           />
-        </div>
+        </Box>
       )}
       {run.error !== null && run.state !== 'cancelled' && (
         <Text size="xs" c="dimmed" truncate title={run.error} visibleFrom="sm">

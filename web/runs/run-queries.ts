@@ -81,9 +81,13 @@ export function startPlan(request: PlannedRunRequest): Promise<Run | PlannedRuns
   return bodyOf(client.POST('/api/runs', { body: request })) as Promise<Run | PlannedRuns>
 }
 
-/** A workflow that needs no plan, since it writes nothing. */
-export function startLook(mac: string, workflow: 'inventory' | 'verify'): Promise<Run> {
-  const body: RunRequest = { mac, workflow }
+/** A workflow that needs no plan, since it writes nothing. `image`: else what should be on the disk. */
+export function startLook(
+  mac: string,
+  workflow: 'inventory' | 'verify',
+  image?: string,
+): Promise<Run> {
+  const body: RunRequest = { mac, workflow, ...(image !== undefined && { image }) }
   return bodyOf(client.POST('/api/runs', { body })) as Promise<Run>
 }
 
