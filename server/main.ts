@@ -6,6 +6,7 @@ import { NoBootFilesError } from './boot-files.ts'
 import { ConfigError, readConfig, type Config } from './config.ts'
 import { DataFolderError } from './data-folder.ts'
 import { DatabaseOpenError } from './db/database.ts'
+import { DatabaseFailedError } from './db/embedded-failure.ts'
 import { SocketError } from './dhcp/system-calls.ts'
 import { ListenError } from './http-listen.ts'
 import { createLog } from './log.ts'
@@ -37,10 +38,17 @@ async function main(): Promise<void> {
   await using app = await openApp(config, { log })
   // A bug must not end what a hundred machines are waiting for; all state is in the database.
   process.on('uncaughtException', (err) => log.error({ err }, 'Unexpected failure, going on'))
+  app.database.failed.addEventListener('abort', () => endWith(app.database.failed.reason))
   await announce(config, app)
 
   if (!stop.signal.aborted) await once(stop.signal, 'abort')
   console.log('Stopping')
+}
+
+/** At once, as if killed: there is nothing that could still be saved. */
+function endWith(failure: DatabaseFailedError): never {
+  console.error(failure.message)
+  process.exit(1)
 }
 
 async function announce(config: Config, app: App): Promise<void> {

@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
 import { MAC_PATTERN } from '#protocol/mac.ts'
+import { isDiskFull } from '#server/db/failures.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
 
 /** What a caller did wrong, as a status, a stable code and a finished sentence. */
@@ -133,6 +134,12 @@ function answerFor(error: FastifyError, request: FastifyRequest): Answer {
   }
   const { method, routeOptions } = request
   request.log.error({ err: error, method, route: routeOptions.url }, 'Failed to answer')
+  if (isDiskFull(error))
+    return answer(
+      507,
+      'database-full',
+      'The disk of the database is full, so nothing was changed; make room on it and try again',
+    )
   return answer(500, 'internal', 'Something failed in the server; its log says what')
 }
 

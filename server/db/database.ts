@@ -7,6 +7,7 @@ import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import pg from 'pg'
+import { findLackOfRoom, stopAtPanic } from './embedded-failure.ts'
 import { openFolderSync } from './folder-sync.ts'
 import { listenOnPostgres, type Listen } from './postgres-listener.ts'
 import * as schema from './schema.ts'
@@ -30,6 +31,8 @@ export interface OpenedDatabase extends AsyncDisposable {
   flush(): Promise<void>
   /** Calls back after each commit that notified the channel, in this process or another. */
   listen: Listen
+  /** Aborted, with a DatabaseFailedError, when it answers nobody any more until the server is started again. */
+  failed: AbortSignal
 }
 
 export class DatabaseOpenError extends Error {
@@ -56,7 +59,10 @@ export function openDatabase(config: DatabaseConfig): Promise<OpenedDatabase> {
 async function openEmbedded(folder: string): Promise<OpenedDatabase> {
   await using opened = new AsyncDisposableStack()
   await mkdir(folder, { recursive: true, mode: 0o700 })
+  const lack = await findLackOfRoom(folder)
+  if (lack !== undefined) throw new DatabaseOpenError(lack)
   const client = opened.adopt(await createPglite(folder), (pglite) => pglite.close())
+  const failed = stopAtPanic(client, folder)
   const db = completeTransactions(drizzlePglite(client, { schema, casing: 'snake_case' }))
   // The data folder's lock keeps other processes out, so nobody else can be migrating.
   await migratePglite(db, { migrationsFolder: MIGRATIONS_FOLDER })
@@ -64,6 +70,7 @@ async function openEmbedded(folder: string): Promise<OpenedDatabase> {
   const resources = opened.move()
   return {
     db,
+    failed,
     flush: () => folderSync.flush(),
     async listen(channel, onNotify) {
       const unlisten = await client.listen(channel, onNotify)
@@ -102,6 +109,7 @@ async function openPostgres(url: string): Promise<OpenedDatabase> {
   const resources = opened.move()
   return {
     db,
+    failed: new AbortController().signal,
     flush: async () => {},
     listen: (channel, onNotify) => listenOnPostgres(url, channel, onNotify),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

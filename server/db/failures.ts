@@ -10,6 +10,11 @@ export function isDeadlock(err: unknown): boolean {
   return sqlState(err) === '40P01'
 }
 
+/** Whether a query failed because the disk of the database has no room for more (SQLSTATE 53100). */
+export function isDiskFull(err: unknown): boolean {
+  return sqlState(err) === '53100'
+}
+
 function sqlState(err: unknown): unknown {
   const cause = err instanceof DrizzleQueryError ? err.cause : err
   return cause instanceof Error && 'code' in cause ? cause.code : undefined

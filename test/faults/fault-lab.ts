@@ -47,6 +47,8 @@ export interface FaultLab extends AsyncDisposable {
 }
 
 export interface FaultLabOptions {
+  /** Of the server, if it is not to be one of its own; with a database in it. */
+  dataFolder?: string
   env?: Record<string, string>
 }
 

@@ -1,0 +1,33 @@
+import { execFileSync } from 'node:child_process'
+import { statfsSync } from 'node:fs'
+import { mkdtemp, rm, rmdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { exec } from '#agent/exec.ts'
+
+/** A file system of its own, in memory, which can be full. Needs root. */
+export interface SmallDisk extends AsyncDisposable {
+  path: string
+  /** Takes all room but so many bytes, before anything else can happen. */
+  fill(leftBytes?: number): void
+  makeRoom(): Promise<void>
+}
+
+export async function openSmallDisk(mebibytes: number): Promise<SmallDisk> {
+  await using opened = new AsyncDisposableStack()
+  const path = opened.adopt(await mkdtemp(join(tmpdir(), 'stampede-disk-')), rmdir)
+  await exec('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}M`, 'stampede-test', path])
+  opened.defer(async () => void (await exec('umount', ['--lazy', path])))
+  const filler = join(path, 'filler')
+  const resources = opened.move()
+  return {
+    path,
+    fill(leftBytes = 0) {
+      const { bavail, bsize } = statfsSync(path)
+      const bytes = bavail * bsize - leftBytes
+      if (bytes > 0) execFileSync('fallocate', ['--length', String(bytes), filler])
+    },
+    makeRoom: () => rm(filler),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
