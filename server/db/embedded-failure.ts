@@ -24,7 +24,9 @@ export async function findLackOfRoom(folder: string): Promise<string | undefined
  */
 export function stopAtPanic(client: PGlite, folder: string): AbortSignal {
   const failed = new AbortController()
-  const { execProtocol, execProtocolStream, execProtocolRawSync } = client
+  const execProtocol = client.execProtocol.bind(client)
+  const execProtocolStream = client.execProtocolStream.bind(client)
+  const execProtocolRawSync = client.execProtocolRawSync.bind(client)
 
   function rethrow(err: unknown): never {
     if (isPanic(err))
@@ -40,12 +42,11 @@ export function stopAtPanic(client: PGlite, folder: string): AbortSignal {
 
   client.execProtocolRawSync = (message) => {
     failed.signal.throwIfAborted()
-    return execProtocolRawSync.call(client, message)
+    return execProtocolRawSync(message)
   }
-  client.execProtocol = (message, options) =>
-    execProtocol.call(client, message, options).catch(rethrow)
+  client.execProtocol = (message, options) => execProtocol(message, options).catch(rethrow)
   client.execProtocolStream = (message, options) =>
-    execProtocolStream.call(client, message, options).catch(rethrow)
+    execProtocolStream(message, options).catch(rethrow)
   return failed.signal
 }
 
