@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { networkInterfaces } from 'node:os'
 import { parseArgs } from 'node:util'
 import { eq } from 'drizzle-orm'
+import { RUNNING_TIMEOUT_SECONDS } from '#protocol/run-silence.ts'
 import type { Database } from '#server/db/database.ts'
 import { notifyProgress } from '#server/db/events.ts'
 import { runs } from '#server/db/schema.ts'
@@ -68,6 +69,7 @@ export async function advanceRuns(db: Database, done: Map<string, number>): Prom
     const before = done.get(id) ?? step.bytesDone
     const bytesDone = Math.floor((before + bytesPerSecond) % step.bytesTotal)
     done.set(id, bytesDone)
+    const now = Date.now()
     const { name, state, bytesTotal } = step
     await notifyProgress(db, {
       run: id,
@@ -77,6 +79,8 @@ export async function advanceRuns(db: Database, done: Map<string, number>): Prom
       bytesDone,
       bytesTotal,
       bytesPerSecond,
+      lastReportAt: new Date(now).toISOString(),
+      timesOutAt: new Date(now + RUNNING_TIMEOUT_SECONDS * 1000).toISOString(),
     })
   }
 }
