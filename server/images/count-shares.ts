@@ -1,11 +1,14 @@
+import { createGiveBack } from '#protocol/give-back.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { parseManifest } from './check-image.ts'
 import { verifiedContent } from './chunk-codec.ts'
 import { ChunkMissingError, type ChunkStore } from './chunk-store.ts'
-import { createGiveBack } from './give-back.ts'
 import { layoutEntry, type SegmentLayout } from './layout.ts'
 import { chunkKey, type ChunkKey, keyPrefix, segmentKeys } from './chunk-key.ts'
 import { type ShareCount, ShareCounter, TooManyChunksError } from './share-counter.ts'
+
+/** 1 TiB of disk: images up to that have nothing to give back. */
+const EVERY_SEGMENTS = 32
 
 export interface CountedManifest {
   digest: Sha256
@@ -72,7 +75,7 @@ async function countPart(
   total: CountedShares,
 ): Promise<void> {
   const digests: Sha256[] = []
-  const giveBack = createGiveBack()
+  const giveBack = createGiveBack(EVERY_SEGMENTS)
   for await (const { digest, manifest } of options.manifests()) {
     digests.push(digest)
     counter.begin()

@@ -1,11 +1,15 @@
 import { CHUNK_BYTES } from '#protocol/image.ts'
+import { createGiveBack } from '#protocol/give-back.ts'
+import { letGo } from '#protocol/let-go.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { verifiedContent } from './chunk-codec.ts'
 import type { ChunkStore } from './chunk-store.ts'
-import { createGiveBack } from './give-back.ts'
 
 /** 1 MiB that does not compress, and what its codec adds. */
 const STORED_BYTES = CHUNK_BYTES + 65_536
+
+/** 1 TiB of disk: images up to that never come here. About 70 MB are let go of each time. */
+const EVERY_SEGMENTS = 32
 
 /**
  * Reads one segment after another, the content verified. What it returns is good until the next call: an image of
@@ -14,11 +18,13 @@ const STORED_BYTES = CHUNK_BYTES + 65_536
 export function createSegmentReader(store: ChunkStore): (hash: Sha256) => Promise<Uint8Array> {
   const storedBuffer = Buffer.allocUnsafeSlow(STORED_BYTES)
   const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES)
-  const giveBack = createGiveBack()
+  const giveBack = createGiveBack(EVERY_SEGMENTS)
   return async (hash) => {
     giveBack()
     const content = await verifiedContent(hash, await store.read(hash, storedBuffer))
+    const { length } = content
     buffer.set(content)
-    return buffer.subarray(0, content.length)
+    letGo(content)
+    return buffer.subarray(0, length)
   }
 }
