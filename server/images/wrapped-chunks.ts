@@ -1,3 +1,4 @@
+import { letGo } from '#protocol/let-go.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { wrapContent } from './chunk-threads.ts'
 import type { Codec } from './chunk-store.ts'
@@ -45,16 +46,19 @@ export function createWrappedChunks(): WrappedChunks {
   function release(key: string, entry: Entry): void {
     entry.users--
     if (entry.users > 0) return
-    if (entries.get(key) !== entry) {
-      if (free.length < MAX_KEPT) free.push(entry.buffer)
-      return
-    }
-    for (const [other, { users, buffer }] of entries) {
+    if (entries.get(key) !== entry) return forget(entry)
+    for (const [other, unused] of entries) {
       if (entries.size <= MAX_KEPT) return
-      if (users > 0) continue
+      if (unused.users > 0) continue
       entries.delete(other)
-      if (free.length < MAX_KEPT) free.push(buffer)
+      forget(unused)
     }
+  }
+
+  /** Nobody compares with it or sends it any more. */
+  function forget({ buffer, madeOf }: Entry): void {
+    letGo(madeOf)
+    if (free.length < MAX_KEPT) free.push(buffer)
   }
 
   return {
