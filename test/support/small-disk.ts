@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { statfsSync } from 'node:fs'
-import { mkdtemp, rm, rmdir } from 'node:fs/promises'
+import { rmSync, statfsSync } from 'node:fs'
+import { mkdtemp, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exec } from '#agent/exec.ts'
@@ -10,7 +10,8 @@ export interface SmallDisk extends AsyncDisposable {
   path: string
   /** Takes all room but so many bytes, before anything else can happen. */
   fill(leftBytes?: number): void
-  makeRoom(): Promise<void>
+  /** At once, too. */
+  makeRoom(): void
 }
 
 export async function openSmallDisk(mebibytes: number): Promise<SmallDisk> {
@@ -27,7 +28,7 @@ export async function openSmallDisk(mebibytes: number): Promise<SmallDisk> {
       const bytes = bavail * bsize - leftBytes
       if (bytes > 0) execFileSync('fallocate', ['--length', String(bytes), filler])
     },
-    makeRoom: () => rm(filler),
+    makeRoom: () => rmSync(filler),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

@@ -27,7 +27,7 @@ describe('an embedded database whose disk is full', { skip: NEEDS_ROOT }, () => 
       from generate_series(1, 5000) g`)
     await assert.rejects(async () => write, isDiskFull)
     assert.equal(failed.aborted, false)
-    await disk.makeRoom()
+    disk.makeRoom()
     await db.execute(sql`insert into counts select g, '' from generate_series(1, 5000) g`)
     assert.deepEqual(await rows(db, sql`select count(*)::int as count from counts`), [
       { count: 5001 },
@@ -62,7 +62,7 @@ describe('an embedded database whose disk is full', { skip: NEEDS_ROOT }, () => 
       assert.match(err.message, /^\d+ bytes are free on the disk .*; make room/)
       return true
     })
-    await disk.makeRoom()
+    disk.makeRoom()
     await using database = await openDatabase({ kind: 'embedded', folder })
     const found = sql`select min(count)::int as min, max(count)::int as max from counts`
     assert.deepEqual(await rows(database.db, found), [{ min: written, max: written }])

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe } from 'node:test'
+import { putEmbeddedDatabase } from '#test/support/database.ts'
+import { NEEDS_ROOT } from '#test/support/loop-device.ts'
+import { openSmallDisk, type SmallDisk } from '#test/support/small-disk.ts'
+import { testCells, type Cell } from './cell.ts'
+import { openFaultLab, type FaultLab } from './fault-lab.ts'
+import { systemDisk } from './system-disk.ts'
+
+const DISK_MIB = 160
+const IMAGE = 'captured'
+const CAPTURED_SYSTEM = 300
+const LAST_CHUNK = 12
+const COMMIT = /\/manifest$/
+const MAX_IMAGES = 200
+const CHUNK = /^\/chunks\/[0-9a-f]{64}$/
+
+let disk: SmallDisk
+
+const CAPTURED: Cell<FaultLab> = {
+  place: "disk of the server's database, of a capture",
+  kind: 'ENOSPC',
+  moment: 'from a random chunk on, until a commit is refused',
+  outcomes: ['complete'],
+  async run(lab, chance) {
+    lab.reset(await systemDisk(CAPTURED_SYSTEM))
+    let left = chance.integer(1, LAST_CHUNK)
+    lab.proxy.hold = async ({ method, path }) => {
+      if (method !== 'PUT' || !CHUNK.test(path) || --left !== 0) return
+      disk.fill()
+      await fillTables(lab)
+    }
+    let refusals = 0
+    lab.proxy.alterAnswer = ({ path }, body) => {
+      if (!COMMIT.test(path) || !body.includes('"database-full"')) return undefined
+      if (refusals++ === 0) disk.makeRoom()
+      return undefined
+    }
+    const ended = await lab.start('capture', { image: IMAGE, serverUrl: lab.proxy.url }).ended
+    assert.ok(refusals > 0)
+    return await lab.judgeCapture(IMAGE, ended)
+  },
+}
+
+/** Tables have some room left: images take it, until one finds none. */
+async function fillTables(lab: FaultLab): Promise<void> {
+  for (let index = 1; index <= MAX_IMAGES; index++) {
+    const answer = await lab.call('PUT', `/api/images/small-${index}`, Buffer.alloc(512, index))
+    if (answer.status === 201) continue
+    assert.equal(answer.status, 507, await answer.text())
+    return
+  }
+  assert.fail(`${MAX_IMAGES} images found room in the database`)
+}
+
+describe("the disk of the server's database", { skip: NEEDS_ROOT }, () => {
+  let lab: FaultLab
+  const opened = new AsyncDisposableStack()
+  before(async () => {
+    const store = opened.adopt(await mkdtemp(join(tmpdir(), 'stampede-store-')), (path) =>
+      rm(path, { recursive: true, force: true }),
+    )
+    disk = opened.use(await openSmallDisk(DISK_MIB))
+    await putEmbeddedDatabase(disk.path)
+    const env = { STAMPEDE_STORE: `file:${store}` }
+    lab = opened.use(await openFaultLab({ dataFolder: disk.path, env }))
+  })
+  after(() => opened.disposeAsync())
+
+  testCells([CAPTURED], () => lab)
+})
