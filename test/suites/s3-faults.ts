@@ -6,7 +6,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { it, mock } from 'node:test'
+import { after, before, describe, it, mock } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import {
@@ -17,8 +17,12 @@ import {
 import type { S3Access } from '#server/images/s3-access.ts'
 import type { S3ClientOptions } from '#server/images/s3-client.ts'
 import { checkS3Store } from '#server/images/s3-check.ts'
+import { testCells } from '#test/faults/cell.ts'
+import { openFaultLab, type FaultLab } from '#test/faults/fault-lab.ts'
+import { s3Outages } from '#test/faults/s3.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { putEmbeddedDatabase } from '#test/support/database.ts'
+import { NEEDS_ROOT } from '#test/support/loop-device.ts'
 import type { RadosGateway } from '#test/support/rados-gateway.ts'
 import { openTestApp } from '#test/support/test-app.ts'
 
@@ -234,5 +238,13 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
       await gateway().kill()
       await gateway().start()
     }
+  })
+
+  describe('at work', { skip: NEEDS_ROOT }, () => {
+    let lab: FaultLab
+    before(async () => void (lab = await openFaultLab({ env: env('lab') })))
+    after(() => lab[Symbol.asyncDispose]())
+
+    testCells(s3Outages(gateway), () => lab)
   })
 }
