@@ -11,8 +11,8 @@ const LAYERS: [folder: string, mayImport: string[]][] = [
   ['server/runs', ['protocol', 'server/db']],
   ['server/dhcp', ['protocol', 'server/boot']],
   ['server/tftp', ['protocol', 'server/boot']],
-  ['server/db', ['protocol']],
-  ['server/images', ['protocol']],
+  ['server/db', ['protocol', 'server/give-back.ts']],
+  ['server/images', ['protocol', 'server/give-back.ts']],
   [
     'server/api',
     ['protocol', ...'boot runs dhcp tftp db images'.split(' ').map((f) => `server/${f}`)],

@@ -1,5 +1,5 @@
 import { and, asc, desc, eq, inArray, isNotNull, isNull, lt, lte } from 'drizzle-orm'
-import { createGiveBack } from '#protocol/give-back.ts'
+import { createGiveBack } from '#server/give-back.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
 import { manifests, manifestSegments } from './schema.ts'

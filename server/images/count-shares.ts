@@ -1,4 +1,4 @@
-import { createGiveBack } from '#protocol/give-back.ts'
+import { createGiveBack } from '#server/give-back.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { parseManifest } from './check-image.ts'
 import { verifiedContent } from './chunk-codec.ts'

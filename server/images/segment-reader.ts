@@ -1,5 +1,5 @@
 import { CHUNK_BYTES } from '#protocol/image.ts'
-import { createGiveBack } from '#protocol/give-back.ts'
+import { createGiveBack } from '#server/give-back.ts'
 import { letGo } from '#protocol/let-go.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { verifiedContent } from './chunk-codec.ts'
