@@ -26,9 +26,9 @@ async function listForgettable(db: Database, limit: Date): Promise<string[]> {
     select old.id from runs old
     where old.finished_at < ${limit.toISOString()}
       and exists (select from runs later where later.mac = old.mac and later.id > old.id)
-      and (old.state = 'cancelled' or exists (
+      and (old.state = 'cancelled' or old.workflow = 'verify' or exists (
         select from runs later where later.mac = old.mac and later.id > old.id
-          and later.state <> 'cancelled'))
+          and later.state <> 'cancelled' and later.workflow <> 'verify'))
       and (old.workflow not in ('deploy', 'wipe') or old.attempts = 0 or exists (
         select from runs later where later.mac = old.mac and later.id > old.id
           and later.workflow in ('deploy', 'wipe') and later.attempts > 0))

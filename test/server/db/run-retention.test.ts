@@ -89,7 +89,12 @@ describeOnEveryDatabase('old runs', (openTestDatabase, kind) => {
   it('of each machine those stay that say what it is', async () => {
     await using database = await openTestDatabase()
     const { db } = database
-    const deploy = { workflow: 'deploy', attempts: 1, imageDigest: DIGEST } as const
+    const deploy = {
+      workflow: 'deploy',
+      attempts: 1,
+      image: 'debian-12',
+      imageDigest: DIGEST,
+    } as const
     const other = parseMac('52:54:00:00:0a:02')
     await insert(db, [
       runOf(MAC, 9, { ...deploy, receipt: RECEIPT }), // a later one succeeded
@@ -102,7 +107,9 @@ describeOnEveryDatabase('old runs', (openTestDatabase, kind) => {
       runOf(MAC, 2, { state: 'cancelled' }), // the latest
       runOf(other, 9, { ...deploy, receipt: RECEIPT }),
       runOf(other, 8, { ...deploy, state: 'cancelled', attempts: 0 }),
-      runOf(other, 7),
+      runOf(other, 7), // the machine's state
+      runOf(other, 6, { workflow: 'verify' }),
+      runOf(other, 5, { workflow: 'verify', state: 'failed' }), // the latest
     ])
     const before = [await findMachine(db, MAC), await findMachine(db, other)]
     assert.deepEqual(
@@ -114,7 +121,7 @@ describeOnEveryDatabase('old runs', (openTestDatabase, kind) => {
     )
     await pruneAll(db)
     assert.deepEqual(await daysLeft(db, MAC), [2, 4, 6, 8])
-    assert.deepEqual(await daysLeft(db, other), [7, 9])
+    assert.deepEqual(await daysLeft(db, other), [5, 7, 9])
     for (const mac of [MAC, other]) await db.transaction((tx) => recordMachine(tx, mac))
     assert.deepEqual([await findMachine(db, MAC), await findMachine(db, other)], before)
   })
