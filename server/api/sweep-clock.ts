@@ -5,6 +5,10 @@ const DEAD_SERVER_SECONDS = 600
 /** As long as an agent waits for a server that is away. */
 const WATCHED_SECONDS = 3600
 
+const SET_BACK_MILLISECONDS = 1000
+/** One clock tells whole milliseconds, the other fractions, and they are read one after the other. */
+const NOISE_MILLISECONDS = 50
+
 export interface SweepClock {
   /** Whether the clock was set back since this was asked last; ask often. */
   wasSetBack(): boolean
@@ -25,28 +29,35 @@ export function createSweepClock(
   wall: () => number = () => Date.now(),
   steady: () => number = () => performance.now(),
 ): SweepClock {
+  /** Of the wall clock before the other one; the highest since `forget`. */
   let ahead = wall() - steady()
+  let furthest = ahead
   let setBackMilliseconds = 0
   let idle = new Map<string, { touchedAt: number; since: number }>()
 
-  function wasSetBack(): boolean {
+  /** By how much the clock was set back since the last look. */
+  function look(): number {
     const before = ahead
     ahead = wall() - steady()
-    if (ahead < before) setBackMilliseconds += before - ahead
-    // Both are read one after the other, and told in fractions.
-    return before - ahead > 1000
+    furthest = Math.max(furthest, ahead)
+    if (furthest - ahead > NOISE_MILLISECONDS)
+      setBackMilliseconds = Math.max(setBackMilliseconds, furthest - ahead)
+    return before - ahead
   }
+
+  const wasSetBack = () => look() > SET_BACK_MILLISECONDS
 
   return {
     wasSetBack,
 
     forget() {
-      wasSetBack()
+      look()
+      furthest = ahead
       setBackMilliseconds = 0
     },
 
     earliest(cutoff) {
-      wasSetBack()
+      look()
       return new Date(cutoff.getTime() - setBackMilliseconds)
     },
 
