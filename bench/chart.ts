@@ -83,7 +83,8 @@ function groupSpec({ title, bars }: ChartGroup) {
   const x = { field: 'value', type: 'quantitative' as const, axis: null }
   const range = { domain: Object.keys(COLOURS), range: Object.values(COLOURS) }
   return {
-    title: { text: title, anchor: 'start' as const, fontSize: 14 },
+    // Over the bars: where the labels begin differs from group to group.
+    title: { text: title, anchor: 'start' as const, frame: 'group' as const, fontSize: 14 },
     width: WIDTH_PIXELS,
     height: { step: BAR_PIXELS },
     data: { values },
