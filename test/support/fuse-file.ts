@@ -1,7 +1,16 @@
-import { closeSync, constants, openSync, read, writeSync } from 'node:fs'
+import { closeSync, constants, openSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
-import { promisify } from 'node:util'
 import koffi from 'koffi'
+import {
+  FUSE_BLOCK_BYTES,
+  FUSE_IN_HEADER_BYTES,
+  FUSE_OPCODES,
+  fuseAttributes,
+  type FuseReply,
+  fuseStatistics,
+  readFuseRequest,
+  sendFuseReply,
+} from '#agent/used/fuse-protocol.ts'
 
 /**
  * One file of our own making: what the kernel reads and writes of it is asked of a function. It speaks the
@@ -12,29 +21,9 @@ const MS_NOSUID = 2
 const MS_NODEV = 4
 const MNT_DETACH = 2
 
-const IN_HEADER_BYTES = 40
-const OUT_HEADER_BYTES = 16
-const BLOCK_BYTES = 4096
 /** 256 pages, the most that a kernel hands over at once. */
 const MAX_WRITE_BYTES = 1024 * 1024
 const MAX_REQUEST_BYTES = MAX_WRITE_BYTES + 64 * 1024
-
-const OPCODES = {
-  forget: 2,
-  getattr: 3,
-  setattr: 4,
-  open: 14,
-  read: 15,
-  write: 16,
-  statfs: 17,
-  release: 18,
-  fsync: 20,
-  flush: 25,
-  init: 26,
-  destroy: 38,
-  batchForget: 42,
-  fallocate: 43,
-} as const
 
 const ASYNC_READ = 1 << 0
 const BIG_WRITES = 1 << 5
@@ -71,7 +60,6 @@ const mount = libc.func(
   'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',
 )
 const umount2 = libc.func('int umount2(const char *target, int flags)')
-const readFrom = promisify(read)
 
 /**
  * Needs root. This process must not wait for the file with a call that blocks: it is what answers.
@@ -111,54 +99,38 @@ async function serve(fd: number, sizeBytes: number, answer: Answerer): Promise<v
   for (;;) {
     // A fresh one each time: the data of a write stays with whoever got it.
     const buffer = Buffer.allocUnsafeSlow(MAX_REQUEST_BYTES)
-    const length = await readRequest(fd, buffer)
+    const length = await readFuseRequest(fd, buffer)
     if (length === undefined) return
     // Not awaited: a request that is slow does not hold up the others, as on a disk.
     void perform(buffer.subarray(0, length), sizeBytes, answer).then((reply) => {
-      if (reply) send(fd, buffer.readBigUInt64LE(8), reply)
+      if (reply) sendFuseReply(fd, buffer.readBigUInt64LE(8), reply)
     })
   }
 }
-
-async function readRequest(fd: number, buffer: Buffer): Promise<number | undefined> {
-  for (;;) {
-    try {
-      return (await readFrom(fd, buffer, 0, buffer.length, null)).bytesRead
-    } catch (err) {
-      const { code } = err as NodeJS.ErrnoException
-      if (code === 'ENODEV') return undefined
-      // ENOENT: the request was taken back before we read it.
-      if (code !== 'ENOENT' && code !== 'EINTR' && code !== 'EAGAIN') throw err
-    }
-  }
-}
-
-/** An error number, or what goes into the answer. */
-type Reply = number | Buffer
 
 async function perform(
   request: Buffer,
   sizeBytes: number,
   answer: Answerer,
-): Promise<Reply | undefined> {
+): Promise<FuseReply | undefined> {
   const opcode = request.readUInt32LE(4)
-  const body = request.subarray(IN_HEADER_BYTES)
+  const body = request.subarray(FUSE_IN_HEADER_BYTES)
   switch (opcode) {
-    case OPCODES.forget:
-    case OPCODES.batchForget:
+    case FUSE_OPCODES.forget:
+    case FUSE_OPCODES.batchForget:
       return undefined
-    case OPCODES.init:
+    case FUSE_OPCODES.init:
       return initAnswer()
-    case OPCODES.getattr:
-    case OPCODES.setattr:
-      return attributes(sizeBytes)
-    case OPCODES.open:
+    case FUSE_OPCODES.getattr:
+    case FUSE_OPCODES.setattr:
+      return fuseAttributes(sizeBytes, 0o600, 0)
+    case FUSE_OPCODES.open:
       return openAnswer()
-    case OPCODES.statfs:
-      return statistics()
-    case OPCODES.release:
-    case OPCODES.flush:
-    case OPCODES.destroy:
+    case FUSE_OPCODES.statfs:
+      return fuseStatistics()
+    case FUSE_OPCODES.release:
+    case FUSE_OPCODES.flush:
+    case FUSE_OPCODES.destroy:
       return Buffer.alloc(0)
   }
   const wanted = diskRequest(opcode, body)
@@ -170,32 +142,22 @@ async function perform(
 
 function diskRequest(opcode: number, body: Buffer): DiskRequest | undefined {
   const none = Buffer.alloc(0)
-  if (opcode === OPCODES.fsync) return { kind: 'flush', start: 0, end: 0, data: none }
-  if (opcode !== OPCODES.read && opcode !== OPCODES.write && opcode !== OPCODES.fallocate) return
+  if (opcode === FUSE_OPCODES.fsync) return { kind: 'flush', start: 0, end: 0, data: none }
+  if (
+    opcode !== FUSE_OPCODES.read &&
+    opcode !== FUSE_OPCODES.write &&
+    opcode !== FUSE_OPCODES.fallocate
+  )
+    return
   const start = Number(body.readBigUInt64LE(8))
-  if (opcode === OPCODES.fallocate) {
+  if (opcode === FUSE_OPCODES.fallocate) {
     const end = start + Number(body.readBigUInt64LE(16))
     const isPunched = (body.readUInt32LE(24) & FALLOC_FL_PUNCH_HOLE) !== 0
     return { kind: isPunched ? 'discard' : 'zero', start, end, data: none }
   }
   const end = start + body.readUInt32LE(16)
-  if (opcode === OPCODES.read) return { kind: 'read', start, end, data: none }
+  if (opcode === FUSE_OPCODES.read) return { kind: 'read', start, end, data: none }
   return { kind: 'write', start, end, data: body.subarray(40, 40 + end - start) }
-}
-
-function send(fd: number, unique: bigint, reply: Reply): void {
-  const body = typeof reply === 'number' ? Buffer.alloc(0) : reply
-  const header = Buffer.alloc(OUT_HEADER_BYTES)
-  header.writeUInt32LE(OUT_HEADER_BYTES + body.length, 0)
-  header.writeInt32LE(typeof reply === 'number' ? -reply : 0, 4)
-  header.writeBigUInt64LE(unique, 8)
-  try {
-    writeSync(fd, Buffer.concat([header, body]))
-  } catch (err) {
-    // ENOENT: nobody waits for it any more. ENODEV: unmounted.
-    const { code } = err as NodeJS.ErrnoException
-    if (code !== 'ENOENT' && code !== 'ENODEV') throw err
-  }
 }
 
 function initAnswer(): Buffer {
@@ -207,34 +169,13 @@ function initAnswer(): Buffer {
   answer.writeUInt16LE(48, 18) // from so many on it is congested
   answer.writeUInt32LE(MAX_WRITE_BYTES, 20)
   answer.writeUInt32LE(1, 24) // granularity of times, ns
-  answer.writeUInt16LE(MAX_WRITE_BYTES / BLOCK_BYTES, 28)
+  answer.writeUInt16LE(MAX_WRITE_BYTES / FUSE_BLOCK_BYTES, 28)
   return answer
 }
 
 function openAnswer(): Buffer {
   const answer = Buffer.alloc(16)
   answer.writeUInt32LE(FOPEN_DIRECT_IO, 8)
-  return answer
-}
-
-function attributes(sizeBytes: number): Buffer {
-  const answer = Buffer.alloc(104)
-  const attribute = answer.subarray(16)
-  attribute.writeBigUInt64LE(1n, 0)
-  attribute.writeBigUInt64LE(BigInt(sizeBytes), 8)
-  attribute.writeBigUInt64LE(BigInt(sizeBytes / 512), 16)
-  attribute.writeUInt32LE(0o100600, 60)
-  attribute.writeUInt32LE(1, 64)
-  attribute.writeUInt32LE(BLOCK_BYTES, 80)
-  return answer
-}
-
-/** Without a block size a loop device believes that its file can't have holes. */
-function statistics(): Buffer {
-  const answer = Buffer.alloc(80)
-  answer.writeUInt32LE(BLOCK_BYTES, 40)
-  answer.writeUInt32LE(255, 44) // length of names
-  answer.writeUInt32LE(BLOCK_BYTES, 48)
   return answer
 }
 
