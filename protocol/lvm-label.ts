@@ -35,8 +35,7 @@ const IGNORED = 1
 const MAX_TEXT_BYTES = 16 * 1024 * 1024
 
 /** Throws LvmDecodeError where none is, or its checksum is not right. */
-export function decodeLvmLabel(head: Uint8Array): LvmLabel {
-  const bytes = bufferOf(head)
+export function decodeLvmLabel(bytes: Uint8Array): LvmLabel {
   for (
     let at = 0;
     at + SECTOR_BYTES <= Math.min(bytes.length, LVM_LABEL_BYTES);
@@ -75,7 +74,7 @@ export function decodeLvmArea(
   head: Uint8Array,
   area: LvmLabel['areas'][number],
 ): LvmTextPlace | undefined {
-  const sector = bufferOf(head).subarray(0, LVM_AREA_HEADER_BYTES)
+  const sector = head.subarray(0, LVM_AREA_HEADER_BYTES)
   if (latin1(sector, 4, 20) !== AREA_MAGIC)
     throw new LvmDecodeError(`There is no LVM metadata at byte ${area.start}`)
   const told = viewOf(sector)
@@ -100,10 +99,6 @@ export function decodeLvmText(bytes: Uint8Array, { checksum }: LvmTextPlace): st
     throw new LvmDecodeError('The checksum of its LVM metadata is wrong')
   const end = bytes.indexOf(0)
   return new TextDecoder().decode(end === -1 ? bytes : bytes.subarray(0, end))
-}
-
-function bufferOf(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function viewOf(bytes: Uint8Array): DataView {

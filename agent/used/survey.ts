@@ -1,7 +1,7 @@
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Disk } from '#protocol/inventory.ts'
 import type { Device } from '../disk/device.ts'
-import { ExecError, type Exec } from '../exec.ts'
+import type { Exec } from '../exec.ts'
 import { findContent, type Content } from '../system/probe.ts'
 import { extentsOf, shift, subtract, union, type Extents } from './extents.ts'
 import { surveyBtrfs } from './file-systems/btrfs.ts'
@@ -10,13 +10,11 @@ import { surveyFat } from './file-systems/fat.ts'
 import { surveyNtfs } from './file-systems/ntfs.ts'
 import { surveySwap } from './file-systems/swap.ts'
 import { surveyXfs } from './file-systems/xfs.ts'
+import { reasonOf } from './reason.ts'
 import type { Patch, Region, RegionUse, RegionView, Surveyor } from './region.ts'
 import { regionsOf } from './regions.ts'
 import { openView, peek } from './view.ts'
 import { surveyGroups } from './volume-groups.ts'
-
-/** blkid(8): more than one thing was found. */
-const BLKID_AMBIVALENT = 8
 
 /** By what blkid calls it; everything else is copied whole. */
 const SURVEYORS: Record<string, Surveyor> = {
@@ -163,16 +161,4 @@ async function surveyContent(
 
 function nameOf({ type }: Content): string {
   return NAMES[type] ?? `of type "${type}", which is not looked into`
-}
-
-/** One line of what went wrong. */
-function reasonOf(err: unknown): string {
-  if (
-    err instanceof ExecError &&
-    err.exitCode === BLKID_AMBIVALENT &&
-    err.message.startsWith('"blkid ')
-  )
-    return 'it looks like more than one thing'
-  const text = err instanceof Error ? err.message : String(err)
-  return text.split('\n')[0]!
 }

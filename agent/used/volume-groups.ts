@@ -1,12 +1,6 @@
-import { parseLvmGroup, type LvmGroup, type LvmVolume } from '#protocol/lvm-group.ts'
-import {
-  LVM_AREA_HEADER_BYTES,
-  LVM_LABEL_BYTES,
-  decodeLvmArea,
-  decodeLvmLabel,
-  decodeLvmText,
-} from '#protocol/lvm-label.ts'
+import type { LvmGroup, LvmVolume } from '#protocol/lvm-group.ts'
 import { areaSpans, placesOf, type LayoutSegment } from '#protocol/lvm-layout.ts'
+import { readLvmMember, type LvmMember } from '#protocol/lvm-member.ts'
 import {
   createExtentsBuilder,
   extentsOf,
@@ -15,6 +9,7 @@ import {
   type ByteSpan,
   type Extents,
 } from './extents.ts'
+import { reasonOf } from './reason.ts'
 import type { Patch, Region, RegionUse } from './region.ts'
 
 /** What is known of LVM's part of a disk; positions count from the disk's start. */
@@ -34,10 +29,8 @@ export interface GroupsContext {
   signal: AbortSignal
 }
 
-interface Member {
+interface Member extends LvmMember {
   region: Region
-  id: string
-  group?: LvmGroup
 }
 
 /**
@@ -53,10 +46,11 @@ export async function surveyGroups(
   const members: Member[] = []
   for (const region of regions) {
     try {
-      members.push({ region, ...(await readMember(context, region)) })
+      const read = (start: number, end: number) => context.read(region.start + start, end - start)
+      members.push({ region, ...(await readLvmMember(read, region.end - region.start)) })
     } catch (err) {
       context.signal.throwIfAborted()
-      noteWhole(result, region, `${region.name}: ${messageOf(err)}`)
+      noteWhole(result, region, `${region.name}: ${reasonOf(err)}`)
     }
   }
   for (const copies of groupsOf(members)) {
@@ -70,24 +64,6 @@ export async function surveyGroups(
         noteWhole(result, region, `${region.name}: group ${group.name} is described in two ways`)
   }
   return result
-}
-
-/** By the label, then by the text, if this member keeps one. */
-async function readMember(
-  { read }: GroupsContext,
-  region: Region,
-): Promise<{ id: string; group?: LvmGroup }> {
-  const sizeBytes = region.end - region.start
-  const label = decodeLvmLabel(await read(region.start, Math.min(LVM_LABEL_BYTES, sizeBytes)))
-  for (const area of label.areas) {
-    const place = decodeLvmArea(await read(region.start + area.start, LVM_AREA_HEADER_BYTES), area)
-    if (!place) continue
-    const parts = []
-    for (const { start, end } of place.spans)
-      parts.push(await read(region.start + start, end - start))
-    return { id: label.id, group: parseLvmGroup(decodeLvmText(Buffer.concat(parts), place)) }
-  }
-  return { id: label.id }
 }
 
 /** What the members say of each group. */
@@ -222,8 +198,4 @@ function noteWhole(result: GroupsUse, region: Region, reason: string): void {
 
 function partitionOf({ partition }: Region): { partition?: number } {
   return partition === undefined ? {} : { partition }
-}
-
-function messageOf(err: unknown): string {
-  return (err instanceof Error ? err.message : String(err)).split('\n')[0]!
 }

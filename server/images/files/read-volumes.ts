@@ -1,13 +1,7 @@
-import { parseLvmGroup, type LvmGroup } from '#protocol/lvm-group.ts'
-import {
-  LVM_AREA_HEADER_BYTES,
-  LVM_LABEL_BYTES,
-  LvmDecodeError,
-  decodeLvmArea,
-  decodeLvmLabel,
-  decodeLvmText,
-} from '#protocol/lvm-label.ts'
+import type { LvmGroup } from '#protocol/lvm-group.ts'
+import { LvmDecodeError } from '#protocol/lvm-label.ts'
 import type { LayoutSegment } from '#protocol/lvm-layout.ts'
+import { readLvmMember, type LvmMember } from '#protocol/lvm-member.ts'
 import type { DiskContent } from '../disk-content.ts'
 import { readSpan } from './partition-spool.ts'
 
@@ -33,7 +27,7 @@ export async function readVolumes(
   const starts = new Map<string, number>()
   const groups = new Map<string, { home: number; group: LvmGroup }>()
   for (const candidate of candidates) {
-    const member = await readMember(disk, candidate)
+    const member = await findMember(disk, candidate)
     if (!member) continue
     starts.set(member.id, candidate.startBytes)
     const { group } = member
@@ -53,24 +47,14 @@ export async function readVolumes(
 }
 
 /** Undefined where none is, or it is damaged: then there is nothing to look into. */
-async function readMember(
+async function findMember(
   disk: DiskContent,
   { startBytes, sizeBytes }: Candidate,
-): Promise<{ id: string; group?: LvmGroup } | undefined> {
+): Promise<LvmMember | undefined> {
   const read = (start: number, end: number) =>
     readSpan(disk, { startBytes: startBytes + start, sizeBytes: end - start })
   try {
-    const label = decodeLvmLabel(await read(0, Math.min(LVM_LABEL_BYTES, sizeBytes)))
-    for (const area of label.areas) {
-      if (area.start + area.sizeBytes > sizeBytes) return undefined
-      const head = await read(area.start, area.start + LVM_AREA_HEADER_BYTES)
-      const place = decodeLvmArea(head, area)
-      if (!place) continue
-      const parts = []
-      for (const { start, end } of place.spans) parts.push(await read(start, end))
-      return { id: label.id, group: parseLvmGroup(decodeLvmText(Buffer.concat(parts), place)) }
-    }
-    return { id: label.id }
+    return await readLvmMember(read, sizeBytes)
   } catch (err) {
     if (err instanceof LvmDecodeError || err instanceof RangeError) return undefined
     throw err

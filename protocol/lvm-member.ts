@@ -1,0 +1,39 @@
+import { parseLvmGroup, type LvmGroup } from './lvm-group.ts'
+import {
+  LVM_AREA_HEADER_BYTES,
+  LVM_LABEL_BYTES,
+  LvmDecodeError,
+  decodeLvmArea,
+  decodeLvmLabel,
+  decodeLvmText,
+} from './lvm-label.ts'
+
+/** A physical volume, and what it says of its group, if it keeps a text of that. */
+export interface LvmMember {
+  id: string
+  group?: LvmGroup
+}
+
+/**
+ * By the label, then by the first text that there is. `read`: bytes `[start, end)` of the volume, which has
+ * `sizeBytes`. Throws LvmDecodeError, and whatever `read` does.
+ */
+export async function readLvmMember(
+  read: (start: number, end: number) => Promise<Uint8Array>,
+  sizeBytes: number,
+): Promise<LvmMember> {
+  const label = decodeLvmLabel(await read(0, Math.min(LVM_LABEL_BYTES, sizeBytes)))
+  for (const area of label.areas) {
+    if (area.start + area.sizeBytes > sizeBytes)
+      throw new LvmDecodeError(
+        `Its LVM metadata ends behind it, at byte ${area.start + area.sizeBytes}`,
+      )
+    const head = await read(area.start, area.start + LVM_AREA_HEADER_BYTES)
+    const place = decodeLvmArea(head, area)
+    if (!place) continue
+    const parts = []
+    for (const { start, end } of place.spans) parts.push(await read(start, end))
+    return { id: label.id, group: parseLvmGroup(decodeLvmText(Buffer.concat(parts), place)) }
+  }
+  return { id: label.id }
+}
