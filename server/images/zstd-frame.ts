@@ -45,6 +45,16 @@ export function isZstd(bytes: Uint8Array): boolean {
 
 /** Throws FrameDecodeError for a frame that does not state how much content it has. */
 export function decodeFrameHeader(frame: Uint8Array): FrameHeader {
+  const { contentBytes, ...header } = decodeAnyHeader(frame)
+  if (contentBytes === undefined)
+    throw new FrameDecodeError('It does not state the length of its content')
+  return { ...header, contentBytes }
+}
+
+/** Of frames of others, too, which may not state their content's length. Throws FrameDecodeError. */
+export function decodeAnyHeader(
+  frame: Uint8Array,
+): Omit<FrameHeader, 'contentBytes'> & { contentBytes: number | undefined } {
   if (!isZstd(frame) || frame.length <= MAGIC_BYTES)
     throw new FrameDecodeError('It does not begin with a zstd frame', {
       isCutShort: frame.length <= MAGIC_BYTES,
@@ -57,14 +67,13 @@ export function decodeFrameHeader(frame: Uint8Array): FrameHeader {
   const isSingle = (descriptor & FLAG.singleSegment) !== 0
   const sizeKind = (descriptor >> 6) as 0 | 1 | 2 | 3
   const sizeBytes = sizeKind === 0 && isSingle ? 1 : SIZE_FIELD_BYTES[sizeKind]
-  if (sizeBytes === 0) throw new FrameDecodeError('It does not state the length of its content')
   const sizeStart = MAGIC_BYTES + 1 + (isSingle ? 0 : 1)
   const bytes = sizeStart + sizeBytes
   if (frame.length < bytes)
     throw new FrameDecodeError('Its frame header is cut short', { isCutShort: true })
   return {
     bytes,
-    contentBytes: readSize(viewOf(frame), sizeStart, sizeBytes),
+    contentBytes: sizeBytes === 0 ? undefined : readSize(viewOf(frame), sizeStart, sizeBytes),
     hasChecksum: (descriptor & FLAG.checksum) !== 0,
   }
 }
@@ -139,8 +148,10 @@ function refuse(cause: unknown): never {
  * 3.1.1.2: each block says how long it is, and the last one that it is the last. Throws
  * FrameDecodeError.
  */
-export function frameEnd(frame: Uint8Array): number {
-  const { bytes, hasChecksum } = decodeFrameHeader(frame)
+export function frameEnd(
+  frame: Uint8Array,
+  { bytes, hasChecksum }: Omit<FrameHeader, 'contentBytes'> = decodeFrameHeader(frame),
+): number {
   const view = viewOf(frame)
   for (let offset = bytes; offset + BLOCK_HEADER_BYTES <= frame.length;) {
     const block = view.getUint16(offset, true) | (view.getUint8(offset + 2) << 16)

@@ -8,6 +8,7 @@ import {
   type BtrfsKey,
   type BtrfsVolume,
 } from './btrfs-tree.ts'
+import { decodeAnyHeader, frameEnd } from '../zstd-frame.ts'
 import type { Entry, EntryKind, ImageFileSystem } from './file-system.ts'
 
 const TYPE = { inode: 1, dirItem: 84, dirIndex: 96, extentData: 108, rootItem: 132 } as const
@@ -249,17 +250,7 @@ function padded(bytes: Buffer, length: number): Buffer {
     : Buffer.concat([bytes, Buffer.alloc(length - bytes.length)])
 }
 
-/** Without what fills the last sector behind it, which would be taken for another frame (RFC 8878). */
+/** Without what fills the last sector behind it, which would be taken for another frame. */
 function zstdFrame(bytes: Buffer): Buffer {
-  const descriptor = bytes.readUInt8(4)
-  const isSingle = (descriptor & 0x20) !== 0
-  const contentSizeBytes = [isSingle ? 1 : 0, 2, 4, 8][descriptor >> 6]!
-  let at = 5 + (isSingle ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]! + contentSizeBytes
-  for (let isLast = false; !isLast;) {
-    const header = bytes.readUIntLE(at, 3)
-    isLast = (header & 1) === 1
-    const isRepeated = ((header >> 1) & 3) === 1
-    at += 3 + (isRepeated ? 1 : header >> 3)
-  }
-  return bytes.subarray(0, at + ((descriptor & 4) === 0 ? 0 : 4))
+  return bytes.subarray(0, frameEnd(bytes, decodeAnyHeader(bytes)))
 }
