@@ -62,10 +62,11 @@ function hashOf(content: Uint8Array): Sha256 {
 }
 
 function explain(err: unknown) {
-  const { message } = err as Error
+  const { message, errno, code } = err as NodeJS.ErrnoException
   if (err instanceof MemberDecodeError || err instanceof FrameDecodeError)
     return { refusal: message }
-  return { failure: message, code: (err as NodeJS.ErrnoException).code }
+  // A bug of ours may have a code, too, and is no fault of the store.
+  return { failure: message, code: errno === undefined ? undefined : code }
 }
 
 parentPort!.on('message', (request: ThreadRequest) => {

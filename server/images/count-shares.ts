@@ -5,10 +5,8 @@ import { verifiedContent } from './chunk-codec.ts'
 import { ChunkMissingError, type ChunkStore } from './chunk-store.ts'
 import { layoutEntry, type SegmentLayout } from './layout.ts'
 import { chunkKey, type ChunkKey, keyPrefix, segmentKeys } from './chunk-key.ts'
+import { GIVE_BACK_SEGMENTS } from './segment-reader.ts'
 import { type ShareCount, ShareCounter, TooManyChunksError } from './share-counter.ts'
-
-/** 1 TiB of disk: images up to that have nothing to give back. */
-const EVERY_SEGMENTS = 32
 
 export interface CountedManifest {
   digest: Sha256
@@ -75,7 +73,7 @@ async function countPart(
   total: CountedShares,
 ): Promise<void> {
   const digests: Sha256[] = []
-  const giveBack = createGiveBack(EVERY_SEGMENTS)
+  const giveBack = createGiveBack(GIVE_BACK_SEGMENTS)
   for await (const { digest, manifest } of options.manifests()) {
     digests.push(digest)
     counter.begin()

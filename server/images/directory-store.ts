@@ -3,7 +3,7 @@ import { link, mkdir, open, readdir, rename, rm, stat, unlink, utimes } from 'no
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { codecOf, isContentOf } from './chunk-codec.ts'
+import { isContentOf } from './chunk-codec.ts'
 import { chunkFiles, CODECS, isChunk, type NamedFile, replacedName } from './chunk-file.ts'
 import {
   ChunkCorruptError,
@@ -22,7 +22,7 @@ import {
 } from './chunk-store.ts'
 import { putChunk, touchChunks } from './chunk-threads.ts'
 import { readWhole } from './read-chunk-file.ts'
-import { chunkPath, TEMPORARY_FOLDER, temporaryPath } from './place-chunk.ts'
+import { chunkPath, getCodec, TEMPORARY_FOLDER, temporaryPath } from './place-chunk.ts'
 
 export type DirectoryStoreOptions = {
   folder: string
@@ -290,12 +290,6 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
 function partsOf(hashes: readonly Sha256[]): (readonly Sha256[])[] {
   const starts = Array.from({ length: Math.ceil(hashes.length / TOUCHED_AT_ONCE) }, (_, at) => at)
   return starts.map((at) => hashes.slice(at * TOUCHED_AT_ONCE, (at + 1) * TOUCHED_AT_ONCE))
-}
-
-function getCodec(hash: Sha256, bytes: Uint8Array): Codec {
-  const codec = codecOf(bytes)
-  if (!codec) throw new TypeError(`Chunk "${hash}" is neither a gzip member nor a zstd frame`)
-  return codec
 }
 
 /**

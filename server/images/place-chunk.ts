@@ -29,6 +29,12 @@ export function chunkPath(folder: string, hash: Sha256, codec: Codec): string {
   return join(folder, hash.slice(0, 2), fileName(hash, codec))
 }
 
+export function getCodec(hash: Sha256, bytes: Uint8Array): Codec {
+  const codec = codecOf(bytes)
+  if (!codec) throw new TypeError(`Chunk "${hash}" is neither a gzip member nor a zstd frame`)
+  return codec
+}
+
 /** A new name for what is not whole yet. */
 export function temporaryPath(folder: string): string {
   return join(folder, TEMPORARY_FOLDER, randomUUID())
@@ -73,8 +79,7 @@ function lookAt(path: string, codec: Codec): StoredSize | undefined {
 /** Stores all of `bytes` or nothing; a whole chunk that is already here is left as it is, and touched. */
 export function placeChunk(folder: string, hash: Sha256, bytes: Uint8Array): void {
   if (touchChunk(folder, hash)) return
-  const codec = codecOf(bytes)
-  if (!codec) throw new TypeError(`Chunk "${hash}" is neither a gzip member nor a zstd frame`)
+  const codec = getCodec(hash, bytes)
   const temporary = temporaryPath(folder)
   try {
     writeFile(temporary, bytes)

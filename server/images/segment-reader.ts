@@ -9,7 +9,7 @@ import type { ChunkStore } from './chunk-store.ts'
 const STORED_BYTES = CHUNK_BYTES + 65_536
 
 /** 1 TiB of disk: images up to that never come here. About 70 MB are let go of each time. */
-const EVERY_SEGMENTS = 32
+export const GIVE_BACK_SEGMENTS = 32
 
 /**
  * Reads one segment after another, the content verified. What it returns is good until the next call: an image of
@@ -18,7 +18,7 @@ const EVERY_SEGMENTS = 32
 export function createSegmentReader(store: ChunkStore): (hash: Sha256) => Promise<Uint8Array> {
   const storedBuffer = Buffer.allocUnsafeSlow(STORED_BYTES)
   const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES)
-  const giveBack = createGiveBack(EVERY_SEGMENTS)
+  const giveBack = createGiveBack(GIVE_BACK_SEGMENTS)
   return async (hash) => {
     giveBack()
     const content = await verifiedContent(hash, await store.read(hash, storedBuffer))
