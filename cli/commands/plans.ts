@@ -1,9 +1,7 @@
-import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import { PlanSchema, type Plan, type PlannedRunRequest, type PlanRequest } from '#protocol/plan.ts'
-import type { Run } from '#protocol/run.ts'
 import { Value } from 'typebox/value'
-import { withPatience, type ApiClient } from '../api-client.ts'
+import type { ApiClient } from '../api-client.ts'
 import { confirmTyped } from '../confirm.ts'
 import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
@@ -12,6 +10,7 @@ import { selectMacs, type MachineFilter } from '../machine-names.ts'
 import { describePlan } from '../plan-text.ts'
 import { canAsk } from '../prompt.ts'
 import { watchRuns } from '../run-watch.ts'
+import { startedText, startRuns, type StartedRuns } from '../start-runs.ts'
 import { plural, printable } from '../text.ts'
 import {
   diskHints,
@@ -44,8 +43,6 @@ interface StartOptions extends PlanOptions {
   plan?: string
 }
 
-/** A server that restarts is waited for so long. */
-const START_OUTAGE_SECONDS = 30
 const WORKFLOWS = ['deploy', 'capture', 'wipe']
 
 export function addPlans(program: Command, signal: AbortSignal): void {
@@ -189,7 +186,7 @@ async function start(context: Context, names: string[], options: StartOptions): 
   context.say(describePlan(plan))
   refuseHopeless(plan)
   const typed = await confirmPlan(context, plan, options)
-  const runs = await startRuns(context, api, plan, typed)
+  const runs = await startPlan(context, api, plan, typed)
   if (options.watch === false) return context.show(runs, tellStarted)
   await watchRuns(context, api, runs.items, plan.items)
 }
@@ -216,13 +213,7 @@ async function confirmPlan(context: Context, plan: Plan, { yes, confirm }: Start
   return plan.confirmation
 }
 
-interface StartedRuns {
-  items: Run[]
-  refused: { mac: string; error: { code: string; message: string } }[]
-  next: null
-}
-
-async function startRuns(
+async function startPlan(
   context: Context,
   api: ApiClient,
   plan: Plan,
@@ -232,17 +223,7 @@ async function startRuns(
     plan: plan.id,
     ...(confirmation !== undefined && { confirmation }),
   }
-  // Sent again after a cut it starts nothing twice.
-  const headers = { 'idempotency-key': randomUUID() }
-  const patience = {
-    signal: context.signal,
-    outageSeconds: START_OUTAGE_SECONDS,
-    onRetry: (err: Error) => context.say(`${err.message}; trying again`),
-  }
-  // A plan of one machine is answered with its run alone.
-  const answer = await withPatience(patience, () =>
-    api.call<Run | StartedRuns>('POST', '/api/runs', { json, headers }),
-  )
+  const answer = await startRuns(context, api, json)
   const runs: StartedRuns =
     'items' in answer ? answer : { items: [answer], refused: [], next: null }
   for (const { mac, error } of runs.refused)
@@ -254,6 +235,6 @@ async function startRuns(
 function tellStarted({ items }: StartedRuns): string {
   const [only, ...others] = items
   return only && others.length === 0
-    ? `Run ${only.id} waits for the next boot of ${only.mac}`
+    ? startedText(only)
     : `${plural(items.length, 'run')} wait for the next boot of their machines; "stampede runs ls" lists them`
 }

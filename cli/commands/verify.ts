@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
-import type { Run, RunRequest } from '#protocol/run.ts'
-import { withPatience } from '../api-client.ts'
+import type { RunRequest } from '#protocol/run.ts'
 import { action, type Context } from '../context.ts'
 import { examples } from '../help.ts'
 import { findMac } from '../machine-names.ts'
 import { watchRuns } from '../run-watch.ts'
+import { startedText, startRuns } from '../start-runs.ts'
 import { diskHints, withDiskOptions, type DiskOptions } from './machine-changes.ts'
 
 interface VerifyOptions extends DiskOptions {
@@ -13,9 +12,6 @@ interface VerifyOptions extends DiskOptions {
   poweroff?: boolean
   watch?: boolean
 }
-
-/** A server that restarts is waited for so long. */
-const START_OUTAGE_SECONDS = 30
 
 /** Needs no plan and no question: nothing is written. */
 export function addVerify(program: Command, signal: AbortSignal): void {
@@ -48,17 +44,8 @@ async function verify(context: Context, name: string, options: VerifyOptions): P
     ...(disk && { disk }),
     ...(options.poweroff && { after: 'poweroff' as const }),
   }
-  // Sent again after a cut it starts nothing twice.
-  const headers = { 'idempotency-key': randomUUID() }
-  const patience = {
-    signal: context.signal,
-    outageSeconds: START_OUTAGE_SECONDS,
-    onRetry: (err: Error) => context.say(`${err.message}; trying again`),
-  }
-  const run = await withPatience(patience, () =>
-    api.call<Run>('POST', '/api/runs', { json, headers }),
-  )
-  const text = `Run ${run.id} waits for the next boot of ${run.mac}`
+  const run = await startRuns(context, api, json)
+  const text = startedText(run)
   if (options.watch === false) return context.show(run, () => text)
   context.say(text)
   await watchRuns(context, api, [run])
