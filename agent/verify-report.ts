@@ -1,25 +1,17 @@
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Disk } from '#protocol/inventory.ts'
+import { mibRangeText } from '#protocol/mib-range.ts'
+import type { DiskComparison } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Comparison } from './pipeline/compare-disk.ts'
 
 /** Ranges that a person reads; `--json` has all. */
 const SHOWN_RANGES = 20
 
-/** What `verify` found, as it prints it. MiB are chunks of the disk, counted from 0. */
-export interface VerifyReport {
-  matches: boolean
+/** What `verify` found, as it prints it; of `differing`, all. */
+export interface VerifyReport extends DiskComparison {
   imageDigest: Sha256
   disk: Pick<Disk, 'path' | 'model' | 'serial' | 'wwn' | 'sizeBytes'>
-  chunksCompared: number
-  chunksDiffering: number
-  chunksUnreadable: number
-  chunksUnused: number
-  /** Half-open ranges of MiB. */
-  differing: { startMib: number; endMib: number }[]
-  partitions: { number: number; name?: string; chunksDiffering: number }[]
-  /** In no partition: tables, boot code, gaps. */
-  chunksOutside: number
 }
 
 export function makeReport(disk: Disk, imageDigest: Sha256, found: Comparison): VerifyReport {
@@ -81,11 +73,7 @@ export function tellReport(report: VerifyReport, rest = 'all with --json'): stri
 }
 
 function rangesText(ranges: VerifyReport['differing'], rest: string): string {
-  const shown = ranges
-    .slice(0, SHOWN_RANGES)
-    .map(({ startMib, endMib }) =>
-      endMib === startMib + 1 ? String(startMib) : `${startMib}–${endMib - 1}`,
-    )
+  const shown = ranges.slice(0, SHOWN_RANGES).map(mibRangeText)
   const left = ranges.length - shown.length
   return shown.join(', ') + (left > 0 ? ` and ${left} more ranges (${rest})` : '')
 }

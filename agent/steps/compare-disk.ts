@@ -1,4 +1,4 @@
-import { parseSha256 } from '#protocol/sha256.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { openDevice } from '../disk/device.ts'
 import { compareDisk } from '../pipeline/compare-disk.ts'
 import { cutImage } from '../pipeline/cut-image.ts'
@@ -41,11 +41,7 @@ export async function compareDiskStep(context: StepContext): Promise<StepOutcome
 }
 
 /** On a disk that is smaller, a deploy cuts the image, always in the same way. */
-async function imageForDisk(
-  context: StepContext,
-  digest: ReturnType<typeof parseSha256>,
-  diskBytes: number,
-) {
+async function imageForDisk(context: StepContext, digest: Sha256, diskBytes: number) {
   const { chunks, signal } = context
   const manifest = await chunks.manifest(digest, signal)
   const whole = { manifest, chunks }

@@ -1,3 +1,4 @@
+import { mibRangeText } from '#protocol/mib-range.ts'
 import type { DiskComparison } from '#protocol/run.ts'
 import { Fact } from './ReceiptFact.tsx'
 
@@ -39,10 +40,6 @@ function placesText({ partitions, chunksOutside }: DiskComparison): string {
 }
 
 function rangesText(ranges: DiskComparison['differing']): string {
-  const shown = ranges
-    .slice(0, SHOWN_RANGES)
-    .map(({ startMib, endMib }) =>
-      endMib === startMib + 1 ? `${startMib}` : `${startMib}–${endMib - 1}`,
-    )
+  const shown = ranges.slice(0, SHOWN_RANGES).map(mibRangeText)
   return shown.join(', ') + (ranges.length > SHOWN_RANGES ? ', and more' : '')
 }
