@@ -10,7 +10,7 @@ import { PHASES, type Phase } from '#test/support/phase-proxy.ts'
 import { testCells, type Cell } from './cell.ts'
 import * as order from './disk-orders.ts'
 import { BACKUP, HEAD, MIDDLE, READS } from './disk-orders.ts'
-import { openFaultLab, type FaultLab } from './fault-lab.ts'
+import { CHUNK_PATH, openFaultLab, type FaultLab } from './fault-lab.ts'
 import type { Chance } from './seed.ts'
 import { systemDisk } from './system-disk.ts'
 
@@ -79,7 +79,6 @@ const DISK = [
   }),
 ]
 
-const CHUNK = /^\/chunks\/[0-9a-f]{64}$/
 const COMMIT = /^\/api\/images\/.*\/manifest$/
 
 /** Alters the first body of a chunk, or each, on its way to the server. */
@@ -94,7 +93,7 @@ function altered(
     let left = chance.integer(1, LAST_NOISE)
     let chosen: string | undefined
     lab.proxy.alterRequest = ({ method, path }, body) => {
-      if (method !== 'PUT' || !CHUNK.test(path)) return undefined
+      if (method !== 'PUT' || !CHUNK_PATH.test(path)) return undefined
       // Words that repeat are the same again from another offset: a flipped bit may change nothing.
       if (body.length < NOISE_BYTES) return undefined
       const isNow = path === chosen ? often === 'always' : --left === 0
@@ -129,7 +128,7 @@ const WIRE = [
     lab.proxy.alterRequest = ({ path }, body) =>
       COMMIT.test(path) ? flipBit(body, chance) : undefined
   }),
-  ...PHASES.map((phase) => cut('chunk', CHUNK, phase)),
+  ...PHASES.map((phase) => cut('chunk', CHUNK_PATH, phase)),
   ...PHASES.map((phase) => cut('manifest', COMMIT, phase)),
 ]
 
@@ -140,7 +139,7 @@ const ENDS = [
     (lab, chance) => {
       let left = chance.integer(1, LAST_CHUNK)
       lab.proxy.alterRequest = ({ method, path }) => {
-        if (method === 'PUT' && CHUNK.test(path) && --left === 0) restart(lab)
+        if (method === 'PUT' && CHUNK_PATH.test(path) && --left === 0) restart(lab)
         return undefined
       }
     },
@@ -183,7 +182,7 @@ const FULL = [
       let left = chance.integer(2, LAST_BEFORE_FULL)
       lab.proxy.alterRequest = ({ method, path }) => {
         // Meanwhile the server sweeps what captures before this one left.
-        if (method === 'PUT' && CHUNK.test(path) && --left <= 0) fillStore()
+        if (method === 'PUT' && CHUNK_PATH.test(path) && --left <= 0) fillStore()
         return undefined
       }
     },

@@ -7,11 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { NEEDS_ROOT } from '#test/support/loop-device.ts'
 import { BOOT_ENV, bootAndDeploy, judgeRun } from './boot.ts'
 import { testCells, type Cell } from './cell.ts'
-import { openFaultLab, type FaultLab } from './fault-lab.ts'
+import { CHUNK_PATH, openFaultLab, type FaultLab } from './fault-lab.ts'
 import { systemDisk } from './system-disk.ts'
 
 const PRELOAD = join(import.meta.dirname, '../support/settable-clock.ts')
-const CHUNK = /^\/chunks\/[0-9a-f]{64}$/
 /** Each capture is of a disk of its own. */
 const FIRST_SYSTEM = 200
 /** Deployments and captures have more chunks, whatever chance makes of them. */
@@ -35,7 +34,10 @@ async function sweep(lab: FaultLab): Promise<void> {
   assert.equal((await lab.call('POST', '/api/store/sweep')).status, 200)
 }
 
-/** Acts once, before a chunk that chance chooses goes on; and again before each manifest. */
+/**
+ * Acts once, before a chunk that chance chooses goes on; and again before each manifest. Chunks come
+ * many at a time: what one of them does is done before the next does anything.
+ */
 function hold(
   lab: FaultLab,
   method: string,
@@ -43,8 +45,12 @@ function hold(
   beforeCommit?: () => Promise<unknown>,
 ): void {
   let chunks = 0
+  let acted: Promise<unknown> = Promise.resolve()
   lab.proxy.hold = async (exchange) => {
-    if (exchange.method === method && CHUNK.test(exchange.path)) await acts[++chunks]?.()
+    if (exchange.method === method && CHUNK_PATH.test(exchange.path)) {
+      const act = acts[++chunks]
+      if (act !== undefined) await (acted = acted.then(act))
+    }
     if (exchange.path.endsWith('/manifest')) await beforeCommit?.()
   }
 }

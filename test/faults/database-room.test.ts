@@ -7,7 +7,7 @@ import { putEmbeddedDatabase } from '#test/support/database.ts'
 import { NEEDS_ROOT } from '#test/support/loop-device.ts'
 import { openSmallDisk, type SmallDisk } from '#test/support/small-disk.ts'
 import { testCells, type Cell } from './cell.ts'
-import { openFaultLab, type FaultLab } from './fault-lab.ts'
+import { CHUNK_PATH, openFaultLab, type FaultLab } from './fault-lab.ts'
 import { systemDisk } from './system-disk.ts'
 
 const DISK_MIB = 160
@@ -16,7 +16,6 @@ const CAPTURED_SYSTEM = 300
 const LAST_CHUNK = 12
 const COMMIT = /\/manifest$/
 const MAX_IMAGES = 200
-const CHUNK = /^\/chunks\/[0-9a-f]{64}$/
 
 let disk: SmallDisk
 
@@ -29,7 +28,7 @@ const CAPTURED: Cell<FaultLab> = {
     lab.reset(await systemDisk(CAPTURED_SYSTEM))
     let left = chance.integer(1, LAST_CHUNK)
     lab.proxy.hold = async ({ method, path }) => {
-      if (method !== 'PUT' || !CHUNK.test(path) || --left !== 0) return
+      if (method !== 'PUT' || !CHUNK_PATH.test(path) || --left !== 0) return
       disk.fill()
       await fillTables(lab)
     }

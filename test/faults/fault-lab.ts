@@ -21,6 +21,8 @@ import { DISK_BYTES, systemDisk } from './system-disk.ts'
 const CALL_TIMEOUT_MILLISECONDS = 60_000
 /** The images that are there before something goes wrong. */
 export const GOLDEN = 'golden'
+/** Of one chunk, to and from the server. */
+export const CHUNK_PATH = /^\/chunks\/[0-9a-f]{64}$/
 
 /** A server with an image, a disk with another system, and an agent to be started on it. */
 export interface FaultLab extends AsyncDisposable {

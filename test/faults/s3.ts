@@ -2,11 +2,10 @@ import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RadosGateway } from '#test/support/rados-gateway.ts'
 import type { Cell } from './cell.ts'
-import type { FaultLab } from './fault-lab.ts'
+import { CHUNK_PATH, type FaultLab } from './fault-lab.ts'
 
 const AWAY_MILLISECONDS = 3000
 const LAST_CHUNK = 12
-const CHUNK = /^\/chunks\/[0-9a-f]{64}$/
 const IMAGE = 'captured'
 
 type Act = (gateway: RadosGateway) => unknown
@@ -28,7 +27,7 @@ export function s3Outages(gateway: () => RadosGateway): Cell<FaultLab>[] {
         let left = chance.integer(1, LAST_CHUNK)
         let over: Promise<void> | undefined
         lab.proxy.hold = async ({ path }) => {
-          if (!CHUNK.test(path) || --left !== 0) return
+          if (!CHUNK_PATH.test(path) || --left !== 0) return
           await leave(gateway())
           over = sleep(AWAY_MILLISECONDS).then(async () => void (await back(gateway())))
         }
