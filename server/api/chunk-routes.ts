@@ -1,16 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { CHUNK_BYTES, MANIFEST_MEDIA_TYPE } from '#protocol/image.ts'
-import { letGo } from '#protocol/let-go.ts'
-import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { ErrorSchema, Sha256Text } from '#protocol/shapes.ts'
+import { MANIFEST_MEDIA_TYPE } from '#protocol/image.ts'
+import { parseSha256 } from '#protocol/sha256.ts'
+import { Sha256Text } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
 import type { Codec } from '#server/images/chunk-store.ts'
-import { contentHash } from '#server/images/chunk-threads.ts'
 import { createSharedReads } from '#server/images/shared-reads.ts'
-import { NotFoundError, UnprocessableError } from './errors.ts'
-import { createFreeList } from './free-list.ts'
+import { chunkPutRoute } from './chunk-put-route.ts'
+import { NotFoundError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 import {
@@ -29,12 +27,7 @@ export interface ChunkRoutesOptions {
 
 /** How long the address of a chunk in the store is good: until it was asked for, with time to spare. */
 const REDIRECT_SECONDS = 300
-/** 1 MiB that does not compress, and what gzip adds. */
-const MAX_CHUNK_BODY_BYTES = CHUNK_BYTES + 65_536
 const MAX_ASKED = 4096
-const bodyBuffers = createFreeList(
-  () => new Uint8Array(new SharedArrayBuffer(MAX_CHUNK_BODY_BYTES)),
-)
 const IMMUTABLE = 'private, max-age=31536000, immutable'
 const tags = ['chunks']
 const config = { access: 'viewer-or-agent' } as const
@@ -56,7 +49,7 @@ export function chunkRoutes({
   const { store } = library
   const reads = createSharedReads(store)
   return async (app) => {
-    await app.register(putRoute(library))
+    await app.register(chunkPutRoute(library))
 
     app.get(
       '/images/by-digest/:digest',
@@ -151,78 +144,4 @@ export function chunkRoutes({
 
 function mediaType(codec: Codec): string {
   return codec === 'gzip' ? 'application/gzip' : 'application/zstd'
-}
-
-function putRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
-  const { store } = library
-
-  async function putChunk(hash: Sha256, bytes: Uint8Array<SharedArrayBuffer>): Promise<void> {
-    const actual = await contentHash(bytes)
-    if (actual !== hash)
-      throw new UnprocessableError(
-        `The chunk's content has the hash ${actual}, not ${hash}; send it under its own`,
-        'wrong-hash',
-      )
-    await store.putIfAbsent(hash, bytes)
-  }
-
-  return async (app) => {
-    app.removeAllContentTypeParsers()
-    app.addContentTypeParser('*', (_request, _payload, done) => done(null))
-    app.put(
-      '/chunks/:sha256',
-      {
-        config: writing,
-        schema: {
-          tags,
-          summary: 'Store a chunk: one gzip member or zstd frame of at most 1 MiB of content',
-          consumes: ['application/gzip'],
-          params: ChunkParams,
-          response: { 200: Type.Null(), 201: Type.Null(), 422: ErrorSchema },
-        },
-      },
-      async (request, reply) => {
-        checkMayWrite(request)
-        const hash = parseSha256(request.params.sha256)
-        await library.touch(uploadHolder(request))
-        try {
-          if ((await store.touch([hash])).has(hash)) return await reply.code(200).send(null)
-          await withBody(request.raw, (bytes) => putChunk(hash, bytes))
-          return await reply.code(201).send(null)
-        } catch (err) {
-          return rethrowImageError(err)
-        }
-      },
-    )
-  }
-}
-
-async function withBody(
-  body: AsyncIterable<Uint8Array>,
-  use: (bytes: Uint8Array<SharedArrayBuffer>) => Promise<void>,
-): Promise<void> {
-  const buffer = bodyBuffers.take()
-  try {
-    await use(buffer.subarray(0, await readBounded(body, buffer)))
-  } finally {
-    bodyBuffers.give(buffer)
-  }
-}
-
-/** How many bytes the body has. */
-async function readBounded(body: AsyncIterable<Uint8Array>, buffer: Uint8Array): Promise<number> {
-  let length = 0
-  for await (const part of body) {
-    // Read on to its end, or the caller would be cut off before the answer.
-    if (length + part.length <= buffer.length) buffer.set(part, length)
-    length += part.length
-    letGo(part)
-    if (length > 16 * MAX_CHUNK_BODY_BYTES) break
-  }
-  if (length > MAX_CHUNK_BODY_BYTES)
-    throw new UnprocessableError(
-      `The chunk has more than ${MAX_CHUNK_BODY_BYTES} bytes; a chunk is at most 1 MiB of content`,
-      'chunk-too-large',
-    )
-  return length
 }

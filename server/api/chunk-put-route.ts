@@ -1,0 +1,94 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { CHUNK_BYTES } from '#protocol/image.ts'
+import { letGo } from '#protocol/let-go.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import { ErrorSchema, Sha256Text } from '#protocol/shapes.ts'
+import { contentHash } from '#server/images/chunk-threads.ts'
+import { UnprocessableError } from './errors.ts'
+import { createFreeList } from './free-list.ts'
+import { rethrowImageError } from './image-errors.ts'
+import type { ImageLibrary } from './image-library.ts'
+import { checkMayWrite, uploadHolder } from './principal-images.ts'
+
+/** 1 MiB that does not compress, and what gzip adds. */
+const MAX_CHUNK_BODY_BYTES = CHUNK_BYTES + 65_536
+const bodyBuffers = createFreeList(
+  () => new Uint8Array(new SharedArrayBuffer(MAX_CHUNK_BODY_BYTES)),
+)
+const ChunkParams = Type.Object({ sha256: Sha256Text })
+
+/** How agents, and whoever imports, store a chunk. */
+export function chunkPutRoute(library: ImageLibrary): FastifyPluginAsyncTypebox {
+  const { store } = library
+
+  async function putChunk(hash: Sha256, bytes: Uint8Array<SharedArrayBuffer>): Promise<void> {
+    const actual = await contentHash(bytes)
+    if (actual !== hash)
+      throw new UnprocessableError(
+        `The chunk's content has the hash ${actual}, not ${hash}; send it under its own`,
+        'wrong-hash',
+      )
+    await store.putIfAbsent(hash, bytes)
+  }
+
+  return async (app) => {
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+    app.put(
+      '/chunks/:sha256',
+      {
+        config: { access: 'operator-or-agent', scope: 'images' },
+        schema: {
+          tags: ['chunks'],
+          summary: 'Store a chunk: one gzip member or zstd frame of at most 1 MiB of content',
+          consumes: ['application/gzip'],
+          params: ChunkParams,
+          response: { 200: Type.Null(), 201: Type.Null(), 422: ErrorSchema },
+        },
+      },
+      async (request, reply) => {
+        checkMayWrite(request)
+        const hash = parseSha256(request.params.sha256)
+        await library.touch(uploadHolder(request))
+        try {
+          if ((await store.touch([hash])).has(hash)) return await reply.code(200).send(null)
+          await withBody(request.raw, (bytes) => putChunk(hash, bytes))
+          return await reply.code(201).send(null)
+        } catch (err) {
+          return rethrowImageError(err)
+        }
+      },
+    )
+  }
+}
+
+async function withBody(
+  body: AsyncIterable<Uint8Array>,
+  use: (bytes: Uint8Array<SharedArrayBuffer>) => Promise<void>,
+): Promise<void> {
+  const buffer = bodyBuffers.take()
+  try {
+    await use(buffer.subarray(0, await readBounded(body, buffer)))
+  } finally {
+    bodyBuffers.give(buffer)
+  }
+}
+
+/** How many bytes the body has. */
+async function readBounded(body: AsyncIterable<Uint8Array>, buffer: Uint8Array): Promise<number> {
+  let length = 0
+  for await (const part of body) {
+    // Read on to its end, or the caller would be cut off before the answer.
+    if (length + part.length <= buffer.length) buffer.set(part, length)
+    length += part.length
+    letGo(part)
+    if (length > 16 * MAX_CHUNK_BODY_BYTES) break
+  }
+  if (length > MAX_CHUNK_BODY_BYTES)
+    throw new UnprocessableError(
+      `The chunk has more than ${MAX_CHUNK_BODY_BYTES} bytes; a chunk is at most 1 MiB of content`,
+      'chunk-too-large',
+    )
+  return length
+}
