@@ -63,6 +63,10 @@ export const ActiveRunSchema = Type.Object({
   bytesTotal: ByteCount,
   bytesPerSecond: Type.Number({ minimum: 0 }),
   createdAt: Timestamp,
+  /** What tells whether its agent is silent, as of any run. */
+  claimedBy: Type.Union([Type.Enum(['agent', 'booty']), Type.Null()]),
+  lastReportAt: Type.Union([Timestamp, Type.Null()]),
+  timesOutAt: Type.Union([Timestamp, Type.Null()]),
 })
 export type ActiveRun = Static<typeof ActiveRunSchema>
 

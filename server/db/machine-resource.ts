@@ -7,6 +7,7 @@ import type { ActiveRun, Machine, MachineState } from '#protocol/machine.ts'
 import { ACTIVE_RUN_STATES, type Step } from '#protocol/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
+import { timesOutAt } from './run-deadline.ts'
 import { machineMacs, runs, type machines } from './schema.ts'
 
 export type MachineRow = typeof machines.$inferSelect
@@ -53,6 +54,10 @@ export async function toMachines(
       state: runs.state,
       steps: runs.steps,
       createdAt: runs.createdAt,
+      claimedBy: runs.claimedBy,
+      bootedAt: runs.bootedAt,
+      attemptAt: runs.attemptAt,
+      lastReportAt: runs.lastReportAt,
     })
     .from(runs)
     .where(and(inArray(runs.state, [...ACTIVE_RUN_STATES]), isAmong(runs.mac, keys)))
@@ -87,11 +92,7 @@ export function isAmong(column: PgColumn, keys: readonly Mac[]): SQL {
   return sql`${column} = any(${sql.param(keys)}::text[])`
 }
 
-function toMachine(
-  row: MachineLine,
-  macs: Mac[],
-  run: Parameters<typeof toActiveRun>[0] | undefined,
-): Machine {
+function toMachine(row: MachineLine, macs: Mac[], run: ActiveRow | undefined): Machine {
   const optional = {
     hostname: row.hostname,
     image: row.image,
@@ -119,9 +120,10 @@ function toMachine(
   return machine
 }
 
-function toActiveRun(
-  run: Pick<RunRow, 'id' | 'workflow' | 'state' | 'steps' | 'createdAt'>,
-): ActiveRun {
+type ActiveRow = Parameters<typeof timesOutAt>[0] &
+  Pick<RunRow, 'id' | 'workflow' | 'steps' | 'createdAt' | 'claimedBy'>
+
+function toActiveRun(run: ActiveRow): ActiveRun {
   const step = currentStep(run.steps)
   return {
     id: run.id,
@@ -132,6 +134,9 @@ function toActiveRun(
     bytesTotal: step?.bytesTotal ?? 0,
     bytesPerSecond: step?.bytesPerSecond ?? 0,
     createdAt: run.createdAt.toISOString(),
+    claimedBy: run.claimedBy,
+    lastReportAt: run.lastReportAt?.toISOString() ?? null,
+    timesOutAt: timesOutAt(run)?.toISOString() ?? null,
   }
 }
 

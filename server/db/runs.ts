@@ -7,11 +7,11 @@ import {
   type RunState,
   type Workflow,
 } from '#protocol/run.ts'
-import { BOOTING_TIMEOUT_SECONDS, RUNNING_TIMEOUT_SECONDS } from '#protocol/run-silence.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { recordMachine, type Page } from './machines.ts'
 import { namedLike } from './image-usage.ts'
+import { timesOutAt } from './run-deadline.ts'
 import { runs } from './schema.ts'
 
 export type RunRow = typeof runs.$inferSelect
@@ -39,16 +39,6 @@ export function toRun(row: RunRow): Run {
     timesOutAt: timesOutAt(row)?.toISOString() ?? null,
     finishedAt: row.finishedAt?.toISOString() ?? null,
   }
-}
-
-type HeardRow = Pick<RunRow, 'state' | 'bootedAt' | 'attemptAt' | 'lastReportAt'>
-
-/** Undefined where time ends nothing. */
-export function timesOutAt(run: HeardRow): Date | undefined {
-  const heardAt = run.state === 'booting' ? run.bootedAt : (run.lastReportAt ?? run.attemptAt)
-  if (!heardAt || (run.state !== 'booting' && run.state !== 'running')) return undefined
-  const seconds = run.state === 'booting' ? BOOTING_TIMEOUT_SECONDS : RUNNING_TIMEOUT_SECONDS
-  return new Date(heardAt.getTime() + seconds * 1000)
 }
 
 export async function findRun(db: Database | Transaction, id: string): Promise<RunRow | undefined> {

@@ -15,6 +15,9 @@ const run: ActiveRun = {
   bytesTotal: 0,
   bytesPerSecond: 0,
   createdAt: '2026-05-01T12:00:00.000Z',
+  claimedBy: 'agent',
+  lastReportAt: null,
+  timesOutAt: '2026-05-01T12:09:00.000Z',
 }
 const one: Machine = {
   mac: '52:54:00:00:00:01',
@@ -74,6 +77,7 @@ describe('live events', () => {
     const [first, second] = machinesAfter([one, two], [{ kind: 'progress', data: progress }])
     assert.equal(first!.run!.step, 'write-image')
     assert.equal(first!.run!.bytesDone, 5)
+    assert.equal(first!.run!.timesOutAt, progress.timesOutAt)
     assert.equal(second, two)
     const other = { ...progress, run: 'an older run' }
     assert.equal(machinesAfter([one], [{ kind: 'progress', data: other }])[0], one)

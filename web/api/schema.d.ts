@@ -1277,6 +1277,9 @@ export interface components {
             bytesPerSecond: number;
             /** @example 2026-05-01T12:00:00.000Z */
             createdAt: string;
+            claimedBy: ("agent" | "booty") | null;
+            lastReportAt: string | null;
+            timesOutAt: string | null;
         };
         BootProgress: {
             stages: {

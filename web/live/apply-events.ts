@@ -30,8 +30,8 @@ function withoutInventory({ inventory: _inventory, ...machine }: Machine): Machi
 
 export function machineWithProgress(machine: Machine, progress: Progress | undefined): Machine {
   if (!progress || machine.run?.id !== progress.run) return machine
-  const { step, bytesDone, bytesTotal, bytesPerSecond } = progress
-  return { ...machine, run: { ...machine.run, step, bytesDone, bytesTotal, bytesPerSecond } }
+  const { run: _id, mac: _mac, state: _state, ...news } = progress
+  return { ...machine, run: { ...machine.run, ...news } }
 }
 
 /** A run as the newest of its events tells it. Fields that only the detail has (its log) stay. */

@@ -1,18 +1,19 @@
 import { Tooltip } from '@mantine/core'
 import { IconAlertTriangle } from '@tabler/icons-react'
 import { awaitedStage, BOOT_STAGES, type BootProgress } from '#protocol/boot-progress.ts'
-import type { Machine } from '#protocol/machine.ts'
+import type { ActiveRun, Machine } from '#protocol/machine.ts'
 import { formatDuration } from '../components/format.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { RunProgress } from '../components/RunProgress.tsx'
 import { useNow } from '../components/use-now.ts'
 import { stageTitle } from '../machine/boot-rows.ts'
+import { useIsSilent } from '../runs/use-is-silent.ts'
 import classes from './machines.module.css'
 
 /** What a machine is doing: the step of its run, or how far its boot came and what it waits for. */
 export function MachineStatus({ machine }: { machine: Machine }) {
   const { run, boot, state } = machine
-  if (run?.state === 'running') return <RunProgress {...run} compact />
+  if (run?.state === 'running') return <RunningStatus run={run} />
   if (boot && (state === 'discovered' || state === 'booting')) return <BootStatus boot={boot} />
   if (run?.state === 'queued')
     return (
@@ -27,6 +28,11 @@ export function MachineStatus({ machine }: { machine: Machine }) {
       </div>
     )
   return null
+}
+
+function RunningStatus({ run }: { run: ActiveRun }) {
+  const isSilent = useIsSilent(run)
+  return <RunProgress {...run} bytesPerSecond={isSilent ? 0 : run.bytesPerSecond} compact />
 }
 
 const WORKFLOW_TEXTS = {

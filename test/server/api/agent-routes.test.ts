@@ -236,7 +236,13 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
     await agent.report()
     app.clock.advance(599)
     await app.tick()
-    assert.equal((await readRun(app, silent.id)).state, 'running')
+    const heard = await readRun(app, silent.id)
+    assert.equal(heard.state, 'running')
+    // A list of machines tells the silence as the run does.
+    const machine = (await app.call('GET', `/api/machines/${mac}`)).body as Machine
+    const { claimedBy, lastReportAt, timesOutAt } = heard
+    assert.partialDeepStrictEqual(machine.run, { claimedBy, lastReportAt, timesOutAt })
+    assert.notEqual(lastReportAt, null)
     app.clock.advance(1)
     await app.tick()
     const run = await readRun(app, silent.id)
