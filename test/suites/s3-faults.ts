@@ -19,10 +19,12 @@ import type { S3ClientOptions } from '#server/images/s3-client.ts'
 import { checkS3Store } from '#server/images/s3-check.ts'
 import { testCells } from '#test/faults/cell.ts'
 import { openFaultLab, type FaultLab } from '#test/faults/fault-lab.ts'
+import { s3Refusals } from '#test/faults/s3-refusals.ts'
 import { s3Outages } from '#test/faults/s3.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { putEmbeddedDatabase } from '#test/support/database.ts'
 import { NEEDS_ROOT } from '#test/support/loop-device.ts'
+import { openPhaseProxy, type PhaseProxy } from '#test/support/phase-proxy.ts'
 import type { RadosGateway } from '#test/support/rados-gateway.ts'
 import { openTestApp } from '#test/support/test-app.ts'
 
@@ -241,10 +243,16 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
   })
 
   describe('at work', { skip: NEEDS_ROOT }, () => {
+    const opened = new AsyncDisposableStack()
     let lab: FaultLab
-    before(async () => void (lab = await openFaultLab({ env: env('lab') })))
-    after(() => lab[Symbol.asyncDispose]())
+    let proxy: PhaseProxy
+    before(async () => {
+      proxy = opened.use(await openPhaseProxy(gateway().endpoint))
+      const throughProxy = { ...env('lab'), AWS_ENDPOINT_URL: proxy.url }
+      lab = opened.use(await openFaultLab({ env: throughProxy }))
+    })
+    after(() => opened.disposeAsync())
 
-    testCells(s3Outages(gateway), () => lab)
+    testCells([...s3Outages(gateway), ...s3Refusals(() => proxy)], () => lab)
   })
 }

@@ -20,6 +20,14 @@ export interface Exchange {
 /** What comes out of the wire instead of what went in; undefined: the same. */
 export type Alteration = (exchange: Exchange, body: Buffer) => Buffer | undefined
 
+/** What a client is answered instead of what its server says. */
+export interface Refusal {
+  status: number
+  body: string
+  /** The server did what it was asked. */
+  isDone: boolean
+}
+
 /** Between an agent and its server: cuts connections where it is told, and keeps account of chunks. */
 export interface PhaseProxy extends AsyncDisposable {
   readonly url: string
@@ -30,6 +38,8 @@ export interface PhaseProxy extends AsyncDisposable {
   alterAnswer: Alteration | undefined
   /** A request that came waits for this before the server gets it, with what sends it once more. */
   hold: ((exchange: Exchange, again: () => Promise<number>) => unknown) | undefined
+  /** Asked for each exchange: whether it is refused. */
+  refuse: ((exchange: Exchange) => Refusal | undefined) | undefined
   /** Exchanges so far, broken ones included: `PUT /chunks/…`. */
   readonly exchanges: string[]
   /** Chunks that the server answered with 201, heard by the client or not. */
@@ -46,11 +56,12 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
   const sentTwice: string[] = []
   const exchanges: string[] = []
   let bodies = 0
-  const proxy: Pick<PhaseProxy, 'fault' | 'alterRequest' | 'alterAnswer' | 'hold'> = {
+  const proxy: Pick<PhaseProxy, 'fault' | 'alterRequest' | 'alterAnswer' | 'hold' | 'refuse'> = {
     fault: undefined,
     alterRequest: undefined,
     alterAnswer: undefined,
     hold: undefined,
+    refuse: undefined,
   }
 
   const server = createServer((request, response) => {
@@ -71,7 +82,8 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
       alteration?.({ method, path }, body) ?? body
     const { alterRequest, alterAnswer } = proxy
     const hold = async (again: () => Promise<number>) => proxy.hold?.({ method, path }, again)
-    const altered = { request: alter(alterRequest), answer: alter(alterAnswer), hold }
+    const refusal = proxy.refuse?.({ method, path })
+    const altered = { request: alter(alterRequest), answer: alter(alterAnswer), hold, refusal }
     pass(new URL(serverUrl), request, response, phase, altered, onAnswer).catch(() => {
       request.socket.destroy()
     })
@@ -103,10 +115,13 @@ async function pass(
     request(body: Buffer): Buffer
     answer(body: Buffer): Buffer
     hold(again: () => Promise<number>): Promise<unknown>
+    refusal: Refusal | undefined
   },
   onAnswer: (answer: IncomingMessage) => void,
 ): Promise<void> {
   const body = altered.request(await bodyOf(request))
+  const { refusal } = altered
+  if (refusal && !refusal.isDone) return void response.writeHead(refusal.status).end(refusal.body)
   const { 'transfer-encoding': _chunked, ...asked } = request.headers
   await altered.hold(() => sendAgain(new URL(request.url!, server), request, body))
   const upstream = http.request(new URL(request.url!, server), {
@@ -128,6 +143,7 @@ async function pass(
   const whole = await bodyOf(answer)
   const answered = altered.answer(whole)
   onAnswer(answer)
+  if (refusal) return void response.writeHead(refusal.status).end(refusal.body)
   if (phase === 'after the request, before the answer') return void request.socket.destroy()
   const { 'transfer-encoding': _, connection: __, ...headers } = answer.headers
   // To HEAD, the length of what GET would answer.
