@@ -8,15 +8,18 @@ interface RunProgressProps {
   bytesDone: number
   bytesTotal: number
   bytesPerSecond: number
+  /** Its agent says nothing: how fast it was holds no longer. */
+  isSilent?: boolean
   /** One line, for a row of a table. */
   compact?: boolean
 }
 
 /** How far a step is, how fast, and how long it still takes. */
 export function RunProgress(props: RunProgressProps) {
-  const { step, bytesDone, bytesTotal, bytesPerSecond, compact = false } = props
+  const { step, bytesDone, bytesTotal, compact = false, isSilent = false } = props
+  const bytesPerSecond = isSilent ? 0 : props.bytesPerSecond
   const percent = bytesTotal > 0 ? Math.min(100, (bytesDone / bytesTotal) * 100) : 0
-  const left = secondsLeft(props)
+  const left = secondsLeft({ bytesDone, bytesTotal, bytesPerSecond })
   const name = stepText(step)
   const facts = [
     bytesTotal > 0 &&
@@ -25,6 +28,7 @@ export function RunProgress(props: RunProgressProps) {
         : `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)} (${Math.floor(percent)} %)`),
     left !== undefined && bytesDone < bytesTotal && `${formatDuration(left)} left`,
     bytesPerSecond > 0 && formatRate(bytesPerSecond),
+    isSilent && 'no report',
   ].filter((fact) => fact !== false)
   if (compact)
     return (

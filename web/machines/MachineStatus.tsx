@@ -31,8 +31,7 @@ export function MachineStatus({ machine }: { machine: Machine }) {
 }
 
 function RunningStatus({ run }: { run: ActiveRun }) {
-  const isSilent = useIsSilent(run)
-  return <RunProgress {...run} bytesPerSecond={isSilent ? 0 : run.bytesPerSecond} compact />
+  return <RunProgress {...run} isSilent={useIsSilent(run)} compact />
 }
 
 const WORKFLOW_TEXTS = {

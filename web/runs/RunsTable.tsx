@@ -81,12 +81,7 @@ function RunState({ run }: { run: Run }) {
       <StateBadge state={run.state} />
       {isAtWork && (
         <Box flex={1} miw={0} visibleFrom="sm">
-          <RunProgress
-            {...step}
-            step={step.name}
-            bytesPerSecond={isSilent ? 0 : step.bytesPerSecond}
-            compact
-          />
+          <RunProgress {...step} step={step.name} isSilent={isSilent} compact />
         </Box>
       )}
       {run.error !== null && run.state !== 'cancelled' && (
