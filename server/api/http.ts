@@ -11,6 +11,7 @@ import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { installAuth, type AuthOptions } from './auth.ts'
 import { installErrorHandler } from './errors.ts'
 import { installJsonParser } from './json-body.ts'
+import { buildSerializers } from './serializers.ts'
 
 /** Of JSON bodies; routes that take images or chunks set their own. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -30,6 +31,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   const app = Fastify({
     loggerInstance: options.log,
     bodyLimit: MAX_BODY_BYTES,
+    schemaController: { compilersFactory: { buildSerializer: buildSerializers } },
     routerOptions: { maxParamLength: MAX_PARAM_CHARACTERS },
     // Uploads of a terabyte take hours; a stalled one ends by the route's own idle limit.
     requestTimeout: 0,
