@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
+import { fasterStart } from '#test/support/clean-environment.ts'
 import { addImage } from '#test/support/named-image.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { LAUNCHER } from './stampede.ts'
@@ -38,6 +39,7 @@ describe('completion in bash', () => {
       env: {
         PATH: `${folder}:/usr/bin:/bin`,
         HOME: folder,
+        ...fasterStart(),
         STAMPEDE_SERVER: `http://127.0.0.1:${app.port}`,
         STAMPEDE_TOKEN: ADMIN_TOKEN,
         ...env,

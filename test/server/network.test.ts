@@ -8,6 +8,7 @@ import { openLabNetwork, type LabHost, type LabNetwork } from '#lab/network.ts'
 import { openLabServer, type LabServer } from '#lab/server.ts'
 import type { Lease } from '#protocol/lease.ts'
 import type { Machine } from '#protocol/machine.ts'
+import { cleanEnvironment } from '#test/support/clean-environment.ts'
 import { putEmbeddedDatabase } from '#test/support/database.ts'
 
 const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'network namespaces need root'
@@ -116,7 +117,7 @@ describe('the server on a network', { skip: NEEDS_ROOT }, () => {
 
   async function startAndFail(host: LabHost, command: string[], env: Record<string, string>) {
     const child = host.spawn(command[0]!, command.slice(1), {
-      env: { PATH: process.env['PATH'], ...env },
+      env: cleanEnvironment(env),
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let errors = ''

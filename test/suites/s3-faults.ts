@@ -21,6 +21,7 @@ import { testCells } from '#test/faults/cell.ts'
 import { openFaultLab, type FaultLab } from '#test/faults/fault-lab.ts'
 import { s3Refusals } from '#test/faults/s3-refusals.ts'
 import { s3Outages } from '#test/faults/s3.ts'
+import { cleanEnvironment } from '#test/support/clean-environment.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { putEmbeddedDatabase } from '#test/support/database.ts'
 import { NEEDS_ROOT } from '#test/support/loop-device.ts'
@@ -112,15 +113,14 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
     try {
       await putEmbeddedDatabase(folder)
       const child = spawn(process.execPath, [MAIN], {
-        env: {
-          PATH: process.env['PATH'],
+        env: cleanEnvironment({
           ...env('main'),
           STAMPEDE_DATA: folder,
           STAMPEDE_DHCP: 'off',
           STAMPEDE_HTTP: '127.0.0.1:0',
           STAMPEDE_URL: 'http://127.0.0.1:1',
           AWS_SECRET_ACCESS_KEY: 'guessed',
-        },
+        }),
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       let output = ''

@@ -15,6 +15,7 @@ import { type CopyOptions, copyStore } from '#server/images/copy-store.ts'
 import { openApp } from '#server/app.ts'
 import { readConfig } from '#server/config.ts'
 import type { S3Access } from '#server/images/s3-access.ts'
+import { cleanEnvironment } from '#test/support/clean-environment.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { putEmbeddedDatabase } from '#test/support/database.ts'
 import { openTestStore, type TestStore } from '#test/support/image-store.ts'
@@ -206,7 +207,7 @@ export function testStoreMigration({ gateway, openStore }: MigrationSubject): vo
     await using folder = await openTestStore()
     await fill(folder.store)
     const store = (...args: string[]) => {
-      const env = { PATH: process.env['PATH'], ...environment() }
+      const env = cleanEnvironment(environment())
       return promisify(execFile)(process.execPath, [PROGRAM, 'migrate', ...args], { env })
     }
     const from = `file:${folder.folder}`

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cleanEnvironment } from './clean-environment.ts'
 import { putEmbeddedDatabase } from './database.ts'
 import { freePort } from './free-port.ts'
 
@@ -36,15 +37,14 @@ export async function openServerProcess(
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const token = 'token-of-the-tests'
-  const env = {
-    PATH: process.env.PATH,
+  const env = cleanEnvironment({
     STAMPEDE_DATA: dataFolder,
     STAMPEDE_HTTP: `127.0.0.1:${port}`,
     STAMPEDE_URL: url,
     STAMPEDE_DHCP: 'off',
     STAMPEDE_ADMIN_TOKEN: token,
     ...options.env,
-  }
+  })
   let child: ChildProcess | undefined
   let output = ''
 

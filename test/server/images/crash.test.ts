@@ -9,6 +9,7 @@ import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Image } from '#protocol/image-info.ts'
+import { cleanEnvironment } from '#test/support/clean-environment.ts'
 import { putEmbeddedDatabase } from '#test/support/database.ts'
 import { diskContent, MIB } from '#test/support/disk-content.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
@@ -26,13 +27,12 @@ interface Server extends AsyncDisposable {
 /** The real program, to be killed as a power cut would. */
 async function startServer(dataFolder: string): Promise<Server> {
   const child = spawn(process.execPath, [MAIN], {
-    env: {
-      PATH: process.env['PATH'],
+    env: cleanEnvironment({
       STAMPEDE_DATA: dataFolder,
       STAMPEDE_HTTP: '127.0.0.1:0',
       STAMPEDE_DHCP: 'off',
       STAMPEDE_ADMIN_TOKEN: ADMIN_TOKEN,
-    },
+    }),
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   const closed = once(child, 'close')
