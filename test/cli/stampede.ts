@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
+import { fasterStart } from '#test/support/clean-environment.ts'
 import { ADMIN_TOKEN } from '#test/support/test-app.ts'
 
 /** The command as people run it: by its launcher, in a process and a home of its own. */
@@ -54,6 +55,7 @@ export function createShell(port: number): Shell {
       TMPDIR: home,
       TZ: 'UTC',
       TERM: 'xterm',
+      ...fasterStart(),
       ...(!signedOut && {
         STAMPEDE_SERVER: `http://127.0.0.1:${port}`,
         STAMPEDE_TOKEN: ADMIN_TOKEN,
