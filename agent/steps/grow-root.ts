@@ -10,14 +10,18 @@ import { growVolume, whyNotGrowable } from '../grow/volume.ts'
 import type { SystemContext } from '../system/context.ts'
 import { nameOf, type Root } from '../system/root-choice.ts'
 import { openTarget, type Target } from '../system/target.ts'
-import type { StepOutcome } from './step.ts'
+import type { StepContext, StepOutcome } from './step.ts'
+
+export type GrowthContext = SystemContext & { readonly run: Pick<StepContext['run'], 'options'> }
 
 /**
  * Grows the root to the end of the disk: backup GPT, partition, physical and logical volume, file
  * system. What can't be told for sure is left alone with a warning; what is full already is fine.
  */
-export async function growRoot(context: SystemContext): Promise<StepOutcome> {
-  const { exec, disk, warn } = context
+export async function growRoot(context: GrowthContext): Promise<StepOutcome> {
+  const { exec, disk, warn, run } = context
+  if (!run.options.grow)
+    return { state: 'skipped', message: 'The run leaves the root as large as it is in the image' }
   await using stack = new AsyncDisposableStack()
   stack.defer(() => flushDevice(disk.path))
   const target = stack.use(await openTarget(context))

@@ -42,6 +42,21 @@ async function checkFileSystem(disk: LoopDisk, number: number, fileSystem: strin
 }
 
 describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }, () => {
+  it('leaves the disk as it is where the run says so', async () => {
+    await using disk = await openLoopDisk(mib(64))
+    await disk.sfdisk('label: gpt\n,\n')
+    await disk.format(1, 'ext4')
+    await installTiny(disk, 1, 'ext4')
+    await disk.enlarge(mib(128))
+    const before = await readFile(disk.path)
+    const context = createContext(disk, { options: { grow: false } })
+    const { state, message } = await growRoot(context)
+    assert.equal(state, 'skipped')
+    assert.match(message!, /leaves the root as large as it is/)
+    assert.deepEqual(context.warnings, [])
+    assert.ok(before.equals(await readFile(disk.path)))
+  })
+
   for (const fileSystem of ['ext2', 'ext3', 'ext4', 'xfs', 'btrfs'])
     for (const table of ['gpt', 'dos'])
       it(`grows ${fileSystem} behind another partition in a ${table} table`, async () => {
