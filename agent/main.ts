@@ -1,7 +1,7 @@
 import './thread-pool.ts'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { bootSession } from './boot-session.ts'
+import { bootSession, RunFailedError } from './boot-session.ts'
 import { runCli } from './cli.ts'
 import { exec } from './exec.ts'
 import { takeInventory } from './inventory/inventory.ts'
@@ -22,7 +22,8 @@ async function runBooted(signal: AbortSignal): Promise<number> {
     await writeFile(AFTER_FILE, `${after}\n`)
     return 0
   } catch (err) {
-    console.error(err instanceof Error ? err.message : String(err))
+    if (!(err instanceof RunFailedError))
+      console.error(err instanceof Error ? err.message : String(err))
     return 1
   }
 }
