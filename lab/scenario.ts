@@ -6,6 +6,7 @@ import type { Disk, DiskBus } from './disk.ts'
 import { goldenImage } from './golden-images.ts'
 import { GOLDEN_PASSWORD } from './golden-recipes.ts'
 import type { GoldenName } from './golden-recipes.ts'
+import { openIpv6Router } from './ipv6-router.ts'
 import { openMachine } from './machine.ts'
 import type { Machine } from './machine.ts'
 import { openLabNetwork } from './network.ts'
@@ -30,6 +31,7 @@ export async function openLab(
   await using opened = new AsyncDisposableStack()
   const network = opened.use(await openLabNetwork())
   const serverFolder = path.join(folder, 'server')
+  opened.use(await openIpv6Router(network, folder))
   const server = opened.use(await openLabServer({ network, folder: serverFolder, ...options }))
   const resources = opened.move()
   return { network, server, folder, [Symbol.asyncDispose]: () => resources.disposeAsync() }

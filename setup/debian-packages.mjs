@@ -16,7 +16,7 @@ export const PACKAGES = {
     ['qemu-system-x86', 'qemu-utils', 'ipxe-qemu', 'ovmf', 'seabios', 'iproute2'],
     ['debootstrap', 'debian-archive-keyring', 'zstd', 'mount', 'e2fsprogs', 'xfsprogs', 'lvm2'],
     ['fdisk', 'dosfstools', 'mtools', 'grub-common', 'grub-pc-bin', 'grub-efi-amd64-bin'],
-    ['btrfs-progs'],
+    ['btrfs-progs', 'radvd'],
   ].flat(),
   // Peers and tools that the tests hold ours against.
   test: [
