@@ -4,6 +4,7 @@ import {
   StoreFullError,
   StoreUnreachableError,
 } from '#server/images/chunk-store.ts'
+import { DatabaseFullError } from '#server/db/embedded-failure.ts'
 import { ManifestRefusedError } from '#server/images/check-image.ts'
 import { ChunkRefusedError } from '#server/images/chunk-threads.ts'
 import { ImageFileError } from '#server/images/files/image-file-error.ts'
@@ -27,6 +28,7 @@ export function rethrowImageError(err: unknown): never {
   if (err instanceof ChunkMissingError) throw new NotFoundError(err.message, 'chunk-missing')
   if (err instanceof ChunkCorruptError) throw new RequestError(500, 'chunk-corrupt', err.message)
   if (err instanceof StoreFullError) throw new RequestError(507, 'store-full', err.message)
+  if (err instanceof DatabaseFullError) throw new RequestError(507, 'database-full', err.message)
   if (err instanceof StoreUnreachableError)
     throw new UnavailableError(err.message, 'store-unreachable')
   throw err

@@ -237,6 +237,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     const { fileName, description, check, createdBy, runId, promote } = given
     const source = given.source ?? (fileName && `upload of ${fileName}`)
     const holder = SERVER_UPLOAD + randomUUID()
+    await database.checkRoom()
     await touch(holder)
     const touching = setInterval(() => {
       touch(holder).catch((err: unknown) => log.warn({ err, holder }, 'Upload could not be kept'))
@@ -335,6 +336,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
 
     async checkRoom({ sizeBytes, fileName }) {
       checkLimit(sizeBytes)
+      await database.checkRoom()
       const neededBytes = COMPRESSED_FILE.test(fileName ?? '') ? sizeBytes : 1
       await checkRoom(neededBytes, room)
     },

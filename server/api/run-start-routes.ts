@@ -17,7 +17,7 @@ import type { Principal } from './principal.ts'
 
 export interface RunStartOptions {
   database: OpenedDatabase
-  /** Throws StoreFullError if the store has no room for another image. */
+  /** Throws StoreFullError or DatabaseFullError if there is no room for another image. */
   checkCapture: () => Promise<void>
   now: () => Date
 }

@@ -32,7 +32,7 @@ export interface StoreCare extends AsyncDisposable {
   /** As soon as can be; the answer does not wait for it. */
   scrub(): Promise<void>
   recompress(request: { enabled?: boolean | undefined }): Promise<void>
-  /** Throws StoreFullError if there is no room for what a capture brings, however little. */
+  /** Throws StoreFullError or DatabaseFullError if there is no room for what a capture brings, however little. */
   checkCapture: () => Promise<void>
 }
 
@@ -120,6 +120,7 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
     },
 
     async checkCapture() {
+      await database.checkRoom()
       checkRoomFor(await library.room(), LEAST_CAPTURE_BYTES, 'A capture')
     },
 

@@ -7,7 +7,7 @@ import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import pg from 'pg'
-import { findLackOfRoom, stopAtPanic } from './embedded-failure.ts'
+import { DatabaseFullError, findLackOfRoom, stopAtPanic } from './embedded-failure.ts'
 import { openFolderSync } from './folder-sync.ts'
 import { listenOnPostgres, type Listen } from './postgres-listener.ts'
 import * as schema from './schema.ts'
@@ -29,6 +29,8 @@ export interface OpenedDatabase extends AsyncDisposable {
    * never flushes, so whoever is about to act on a commit for good calls this first.
    */
   flush(): Promise<void>
+  /** Throws DatabaseFullError where there is hardly room for another image. Of Postgres nobody can tell. */
+  checkRoom(): Promise<void>
   /** Calls back after each commit that notified the channel, in this process or another. */
   listen: Listen
   /** Aborted, with a DatabaseFailedError, when it answers nobody any more until the server is started again. */
@@ -72,6 +74,10 @@ async function openEmbedded(folder: string): Promise<OpenedDatabase> {
     db,
     failed,
     flush: () => folderSync.flush(),
+    async checkRoom() {
+      const lack = await findLackOfRoom(folder)
+      if (lack !== undefined) throw new DatabaseFullError(lack)
+    },
     async listen(channel, onNotify) {
       const unlisten = await client.listen(channel, onNotify)
       return { [Symbol.asyncDispose]: () => unlisten() }
@@ -111,6 +117,7 @@ async function openPostgres(url: string): Promise<OpenedDatabase> {
     db,
     failed: new AbortController().signal,
     flush: async () => {},
+    checkRoom: async () => {},
     listen: (channel, onNotify) => listenOnPostgres(url, channel, onNotify),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }

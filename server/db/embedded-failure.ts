@@ -6,16 +6,24 @@ export class DatabaseFailedError extends Error {
   override name = 'DatabaseFailedError'
 }
 
+/** The disk of the database has so little room that what begins now may not be finished. */
+export class DatabaseFullError extends Error {
+  override name = 'DatabaseFullError'
+}
+
 /** Twice what one file of its write-ahead log takes, and as much for what is written beside. */
 const MIN_FREE_BYTES = 64 * 1024 * 1024
 
-/** Why the database should not be opened in this folder; undefined if it may. */
+/**
+ * Why the database should not be opened in this folder, and nothing large be begun in it; undefined if there
+ * is nothing against it.
+ */
 export async function findLackOfRoom(folder: string): Promise<string | undefined> {
   const { bavail, bsize, blocks } = await statfs(folder)
   const freeBytes = bavail * bsize
   // Some file systems do not say how large they are.
   if (blocks === 0 || freeBytes >= MIN_FREE_BYTES) return undefined
-  return `${freeBytes} bytes are free on the disk of "${folder}", and the embedded database needs ${MIN_FREE_BYTES}; make room there and start again`
+  return `${freeBytes} bytes are free on the disk of "${folder}", and the embedded database needs ${MIN_FREE_BYTES}; make room there and try again`
 }
 
 /**
