@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
+import { after, before, beforeEach, it } from 'node:test'
+import { eq } from 'drizzle-orm'
 import type { Session } from '#protocol/account.ts'
 import { users, webSessions } from '#server/db/schema.ts'
 import { SESSION_IDLE_SECONDS, SESSION_MAX_SECONDS } from '#server/db/web-sessions.ts'
 import {
+  addPerson,
   addSession,
   addUser,
   cookieOf,
@@ -15,6 +17,8 @@ import {
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { openEventStream } from '#test/support/event-stream.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
+
+const LONGEST_LIMIT_SECONDS = 15 * 60
 
 type Refusal = { error: { code: string; message: string } }
 
@@ -32,6 +36,13 @@ async function statusOf(app: TestApp, options: { token: null; headers: Record<st
 }
 
 describeOnEveryDatabase('sessions', (_open, database) => {
+  /** With people of their own for each test. */
+  let app: TestApp
+  before(async () => (app = await openTestApp({ database })))
+  after(() => app[Symbol.asyncDispose]())
+  // What others guessed from this address is forgotten.
+  beforeEach(() => app.clock.advance(LONGEST_LIMIT_SECONDS))
+
   it('the first user is made with the admin token, once, and is signed in', async () => {
     await using app = await openTestApp({ database })
     const setup = (fields: object) => {
@@ -57,47 +68,43 @@ describeOnEveryDatabase('sessions', (_open, database) => {
   })
 
   it('a cookie is for HTTP only, this site only, and Secure only where that works', async () => {
-    await using app = await openTestApp({ database })
-    await makeUser(app, 'maria', 'viewer')
-    const plain = await logIn(app, 'maria', PASSWORD)
+    await addPerson(app, 'anna')
+    const plain = await logIn(app, 'anna', PASSWORD)
     assert.match(
       plain.headers.get('set-cookie')!,
       /^stampede_session=[\w-]{43}; Max-Age=\d+; Path=\/; HttpOnly; SameSite=Strict$/,
     )
-    const proxied = await logIn(app, 'maria', PASSWORD, { 'x-forwarded-proto': 'https' })
+    const proxied = await logIn(app, 'anna', PASSWORD, { 'x-forwarded-proto': 'https' })
     assert.match(proxied.headers.get('set-cookie')!, /; Secure/)
   })
 
   it('passwords lie in the database as argon2id, cookies as hashes', async () => {
-    await using app = await openTestApp({ database })
-    await makeUser(app, 'maria', 'viewer')
-    const { cookie } = await signIn(app, 'maria')
-    const [user] = await app.database.db.select().from(users)
+    await makeUser(app, 'berta', 'viewer')
+    const { cookie } = await signIn(app, 'berta')
+    const [user] = await app.database.db.select().from(users).where(eq(users.name, 'berta'))
     assert.match(user!.passwordHash, /^\$argon2id\$v=19\$m=65536,t=3,p=4\$[\w+/]{22}\$[\w+/]{43}$/)
     assert.ok(!JSON.stringify(await app.database.db.select().from(webSessions)).includes(cookie))
   })
 
   it('signing in gives a new session and ends the one that the browser had', async () => {
-    await using app = await openTestApp({ database })
-    await makeUser(app, 'maria', 'viewer')
+    await addPerson(app, 'carla')
     const planted = 'A'.repeat(43)
     const headers = { cookie: `stampede_session=${planted}` }
-    const first = cookieOf((await logIn(app, 'maria', PASSWORD, headers)).headers)!
+    const first = cookieOf((await logIn(app, 'carla', PASSWORD, headers)).headers)!
     assert.notEqual(first, planted)
-    const second = await logIn(app, 'maria', PASSWORD, { cookie: `stampede_session=${first}` })
+    const second = await logIn(app, 'carla', PASSWORD, { cookie: `stampede_session=${first}` })
     assert.equal(await statusOf(app, signedIn(planted, '').options), 401)
     assert.equal(await statusOf(app, signedIn(first, '').options), 401)
     assert.equal(await statusOf(app, signedIn(cookieOf(second.headers)!, '').options), 200)
   })
 
   it('nothing tells an unknown name, a wrong password and a disabled user apart', async () => {
-    await using app = await openTestApp({ database })
-    await makeUser(app, 'maria', 'viewer')
-    await makeUser(app, 'gone', 'viewer')
+    await addPerson(app, 'dora')
+    await addPerson(app, 'gone')
     await app.call('PATCH', '/api/users/gone', { disabled: true })
     const answers = [
       await logIn(app, 'nobody', PASSWORD),
-      await logIn(app, 'maria', `${PASSWORD}x`),
+      await logIn(app, 'dora', `${PASSWORD}x`),
       await logIn(app, 'gone', PASSWORD),
     ]
     for (const answer of answers) {
@@ -108,39 +115,35 @@ describeOnEveryDatabase('sessions', (_open, database) => {
   })
 
   it('a name is the same in upper and lower case', async () => {
-    await using app = await openTestApp({ database })
-    await makeUser(app, 'Maria', 'viewer')
-    assert.equal((await logIn(app, 'mARIA', PASSWORD)).body.user.name, 'Maria')
-    const body = { name: 'maria', role: 'admin', password: PASSWORD }
+    await addPerson(app, 'Emma')
+    assert.equal((await logIn(app, 'eMMA', PASSWORD)).body.user.name, 'Emma')
+    const body = { name: 'emma', role: 'admin', password: PASSWORD }
     assert.equal((await app.call('POST', '/api/users', body)).status, 409)
   })
 
   it('who guesses is slowed down, others are not, and time heals it', async () => {
-    await using app = await openTestApp({ database })
-    await makeUser(app, 'maria', 'viewer')
-    await makeUser(app, 'bob', 'viewer')
+    await addPerson(app, 'frida')
+    await addPerson(app, 'bob')
     const statuses = []
     for (let attempt = 0; attempt < 10; attempt += 1)
-      statuses.push((await logIn(app, 'maria', `wrong ${attempt}`)).status)
+      statuses.push((await logIn(app, 'frida', `wrong ${attempt}`)).status)
     assert.deepEqual(statuses, [...Array<number>(8).fill(401), 429, 429])
-    const refused = await logIn(app, 'MARIA', PASSWORD) // the right one, now as useless
+    const refused = await logIn(app, 'FRIDA', PASSWORD) // the right one, now as useless
     assert.deepEqual([refused.status, refused.body.error.code], [429, 'too-many-attempts'])
     assert.equal(refused.headers.get('retry-after'), '300')
     assert.equal((await logIn(app, 'bob', PASSWORD)).status, 200)
     app.clock.advance(301)
-    assert.equal((await logIn(app, 'maria', PASSWORD)).status, 200)
+    assert.equal((await logIn(app, 'frida', PASSWORD)).status, 200)
   })
 
   it('attempts at once are all counted', async () => {
-    await using app = await openTestApp({ database })
-    await makeUser(app, 'maria', 'viewer')
-    const guesses = Array.from({ length: 20 }, (_, index) => logIn(app, 'maria', `wrong ${index}`))
+    await addPerson(app, 'greta')
+    const guesses = Array.from({ length: 20 }, (_, index) => logIn(app, 'greta', `wrong ${index}`))
     const statuses = (await Promise.all(guesses)).map(({ status }) => status)
     assert.equal(statuses.filter((status) => status === 401).length, 8)
   })
 
   it('a session ends when nobody uses it, and in any case', async () => {
-    await using app = await openTestApp({ database })
     const user = await addUser(app, 'viewer')
     const idle = await addSession(app, user.id)
     const busy = await addSession(app, user.id)
@@ -159,7 +162,6 @@ describeOnEveryDatabase('sessions', (_open, database) => {
   })
 
   it('signing out ends the session, and clears the cookie', async () => {
-    await using app = await openTestApp({ database })
     const { id } = await addUser(app, 'viewer')
     const [here, elsewhere] = [await addSession(app, id), await addSession(app, id)]
     const answer = await app.call('DELETE', '/api/session', undefined, here.options)
@@ -170,9 +172,8 @@ describeOnEveryDatabase('sessions', (_open, database) => {
   })
 
   it('a new password needs the one before, and ends all other sessions', async () => {
-    await using app = await openTestApp({ database })
-    await makeUser(app, 'maria', 'viewer')
-    const [here, elsewhere] = [await signIn(app, 'maria'), await signIn(app, 'maria')]
+    await addPerson(app, 'hanna')
+    const [here, elsewhere] = [await signIn(app, 'hanna'), await signIn(app, 'hanna')]
     const change = (current: string) => {
       const body = { current, password: 'another one entirely' }
       return app.call('PUT', '/api/session/password', body, here.options)
@@ -185,8 +186,8 @@ describeOnEveryDatabase('sessions', (_open, database) => {
     assert.equal(await statusOf(app, here.options), 401)
     const { options } = signedIn(cookieOf(answer.headers)!, here.csrfToken)
     assert.equal((await app.call('DELETE', '/api/session', undefined, options)).status, 204)
-    assert.equal((await logIn(app, 'maria', PASSWORD)).status, 401)
-    assert.equal((await logIn(app, 'maria', 'another one entirely')).status, 200)
+    assert.equal((await logIn(app, 'hanna', PASSWORD)).status, 401)
+    assert.equal((await logIn(app, 'hanna', 'another one entirely')).status, 200)
   })
 
   for (const [name, change] of [
@@ -219,12 +220,11 @@ describeOnEveryDatabase('sessions', (_open, database) => {
   })
 
   it('a session says who one is, and what changes must carry', async () => {
-    await using app = await openTestApp({ database })
-    const user = await addUser(app, 'operator', 'maria')
+    const user = await addUser(app, 'operator', 'ines')
     const session = await addSession(app, user.id)
     const { body } = await app.call<Session>('GET', '/api/session', undefined, session.options)
     assert.partialDeepStrictEqual(body, {
-      user: { id: user.id, name: 'maria', role: 'operator' },
+      user: { id: user.id, name: 'ines', role: 'operator' },
       via: 'cookie',
       csrfToken: session.csrfToken,
     })
