@@ -7,7 +7,7 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
 import type { Codec } from '#server/images/chunk-store.ts'
 import { createSharedReads } from '#server/images/shared-reads.ts'
-import { chunkPutRoute } from './chunk-put-route.ts'
+import { chunkPutRoute, createExpectedChunks } from './chunk-put-route.ts'
 import { NotFoundError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
@@ -48,8 +48,9 @@ export function chunkRoutes({
 }: ChunkRoutesOptions): FastifyPluginAsyncTypebox {
   const { store } = library
   const reads = createSharedReads(store)
+  const expected = createExpectedChunks()
   return async (app) => {
-    await app.register(chunkPutRoute(library))
+    await app.register(chunkPutRoute(library, expected))
 
     app.get(
       '/images/by-digest/:digest',
@@ -136,7 +137,9 @@ export function chunkRoutes({
         await library.touch(uploadHolder(request))
         const asked = [...new Set(request.body.sha256.map(parseSha256))]
         const present = await store.touch(asked).catch(rethrowImageError)
-        return { missing: asked.filter((hash) => !present.has(hash)) }
+        const missing = asked.filter((hash) => !present.has(hash))
+        expected.add(missing)
+        return { missing }
       },
     )
   }

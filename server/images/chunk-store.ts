@@ -58,6 +58,12 @@ export interface ChunkStore {
    */
   putIfAbsent(hash: Sha256, bytes: Uint8Array): Promise<void>
   /**
+   * The same of bytes that nobody has looked into: nothing is stored unless their content has that hash.
+   * Returns the hash that it has. Throws ChunkRefusedError, too. Absent where nothing is won by doing both
+   * in one: see `verifyAndPut`.
+   */
+  putIfRight?(hash: Sha256, bytes: Uint8Array): Promise<Sha256>
+  /**
    * Stores other bytes of the same content in place of those that are there; false if none are. At
    * every moment one of the two is there, whole, whatever fails. The old form stays readable by
    * `ReadOptions.form` until a sweep takes it.

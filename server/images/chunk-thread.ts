@@ -1,5 +1,6 @@
 import { hash as digestOf } from 'node:crypto'
 import { parentPort } from 'node:worker_threads'
+import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
 import { letGo } from '#protocol/let-go.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { codecOf } from './chunk-codec.ts'
@@ -7,6 +8,9 @@ import type { ThreadAnswer, ThreadRequest } from './chunk-threads.ts'
 import { inflateMember, MemberDecodeError } from './gzip-member.ts'
 import { isStoreThere, placeChunk, touchChunk } from './place-chunk.ts'
 import { FrameDecodeError, inflateFrameSync } from './zstd-frame.ts'
+
+/** What frames inflate to: used again, so whoever uses it does so without waiting for anything. */
+let inflated: Uint8Array | undefined
 
 async function answer(request: ThreadRequest): Promise<ThreadAnswer> {
   const { id, kind } = request
@@ -16,8 +20,10 @@ async function answer(request: ThreadRequest): Promise<ThreadAnswer> {
     case 'put':
       placeChunk(request.folder, request.hash, request.stored)
       return { id, isDone: true }
+    case 'verify-and-put':
+      return { id, hash: await verifyAndPut(request) }
     case 'hash':
-      return { id, hash: await contentHash(request.stored) }
+      return { id, hash: await withContent(request.stored, hashOf) }
     case 'wrap':
       return { id, ...(await wrap(request)) }
   }
@@ -28,30 +34,39 @@ function touch({ folder, hashes }: ThreadRequest & { kind: 'touch' }) {
   return { sizes, isStoreThere: !sizes.includes(undefined) || isStoreThere(folder) }
 }
 
+async function verifyAndPut(request: ThreadRequest & { kind: 'verify-and-put' }): Promise<Sha256> {
+  const { folder, hash, stored } = request
+  const actual = await withContent(stored, hashOf)
+  if (actual === hash) placeChunk(folder, hash, stored)
+  return actual
+}
+
 async function wrap({ stored, hash, codec, target }: ThreadRequest & { kind: 'wrap' }) {
-  const content = await contentOf(stored)
-  if (hashOf(content) !== hash) return { refusal: 'its content has another hash' }
   // Not every thread is ever asked: what it takes to start one is time of the first uploads.
   const { EXPORT_FORMATS } = await import('./export-format.ts')
   const format = EXPORT_FORMATS.find((each) => each.codec === codec)!
-  const { length } = format.wrap(content, target)
-  letGo(content)
-  return { wrappedBytes: length }
+  return await withContent(stored, (content) =>
+    hashOf(content) === hash
+      ? { wrappedBytes: format.wrap(content, target).length }
+      : { refusal: 'its content has another hash' },
+  )
 }
 
-async function contentHash(stored: Uint8Array): Promise<Sha256> {
-  const content = await contentOf(stored)
-  const hash = hashOf(content)
-  letGo(content)
-  return hash
-}
-
-async function contentOf(stored: Uint8Array): Promise<Uint8Array> {
+/** The content is gone after `use`. */
+async function withContent<Result>(
+  stored: Uint8Array,
+  use: (content: Uint8Array) => Result,
+): Promise<Result> {
   switch (codecOf(stored)) {
     case 'zstd':
-      return inflateFrameSync(stored)
-    case 'gzip':
-      return await inflateMember(stored)
+      inflated ??= new Uint8Array(CHUNK_BYTES)
+      return use(inflateFrameSync(stored, inflated))
+    case 'gzip': {
+      const content = await inflateMember(stored)
+      const result = use(content)
+      letGo(content)
+      return result
+    }
     case undefined:
       throw new FrameDecodeError('It is neither a gzip member nor a zstd frame')
   }

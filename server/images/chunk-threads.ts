@@ -17,6 +17,8 @@ export type ThreadRequest = { id: number } & (
   | { kind: 'wrap'; stored: Uint8Array; codec: Codec; hash: Sha256; target: Uint8Array }
   | { kind: 'touch'; folder: string; hashes: readonly Sha256[] }
   | { kind: 'put'; folder: string; hash: Sha256; stored: Uint8Array }
+  /** Put only if it is a chunk of that hash. */
+  | { kind: 'verify-and-put'; folder: string; hash: Sha256; stored: Uint8Array }
 )
 export type ThreadAnswer = { id: number } & (
   | { hash: Sha256 }
@@ -52,7 +54,10 @@ let lastId = 0
 
 /** Of bytes in shared memory, or they are copied. Throws ChunkRefusedError. */
 export async function contentHash(stored: Uint8Array): Promise<Sha256> {
-  const answer = await ask({ kind: 'hash', stored })
+  return hashIn(await ask({ kind: 'hash', stored }))
+}
+
+function hashIn(answer: ThreadAnswer): Sha256 {
   if ('refusal' in answer) throw new ChunkRefusedError(answer.refusal)
   if ('hash' in answer) return answer.hash
   throw failureOf(answer)
@@ -92,6 +97,18 @@ export async function touchChunks(
 export async function putChunk(folder: string, hash: Sha256, stored: Uint8Array): Promise<void> {
   const answer = await ask({ kind: 'put', folder, hash, stored })
   if (!('isDone' in answer)) throw failureOf(answer)
+}
+
+/**
+ * As `putChunk`, if the content has that hash; returns the hash that it has. All in one message: each
+ * costs both threads more than storing does. Throws ChunkRefusedError, too.
+ */
+export async function verifyAndPutChunk(
+  folder: string,
+  hash: Sha256,
+  stored: Uint8Array,
+): Promise<Sha256> {
+  return hashIn(await ask({ kind: 'verify-and-put', folder, hash, stored }))
 }
 
 function failureOf(answer: ThreadAnswer): Error {

@@ -20,7 +20,7 @@ import {
   StoreUnreachableError,
   type Sweep,
 } from './chunk-store.ts'
-import { putChunk, touchChunks } from './chunk-threads.ts'
+import { putChunk, touchChunks, verifyAndPutChunk } from './chunk-threads.ts'
 import { readWhole } from './read-chunk-file.ts'
 import { chunkPath, getCodec, TEMPORARY_FOLDER, temporaryPath } from './place-chunk.ts'
 
@@ -243,6 +243,8 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     },
 
     putIfAbsent: (hash, bytes) => alone(hash, () => putChunk(folder, hash, bytes)),
+
+    putIfRight: (hash, bytes) => alone(hash, () => verifyAndPutChunk(folder, hash, bytes)),
 
     replace: (hash, bytes) => alone(hash, () => replace(hash, bytes)),
 

@@ -8,10 +8,12 @@ import {
   openSync,
   readSync,
   renameSync,
+  statSync,
   unlinkSync,
   utimesSync,
   writeSync,
 } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { codecOf } from './chunk-codec.ts'
@@ -51,10 +53,22 @@ export function touchChunk(folder: string, hash: Sha256): StoredSize | undefined
     const size = touchFile(chunkPath(folder, hash, codec), codec)
     if (size) return size
   }
+  assertFolder(join(folder, hash.slice(0, 2)))
   return undefined
 }
 
+/** What is no folder has no files, but no chunk is absent for that. */
+function assertFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw Object.assign(new Error(`"${path}" of the chunk store is no folder`), {
+      code: 'ENOTDIR',
+      errno: -constants.errno.ENOTDIR,
+    })
+}
+
 function touchFile(path: string, codec: Codec): StoredSize | undefined {
+  // Most are not there, and to make an error of that takes longer than the call.
+  if (!isThere(path)) return undefined
   try {
     const size = lookAt(path, codec)
     // By its path, not by the handle: a file that a sweep has moved away must not count as here.
@@ -64,6 +78,10 @@ function touchFile(path: string, codec: Codec): StoredSize | undefined {
     if (codeOf(err) !== 'ENOENT') throw err
     return undefined
   }
+}
+
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
 function lookAt(path: string, codec: Codec): StoredSize | undefined {
@@ -113,6 +131,7 @@ function linkUnlessWhole(temporary: string, path: string, codec: Codec): void {
 }
 
 function unlinkIfThere(path: string): void {
+  if (!isThere(path)) return
   try {
     unlinkSync(path)
   } catch (err) {

@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import { constants, zstdDecompress, zstdDecompressSync, type ZstdOptions } from 'node:zlib'
 import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
+import { decompressInto } from './zstd-calls.ts'
 
 /** zstd frames (RFC 8878) block by block: zlib's own call accepts what follows one. */
 
@@ -102,14 +103,25 @@ export async function inflateFrame(frame: Uint8Array): Promise<Buffer> {
   return ofLength(content, contentBytes)
 }
 
-/** As `inflateFrame`, for threads that have nothing else to do meanwhile. */
-export function inflateFrameSync(frame: Uint8Array): Buffer {
+/**
+ * As `inflateFrame`, for threads that have nothing else to do meanwhile: the content is at the start of
+ * `target`, which has room for a chunk, or in memory of its own.
+ */
+export function inflateFrameSync(frame: Uint8Array, target: Uint8Array): Uint8Array {
   const contentBytes = contentOfOne(frame)
   try {
-    return ofLength(zstdDecompressSync(frame, inflateOptions(contentBytes)), contentBytes)
+    const content = isSingleSegment(frame)
+      ? target.subarray(0, decompressInto(target, frame))
+      : zstdDecompressSync(frame, inflateOptions(contentBytes))
+    return ofLength(content, contentBytes)
   } catch (err) {
     return refuse(err)
   }
+}
+
+/** Such a frame has no window of its own that could ask for memory: section 3.1.1.1.1.2. */
+function isSingleSegment(frame: Uint8Array): boolean {
+  return (frame[MAGIC_BYTES]! & FLAG.singleSegment) !== 0
 }
 
 /** How many bytes of content these bytes have, if they are one frame. */
@@ -133,7 +145,7 @@ function inflateOptions(contentBytes: number): ZstdOptions {
   }
 }
 
-function ofLength(content: Buffer, contentBytes: number): Buffer {
+function ofLength<Bytes extends Uint8Array>(content: Bytes, contentBytes: number): Bytes {
   if (content.length === contentBytes) return content
   throw new FrameDecodeError('Its frame header states another length')
 }

@@ -12,6 +12,7 @@ import {
   StoreFullError,
   StoreUnreachableError,
 } from '#server/images/chunk-store.ts'
+import { ChunkRefusedError } from '#server/images/chunk-threads.ts'
 import { createDirectoryStore, prepareDirectoryStore } from '#server/images/directory-store.ts'
 import { importImage } from '#server/images/import-image.ts'
 import { readContent } from '#server/images/chunk-codec.ts'
@@ -68,6 +69,16 @@ describe('directory store', () => {
     await writeFile(join(test.folder, HASH.slice(0, 2)), 'a file where a folder should be')
     await assert.rejects(test.store.read(HASH), StoreUnreachableError)
     await assert.rejects(test.store.touch([HASH]), StoreUnreachableError)
+  })
+
+  it('stores what nobody has looked into only under the hash of its content', async () => {
+    await using test = await openTestStore()
+    const other = sha256(Buffer.from('other content'))
+    assert.equal(await test.store.putIfRight!(other, MEMBER), HASH)
+    assert.equal((await test.store.touch([HASH, other])).size, 0)
+    await assert.rejects(test.store.putIfRight!(HASH, MEMBER.subarray(0, 50)), ChunkRefusedError)
+    assert.equal(await test.store.putIfRight!(HASH, MEMBER), HASH)
+    assert.equal((await test.store.touch([HASH])).size, 1)
   })
 
   it('replaces the stump that a power failure left', async () => {
