@@ -27,14 +27,23 @@ export async function waitFor(what: string, condition: () => Promise<boolean>): 
   }
 }
 
-/** Text that level 1 leaves something of to the higher ones, different in every chunk. */
+/** The highest levels take half a second for a MiB of text. */
+const TEXT_BYTES = MIB / 8
+
+/** Each chunk begins with text that level 1 leaves something of to the higher ones, different in every chunk. */
 export function compressibleDisk(chunks: number, seed = ''): Buffer {
   const disk = Buffer.alloc(chunks * MIB)
   let state = 1 + seed.length
-  for (let offset = 0; offset < disk.length;) {
-    // A linear congruential generator: the same disk every time.
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
-    offset += disk.write(`${seed}${(state >>> 16) % 997} of ${(state >>> 8) % 31} words; `, offset)
+  for (let start = 0; start < disk.length; start += MIB) {
+    const text = disk.subarray(start, start + TEXT_BYTES)
+    for (let offset = 0; offset < text.length;) {
+      // A linear congruential generator: the same disk every time.
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
+      offset += text.write(
+        `${seed}${(state >>> 16) % 997} of ${(state >>> 8) % 31} words; `,
+        offset,
+      )
+    }
   }
   return disk
 }
