@@ -208,6 +208,7 @@ describe('the program', () => {
         await removeLogAfter(current, database)
         disk.fill(LEFT_BYTES)
         await writeUntilItFails(url!, saved)
+        await program.until(/start the server again/)
         assert.equal(await program.exit(), 1)
         const said = program.output().trim().split('\n').at(-1)
         assert.match(
@@ -249,7 +250,8 @@ async function removeLogAfter(current: string, folder: string): Promise<void> {
 async function writeUntilItFails(url: string, saved: string[]): Promise<void> {
   for (let count = 0; count < MAX_WRITES; count++) {
     const mac = `52:54:00:00:${(count >> 8).toString(16).padStart(2, '0')}:${(count & 255).toString(16).padStart(2, '0')}`
-    const call = { method: 'PUT', headers: HEADERS, body: '{}' }
+    const signal = AbortSignal.timeout(DEADLINE_MILLISECONDS)
+    const call = { method: 'PUT', headers: HEADERS, body: '{}', signal }
     const answer = await fetch(`${url}/api/machines/${mac}`, call).catch(() => undefined)
     if (!answer?.ok) return
     saved.push(mac)
