@@ -8,3 +8,16 @@ export const IMAGE_REFERENCE_PATTERN = '^[a-z0-9][a-z0-9._-]{0,127}(@([1-9][0-9]
 /** RFC 1123 host name, a single label or dotted. */
 export const HOSTNAME_PATTERN =
   '^(?=.{1,253}$)[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$'
+
+const HOSTNAME_REGEXP = new RegExp(HOSTNAME_PATTERN)
+const MAX_LABEL_CHARACTERS = 63
+
+/** A machine may be called "Rack 3, node 7"; a host may not. */
+export function hostnameFrom(name: string): string | undefined {
+  if (HOSTNAME_REGEXP.test(name)) return name
+  const label = name
+    .replaceAll(/[^a-zA-Z0-9-]+/g, '-')
+    .slice(0, MAX_LABEL_CHARACTERS)
+    .replaceAll(/^-+|-+$/g, '')
+  return HOSTNAME_REGEXP.test(label) ? label : undefined
+}

@@ -1,7 +1,7 @@
 import type { DiskHints } from '#protocol/disk-hints.ts'
 import type { NetworkSettings } from '#protocol/machine.ts'
+import { hostnameFrom } from '#protocol/names.ts'
 import { STEPS_OF_WORKFLOW, type RunOptions, type RunRequest, type Step } from '#protocol/run.ts'
-import { HOSTNAME_PATTERN } from '#protocol/shapes.ts'
 import { createStep } from './rules.ts'
 
 /** What of a machine goes into its runs. */
@@ -20,9 +20,6 @@ export interface Refused {
   code: string
   message: string
 }
-
-const MAX_LABEL_CHARACTERS = 63
-const HOSTNAME_REGEXP = new RegExp(HOSTNAME_PATTERN)
 
 /** Why no run may be made of the request, whatever images there are; undefined if one may. */
 export function refuseRun(request: RunRequest, machine: MachineSettings): Refused | undefined {
@@ -89,16 +86,6 @@ export function runOptions(request: RunRequest, machine: MachineSettings): RunOp
     force: request.force ?? false,
     ...(request.allowShrink && { allowShrink: true }),
   }
-}
-
-/** A machine may be called "Rack 3, node 7"; a host may not. */
-export function hostnameFrom(name: string): string | undefined {
-  if (HOSTNAME_REGEXP.test(name)) return name
-  const label = name
-    .replaceAll(/[^a-zA-Z0-9-]+/g, '-')
-    .slice(0, MAX_LABEL_CHARACTERS)
-    .replaceAll(/^-+|-+$/g, '')
-  return HOSTNAME_REGEXP.test(label) ? label : undefined
 }
 
 export function createSteps(workflow: RunRequest['workflow']): Step[] {

@@ -87,13 +87,14 @@ function diskMarks({ transport, rotational, removable, readOnly }: Disk): string
 }
 
 function tableText({ partitionTable, partitions }: Disk): string {
+  const count = partitions.length === 1 ? '1 partition' : `${partitions.length} partitions`
   switch (partitionTable.type) {
     case 'none':
       return 'no partition table'
     case 'gpt':
-      return `GPT, ${partitions.length} partitions`
+      return `GPT, ${count}`
     case 'mbr':
-      return `MBR, ${partitions.length} partitions`
+      return `MBR, ${count}`
   }
 }
 

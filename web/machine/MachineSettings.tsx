@@ -5,6 +5,7 @@ import { Link } from 'react-router'
 import { chooseDisk } from '#protocol/disk-choice.ts'
 import { imageNameOf } from '#protocol/image-reference.ts'
 import type { Machine } from '#protocol/machine.ts'
+import { hostnameFrom } from '#protocol/names.ts'
 import { useMay } from '../api/session.ts'
 import { hintsText } from '../runs/RunOptionsList.tsx'
 import { EditMachine } from './EditMachine.tsx'
@@ -35,7 +36,7 @@ export function MachineSettings({ machine }: { machine: Machine }) {
       <FactList
         facts={[
           ['Name', name],
-          ['Hostname', hostname ?? `${name} (its name)`],
+          ['Hostname', hostname ?? hostnameText(name)],
           ['Image', image === undefined ? 'none assigned' : <ImageLink key="image" name={image} />],
           ['Network', network ? networkText(network) : 'by DHCP'],
           ['Disk', disk ? hintsText(disk) : defaultDiskText(machine)],
@@ -93,4 +94,11 @@ function networkText({ address, gateway, nameservers }: NonNullable<Machine['net
     nameservers && `DNS ${nameservers.join(', ')}`,
   ]
   return parts.filter(Boolean).join(', ')
+}
+
+/** A deploy writes it into the system. */
+function hostnameText(name: string): string {
+  const hostname = hostnameFrom(name)
+  if (hostname === undefined) return 'as in the image'
+  return `${hostname} (${hostname === name ? 'its name' : 'from its name'})`
 }

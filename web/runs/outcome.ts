@@ -98,6 +98,8 @@ function nextSteps(run: Run, disk: DiskOutcome): string[] {
     return ['Boot the disk as it is, or correct what the failed step says.', `${again}.`]
   return [
     'Read the end of the log: cables, disk and network are the usual causes.',
-    `${again}; writing starts from the beginning.`,
+    run.workflow === 'deploy'
+      ? `${again}; what the disk holds of the image by then is not fetched again.`
+      : `${again}.`,
   ]
 }
