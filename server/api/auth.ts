@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash as digestOf, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { TokenScope } from '#protocol/account.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
@@ -50,7 +50,7 @@ export function createToken(): string {
 
 /** Tokens are stored and looked up as this. */
 export function hashToken(token: string): Sha256 {
-  return parseSha256(createHash('sha256').update(token).digest('hex'))
+  return parseSha256(digestOf('sha256', token))
 }
 
 /** What API tokens begin with, so that whoever finds one knows what it is. */

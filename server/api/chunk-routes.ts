@@ -11,6 +11,7 @@ import { chunkPutRoute, createExpectedChunks } from './chunk-put-route.ts'
 import { NotFoundError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
+import { sendBytes } from './send-bytes.ts'
 import {
   checkMayReadChunk,
   checkMayReadManifest,
@@ -87,14 +88,14 @@ export function chunkRoutes({
           return reply
             .header('cache-control', 'no-store')
             .redirect(await store.presign(hash, REDIRECT_SECONDS), 307)
-        const { bytes, codec, release } = await reads.read(hash).catch((err: unknown) => {
-          request.log.error({ err, hash }, 'Chunk could not be read')
-          return rethrowImageError(err)
-        })
-        // Whoever went away meanwhile closes nothing any more.
-        if (reply.raw.closed) release()
-        else reply.raw.once('close', release)
-        return reply.type(mediaType(codec)).header('cache-control', IMMUTABLE).send(bytes)
+        const { bytes, codec, release } = await reads
+          .read(hash, { reader: request.raw.socket })
+          .catch((err: unknown) => {
+            request.log.error({ err, hash }, 'Chunk could not be read')
+            return rethrowImageError(err)
+          })
+        void reply.type(mediaType(codec)).header('cache-control', IMMUTABLE)
+        return sendBytes(reply, bytes, release)
       },
     )
 

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { parseSha256 } from '#protocol/sha256.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
-import { findImage } from '#server/db/image-queries.ts'
+import { findImageDigest } from '#server/db/image-queries.ts'
 import { NotFoundError } from './errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 import { exportedName, sendExport } from './send-export.ts'
@@ -34,8 +34,8 @@ export function exportRoutes({
       },
       handler: async (request, reply) => {
         const { name, format } = exportedName(request.params.file)
-        const image = await findImage(database.db, name)
-        const opened = image && (await library.findExport(parseSha256(image.digest), format))
+        const digest = await findImageDigest(database.db, name)
+        const opened = digest && (await library.findExport(parseSha256(digest), format))
         // The page of an image whose own name ends like that, read again in a browser.
         if (!opened && request.headers.accept?.includes('text/html'))
           return reply.redirect(`/images?q=${encodeURIComponent(request.params.file)}`)

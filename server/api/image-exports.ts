@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
+import { type ChunkReference, decodeSegment } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { countDamage } from '#server/db/damage-count.ts'
 import type { Database } from '#server/db/database.ts'
@@ -13,6 +14,7 @@ import {
 } from '#server/db/image-layouts.ts'
 import { closeUpload, exportHolder, touchUpload } from '#server/db/uploads.ts'
 import { measureExports, measureSegment, parseManifest } from '#server/images/check-image.ts'
+import { readContent } from '#server/images/chunk-codec.ts'
 import { ChunkCorruptError, type ChunkStore } from '#server/images/chunk-store.ts'
 import { type ExportFormat, GZIP_EXPORT } from '#server/images/export-format.ts'
 import type { DiskContent } from '#server/images/disk-content.ts'
@@ -68,6 +70,11 @@ export function createImageExports({
   const damages = createSharedCalls<Map<Sha256, number>>()
   const lookups = createSharedCalls<ManifestExport | undefined>()
   const layouts = createSharedCalls<Uint8Array>()
+  const segments = createSharedCalls<readonly ChunkReference[]>()
+
+  function loadSegment(hash: Sha256): Promise<readonly ChunkReference[]> {
+    return segments(hash, async () => decodeSegment(await readContent(store, hash)))
+  }
 
   function hold(digest: Sha256): AsyncDisposable {
     const startedAt = new Date()
@@ -166,7 +173,7 @@ export function createImageExports({
       if (!found) return undefined
       const { sizeBytes, generation, layoutHash } = found
       const isGzip = format === GZIP_EXPORT
-      const segments = parseManifest(found.manifest).segments.map((hash, index) => {
+      const parts = parseManifest(found.manifest).segments.map((hash, index) => {
         const row = found.segments.get(index)
         const stated = isGzip ? row?.exportBytes : row?.zstdExportBytes
         return {
@@ -176,14 +183,18 @@ export function createImageExports({
       })
       const loadLayout = (index: number) =>
         layouts(`${digest} ${index} ${generation}`, () => getLayout(db, digest, index, generation))
-      const source = { format, digest, sizeBytes, segments, loadLayout }
+      const source = { format, digest, sizeBytes, segments: parts, loadLayout, loadSegment }
       const tag = `${digest}-${layoutHash.slice(0, 16)}${generation > 0 ? `-${generation}` : ''}`
       return {
         format,
         totalBytes: isGzip ? found.exportBytes : found.zstdExportBytes!,
         etag: `"${tag}${isGzip ? '' : '-zst'}"`,
         read: (range) => held(digest, exportImage(store, source, range)),
-        lend: (range) => held(digest, exportImage(store, { ...source, lender }, range)),
+        lend: (range) =>
+          held(
+            digest,
+            exportImage(store, { ...source, lender: { ...lender, reader: source } }, range),
+          ),
       }
     },
 

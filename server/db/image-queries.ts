@@ -92,6 +92,19 @@ export async function findImage(
   return version && findVersionImage(db, version)
 }
 
+/** The same, for who needs nothing else of it: a rack that boots asks often. */
+export async function findImageDigest(
+  db: Database,
+  reference: string,
+): Promise<string | undefined> {
+  if (reference.includes('@')) return (await findVersionRow(db, reference))?.digest
+  const [row] = await db
+    .select({ digest: images.digest })
+    .from(images)
+    .where(eq(images.name, reference))
+  return row?.digest
+}
+
 /** As the image would be if its name stood for this version. */
 async function findVersionImage(
   db: Database | Transaction,

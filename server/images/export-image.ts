@@ -2,12 +2,11 @@ import {
   CHUNK_BYTES,
   chunkLength,
   type ChunkReference,
-  decodeSegment,
   SEGMENT_CHUNKS,
   segmentLength,
 } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { readContent, verifiedContent } from './chunk-codec.ts'
+import { verifiedContent } from './chunk-codec.ts'
 import {
   ChunkCorruptError,
   type ChunkForm,
@@ -34,11 +33,12 @@ export type ExportSource = {
     exportBytes: number
   }[]
   loadLayout: (segmentIndex: number) => Promise<SegmentLayout>
+  loadSegment: (hash: Sha256) => Promise<readonly ChunkReference[]>
   /** Absent: all bytes that go out are new. Else they are lent: good until the next are asked for. */
   lender?: ExportLender | undefined
 }
 
-export type ExportLender = { reads: SharedReads; wrapped: WrappedChunks }
+export type ExportLender = { reads: SharedReads; wrapped: WrappedChunks; reader: object }
 
 /** Constant members that go out in one piece, so that a sparse disk is not a kilobyte at a time. */
 const ZERO_RUN_CHUNKS = 256
@@ -84,7 +84,7 @@ async function* storedParts(
   segmentIndex: number,
   hash: Sha256,
 ): AsyncGenerator<ExportPart> {
-  const segment = decodeSegment(await readContent(store, hash))
+  const segment = await source.loadSegment(hash)
   const layout = await source.loadLayout(segmentIndex)
   const first = segmentIndex * SEGMENT_CHUNKS
   for (let at = 0; at < segment.length;) {
@@ -171,12 +171,12 @@ async function readChunk(
 }
 
 async function lendChunk(
-  { reads, wrapped }: ExportLender,
+  { reads, wrapped, reader }: ExportLender,
   format: ExportFormat,
   wanted: Wanted,
 ): Promise<LentBytes> {
   const { hash, form } = wanted
-  const stored = await reads.read(hash, form)
+  const stored = await reads.read(hash, { form, reader })
   try {
     checkStored(stored, wanted)
   } catch (err) {

@@ -17,8 +17,16 @@ export interface HeldChunk extends HeldBytes {
 }
 
 export interface SharedReads {
-  /** Throws as `ChunkStore.read` does. */
-  read(hash: Sha256, form?: ChunkForm): Promise<HeldChunk>
+  /**
+   * Throws as `ChunkStore.read` does. `reader` is who asks, the same object each time: with one reader
+   * alone there is nobody to share with, and nothing is kept or waited for.
+   */
+  read(hash: Sha256, options?: SharedReadOptions): Promise<HeldChunk>
+}
+
+export interface SharedReadOptions {
+  form?: ChunkForm
+  reader?: object
 }
 
 const BUFFER_BYTES = CHUNK_BYTES + 65_536
@@ -28,8 +36,11 @@ const MAX_FREE = 64
 const KEPT_MILLISECONDS = 10
 /** What is kept for that long, at most. */
 const MAX_KEPT = 16
+/** Who was the only one for this long is alone. */
+const ALONE_MILLISECONDS = 50
 
 interface Entry {
+  isShared: boolean
   buffer: Buffer<SharedArrayBuffer>
   reading: Promise<StoredChunk>
   users: number
@@ -56,6 +67,7 @@ export function createSharedReads(
   const kept = new Map<string, number>()
   const free: Buffer<SharedArrayBuffer>[] = []
   let timer: NodeJS.Timeout | undefined
+  const isAlone = createSolitude()
 
   function find(key: string): Entry | undefined {
     dropOld()
@@ -63,12 +75,12 @@ export function createSharedReads(
     return entries.get(key)
   }
 
-  function open(key: string, hash: Sha256, form: ChunkForm | undefined): Entry {
+  function open(key: string, hash: Sha256, form: ChunkForm | undefined, isShared: boolean): Entry {
     const buffer = free.pop() ?? createReadBuffer()
     // Whoever names a form is an export, which reads ahead: there the pool works beside this thread.
     const reading = store.read(hash, buffer, form ? { form } : { isUrgent: true })
-    const entry: Entry = { buffer, reading, users: 0, gathering: undefined }
-    entry.gathering = gather(entry)
+    const entry: Entry = { isShared, buffer, reading, users: 0, gathering: undefined }
+    if (isShared) entry.gathering = gather(entry)
     entries.set(key, entry)
     return entry
   }
@@ -76,6 +88,8 @@ export function createSharedReads(
   function release(key: string, entry: Entry): void {
     entry.users--
     if (entry.users > 0) return
+    // The next chunk then goes through the same memory, which the processor's caches still hold.
+    if (!entry.isShared) return drop(key)
     kept.set(key, performance.now())
     dropOld()
   }
@@ -102,13 +116,15 @@ export function createSharedReads(
   }
 
   return {
-    async read(hash, form) {
+    async read(hash, { form, reader } = {}) {
       const key = form ? `${hash} ${form.codec} ${form.storedBytes}` : hash
-      const entry = find(key) ?? open(key, hash, form)
+      const isShared = !isAlone(reader)
+      const entry = find(key) ?? open(key, hash, form, isShared)
+      entry.isShared ||= isShared
       entry.users++
       try {
         const { codec, bytes } = await entry.reading
-        await entry.gathering
+        if (entry.gathering) await entry.gathering
         return {
           codec,
           bytes: entry.buffer.subarray(0, bytes.length),
@@ -120,6 +136,20 @@ export function createSharedReads(
         throw err
       }
     },
+  }
+}
+
+/** Whether a reader has been the only one for a while. */
+function createSolitude(): (reader: object | undefined) => boolean {
+  let last: WeakRef<object> | undefined
+  let since = 0
+  return (reader) => {
+    const now = performance.now()
+    if (reader === undefined || last?.deref() !== reader) {
+      last = reader && new WeakRef(reader)
+      since = now
+    }
+    return now - since >= ALONE_MILLISECONDS
   }
 }
 

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseSha256 } from '#protocol/sha256.ts'
 import { ChunkMissingError, type ChunkStore } from '#server/images/chunk-store.ts'
-import { createSharedReads } from '#server/images/shared-reads.ts'
+import { createSharedReads, type SharedReads } from '#server/images/shared-reads.ts'
 
 const HASH = parseSha256('ab'.repeat(32))
 const OTHER = parseSha256('cd'.repeat(32))
+const THIRD = parseSha256('ef'.repeat(32))
 
 /** A store that answers when it is told to, with a byte that is another one each time. */
 function openSlowStore() {
@@ -17,6 +18,24 @@ function openSlowStore() {
     return { codec: 'zstd', bytes: buffer!.subarray(0, 4).fill(value) }
   }
   return { read, asked }
+}
+
+function openQuickStore() {
+  const stored = Buffer.from('stored')
+  let count = 0
+  const read: ChunkStore['read'] = async (_hash, buffer) => {
+    count++
+    stored.copy(buffer!)
+    return { codec: 'zstd', bytes: buffer!.subarray(0, stored.length) }
+  }
+  const reads = createSharedReads({ read }, { keptMilliseconds: 60_000 })
+  return { reads, stored, timesRead: () => count }
+}
+
+/** For longer than it takes to count as alone. */
+async function readAlone(reads: SharedReads, reader: object): Promise<void> {
+  const end = performance.now() + 100
+  while (performance.now() < end) (await reads.read(THIRD, { reader })).release()
 }
 
 describe('shared reads', () => {
@@ -100,6 +119,39 @@ describe('shared reads', () => {
     const other = reads.read(OTHER)
     store.asked[1]!.resolve()
     assert.equal((await other).bytes.buffer, first.bytes.buffer)
+  })
+
+  it('keep nothing for one who reads alone, until another comes', async () => {
+    const { reads, stored, timesRead } = openQuickStore()
+    const [one, other] = [{}, {}]
+    await readAlone(reads, one)
+    const before = timesRead()
+    const memory = new Set<unknown>()
+    for (const hash of [HASH, OTHER, HASH]) {
+      const { bytes, release } = await reads.read(hash, { reader: one })
+      assert.deepEqual(bytes, stored)
+      memory.add(bytes.buffer)
+      release()
+    }
+    assert.equal(memory.size, 1)
+    assert.equal(timesRead(), before + 3)
+    ;(await reads.read(HASH, { reader: other })).release()
+    ;(await reads.read(HASH, { reader: one })).release()
+    assert.equal(timesRead(), before + 4)
+  })
+
+  it('share also what one began to read alone', async () => {
+    const { reads, timesRead } = openQuickStore()
+    const one = {}
+    await readAlone(reads, one)
+    const before = timesRead()
+    const first = await reads.read(HASH, { reader: one })
+    const second = await reads.read(HASH, { reader: {} })
+    assert.equal(second.bytes.buffer, first.bytes.buffer)
+    first.release()
+    const third = await reads.read(OTHER, { reader: {} })
+    assert.notEqual(third.bytes.buffer, second.bytes.buffer)
+    assert.equal(timesRead(), before + 2)
   })
 
   it('forget a read that failed', async () => {

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { after, before, describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { MIB, sha256 } from '#test/support/disk-content.ts'
+import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+
+/** Longer than it takes to count as the only reader. */
+const LONE_MILLISECONDS = 150
+
+/** Incompressible, so that a few of them are more than the kernel takes for a client that does not read. */
+const chunks = Array.from({ length: 12 }, () => {
+  const content = randomBytes(MIB)
+  return { hash: sha256(content), stored: gzipSync(content, { level: 1 }) }
+})
+
+describe('chunks on their way out', () => {
+  let app: TestApp
+  before(async () => {
+    app = await openTestApp()
+    for (const { hash, stored } of chunks)
+      assert.equal((await app.call('PUT', `/chunks/${hash}`, stored)).status, 201)
+  })
+  after(() => app[Symbol.asyncDispose]())
+
+  const open = async (): Promise<Socket> => {
+    const socket = connect(app.port, '127.0.0.1')
+    await once(socket, 'connect')
+    return socket
+  }
+  const ask = (socket: Socket, hash: string, method = 'GET') =>
+    socket.write(
+      `${method} /chunks/${hash} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ${app.adminToken.token}\r\n\r\n`,
+    )
+  const askAlone = async (socket: Socket): Promise<void> => {
+    const end = performance.now() + LONE_MILLISECONDS
+    for (let turn = 0; performance.now() < end; turn++) {
+      const { hash, stored } = chunks[turn % chunks.length]!
+      ask(socket, hash)
+      assert.ok((await readAnswer(socket)).body.equals(stored))
+    }
+  }
+
+  it('come in the order asked for and whole, though all are asked for at once', async () => {
+    const socket = await open()
+    await askAlone(socket)
+    for (const { hash } of chunks) ask(socket, hash)
+    for (const { stored } of chunks) {
+      const { head, body } = await readAnswer(socket)
+      assert.match(head, /^HTTP\/1\.1 200 /)
+      assert.match(head, /\r\ncontent-type: application\/gzip\r\n/i)
+      assert.match(head, /\r\ncache-control: private, max-age=31536000, immutable\r\n/i)
+      assert.match(head, /\r\nx-content-type-options: nosniff\r\n/i)
+      assert.ok(body.equals(stored))
+    }
+    socket.destroy()
+  })
+
+  it('stay what they are while their client does not read and others get theirs', async () => {
+    const [slow, quick] = [await open(), await open()]
+    await askAlone(slow)
+    slow.pause()
+    for (const { hash } of chunks) ask(slow, hash)
+    await askAlone(quick)
+    for (const { stored } of chunks) assert.ok((await readAnswer(slow)).body.equals(stored))
+    for (const socket of [slow, quick]) socket.destroy()
+  })
+
+  it('are sent on after clients that left in the middle', async () => {
+    for (let turn = 0; turn < 20; turn++) {
+      const gone = await open()
+      for (const { hash } of chunks) ask(gone, hash)
+      await once(gone, 'data')
+      gone.destroy()
+    }
+    const socket = await open()
+    await askAlone(socket)
+    ask(socket, chunks[0]!.hash, 'HEAD')
+    ask(socket, '00'.repeat(32))
+    ask(socket, chunks[1]!.hash)
+    assert.equal((await readAnswer(socket, 'HEAD')).body.length, 0)
+    assert.match((await readAnswer(socket)).head, /^HTTP\/1\.1 404 /)
+    assert.ok((await readAnswer(socket)).body.equals(chunks[1]!.stored))
+    socket.destroy()
+  })
+
+  /** One answer; what is read beyond it is put back. */
+  async function readAnswer(
+    socket: Socket,
+    method = 'GET',
+  ): Promise<{ head: string; body: Buffer }> {
+    let bytes = Buffer.alloc(0)
+    let end = -1
+    let length = 0
+    while (end === -1 || bytes.length < end + length) {
+      const part = socket.read() as Buffer | null
+      if (part === null) {
+        await once(socket, 'readable', { signal: AbortSignal.timeout(20_000) })
+        continue
+      }
+      bytes = Buffer.concat([bytes, part])
+      if (end === -1 && bytes.includes('\r\n\r\n')) {
+        end = bytes.indexOf('\r\n\r\n') + 4
+        const stated = /\r\ncontent-length: (\d+)\r\n/i.exec(bytes.toString('latin1', 0, end))
+        length = method === 'HEAD' ? 0 : Number(stated![1])
+      }
+    }
+    const over = bytes.subarray(end + length)
+    if (over.length > 0) socket.unshift(over)
+    return { head: bytes.toString('latin1', 0, end), body: bytes.subarray(end, end + length) }
+  }
+})
