@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import http from 'node:http'
 import https from 'node:https'
 import pRetry, { AbortError } from 'p-retry'
 import { letGo } from '#protocol/let-go.ts'
+import { UPLOAD_HEADER } from '#protocol/upload-header.ts'
 import { createRedirects, withoutRedirect } from './redirects.ts'
 
 /** A server that says nothing for this long is taken for gone. */
@@ -163,6 +165,8 @@ function createExchange({
   const base = new URL(serverUrl)
   const transport = base.protocol === 'https:' ? https : http
   const agent = new transport.Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS })
+  const identity =
+    token === undefined ? {} : { authorization: `Bearer ${token}`, [UPLOAD_HEADER]: randomUUID() }
   return (request) => {
     const { method, signal, idleSeconds = IDLE_SECONDS } = request
     const url = new URL(request.path, base)
@@ -175,7 +179,7 @@ function createExchange({
           method,
           agent: agent as https.Agent,
           ...(signal && { signal }),
-          headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
+          headers: { ...identity, ...headers },
         },
         (incoming) => collect(incoming).then(resolve, reject),
       )

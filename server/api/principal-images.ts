@@ -1,17 +1,23 @@
 import type { FastifyRequest } from 'fastify'
 import type { Sha256 } from '#protocol/sha256.ts'
+import { UPLOAD_HEADER, UPLOAD_ID_PATTERN } from '#protocol/upload-header.ts'
 import { ForbiddenError } from './errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 
 /** What an agent may do with chunks and images, beyond what its token lets it do at all. */
 
+const UPLOAD_ID = new RegExp(UPLOAD_ID_PATTERN)
+
 /** Whose upload the chunks of this caller belong to. */
-export function uploadHolder({ principal }: FastifyRequest): string {
+export function uploadHolder({ principal, headers }: FastifyRequest): string {
   switch (principal.kind) {
     case 'agent':
       return `run:${principal.session.run?.id}`
-    case 'person':
-      return `user:${principal.userId ?? 'admin'}`
+    case 'person': {
+      const id = String(headers[UPLOAD_HEADER] ?? '')
+      const user = `user:${principal.userId ?? 'admin'}`
+      return UPLOAD_ID.test(id) ? `${user}:${id}` : user
+    }
     case 'none':
       throw new ForbiddenError('Nobody uploads without saying who they are')
   }

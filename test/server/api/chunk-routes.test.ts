@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { constants, gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { Image } from '#protocol/image-info.ts'
 import { encodeManifest, encodeSegment } from '#protocol/image.ts'
+import { UPLOAD_HEADER } from '#protocol/upload-header.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { MIB, sha256 } from '#test/support/disk-content.ts'
 
@@ -163,6 +165,23 @@ describe('chunks', () => {
     const { status, body } = await commit(info)
     assert.equal(status, 201)
     assert.deepEqual(body.info, info)
+  })
+
+  it('are kept for one capture of somebody while another of theirs ends', async () => {
+    const headers = { [UPLOAD_HEADER]: randomUUID() }
+    const content = Buffer.alloc(MIB, 'of a capture that goes on ')
+    const hash = sha256(content)
+    const stored = await app.call('PUT', `/chunks/${hash}`, gzipSync(content), { headers })
+    assert.equal(stored.status, 201)
+
+    const segments = [null]
+    const manifest = encodeManifest({ sizeBytes: MIB, sectorBytes: 512, segments })
+    const ended = await app.call('PUT', '/api/images/ended/manifest', manifest, {
+      headers: { [UPLOAD_HEADER]: randomUUID(), 'content-type': 'application/octet-stream' },
+    })
+    assert.equal(ended.status, 201, JSON.stringify(ended.body))
+    assert.equal((await app.call('POST', '/api/store/sweep')).status, 200)
+    assert.equal((await app.call('HEAD', `/chunks/${hash}`)).status, 200)
   })
 
   it('refuses manifests that cannot be', async () => {
