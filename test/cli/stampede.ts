@@ -23,6 +23,8 @@ export interface RunOptions {
   input?: string
   /** Without what names the server and signs in. */
   signedOut?: boolean
+  /** For what takes longer than a minute. */
+  timeoutMilliseconds?: number
 }
 
 export interface Running {
@@ -67,7 +69,7 @@ export function createShell(port: number): Shell {
   function launch(command: string, args: string[], options: RunOptions): Running {
     const child = spawn(command, args, { env: environment(options), cwd: home })
     children.add(child)
-    return follow(child, options.input)
+    return follow(child, options)
   }
 
   const start = (args: string[], options: RunOptions = {}) => launch(LAUNCHER, args, options)
@@ -91,14 +93,15 @@ export function createShell(port: number): Shell {
   }
 }
 
-function follow(child: ChildProcess, input: string | undefined): Running {
+function follow(child: ChildProcess, options: RunOptions): Running {
+  const { input, timeoutMilliseconds = TIMEOUT_MILLISECONDS } = options
   let stdout = ''
   let stderr = ''
   child.stdout!.setEncoding('utf8').on('data', (text: string) => (stdout += text))
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   child.stdin!.on('error', () => {})
   if (input !== undefined) child.stdin!.end(input)
-  const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MILLISECONDS)
+  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMilliseconds)
   const ended = once(child, 'close').then(([code]): Outcome => {
     clearTimeout(timer)
     return { code: code as number | null, stdout, stderr }
