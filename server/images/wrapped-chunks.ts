@@ -1,4 +1,3 @@
-import { letGo } from '#protocol/let-go.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { wrapContent } from './chunk-threads.ts'
 import type { Codec } from './chunk-store.ts'
@@ -15,6 +14,7 @@ const MAX_KEPT = 24
 
 interface Entry {
   buffer: Buffer<SharedArrayBuffer>
+  /** A copy, at the start of memory that is used again, too. */
   madeOf: Buffer
   making: Promise<number>
   users: number
@@ -29,11 +29,15 @@ export function createWrappedChunks(): WrappedChunks {
   /** Those used last come last. */
   const entries = new Map<string, Entry>()
   const free: Buffer<SharedArrayBuffer>[] = []
+  const freeCopies: ArrayBufferLike[] = []
 
   function make(key: string, hash: Sha256, codec: Codec, stored: HeldChunk): Entry {
     const buffer = free.pop() ?? createReadBuffer()
     const making = wrapContent(hash, codec, stored.bytes, buffer)
-    const entry: Entry = { buffer, madeOf: Buffer.from(stored.bytes), making, users: 0 }
+    const copy = freeCopies.pop() ?? createReadBuffer().buffer
+    const madeOf = Buffer.from(copy, 0, stored.bytes.length)
+    madeOf.set(stored.bytes)
+    const entry: Entry = { buffer, madeOf, making, users: 0 }
     entries.set(key, entry)
     making.catch(() => drop(key, entry))
     return entry
@@ -57,8 +61,9 @@ export function createWrappedChunks(): WrappedChunks {
 
   /** Nobody compares with it or sends it any more. */
   function forget({ buffer, madeOf }: Entry): void {
-    letGo(madeOf)
-    if (free.length < MAX_KEPT) free.push(buffer)
+    if (free.length >= MAX_KEPT) return
+    free.push(buffer)
+    freeCopies.push(madeOf.buffer)
   }
 
   return {
