@@ -57,6 +57,17 @@ describe('the page of a machine', () => {
     assertQuiet()
   })
 
+  it('leads to a run, whose page is seen from its top', async () => {
+    const page = await openMachine(DEPLOYED)
+    await page.setViewportSize({ width: 1024, height: 400 })
+    const link = page.getByRole('link', { name: 'Deploy of ubuntu-24.04' })
+    await link.scrollIntoViewIfNeeded()
+    assert.ok((await page.evaluate(() => window.scrollY)) > 0)
+    await link.click()
+    await page.getByRole('heading', { name: 'Deploy of ubuntu-24.04' }).waitFor()
+    await page.waitForFunction(() => window.scrollY === 0)
+  })
+
   it('looks good idle, at work and before anything is known of it', async () => {
     for (const mac of [DEPLOYED, RUNNING, DISCOVERED]) {
       const page = await openMachine(mac)

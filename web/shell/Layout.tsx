@@ -1,7 +1,7 @@
 import { AppShell, ScrollArea } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import { useEffect } from 'react'
-import { Outlet, useLocation } from 'react-router'
+import { Outlet, useLocation, useNavigationType } from 'react-router'
 import { ConnectionBanner } from './ConnectionBanner.tsx'
 import { Header } from './Header.tsx'
 import classes from './Layout.module.css'
@@ -15,6 +15,11 @@ export function Layout() {
   const [isOpen, { toggle, close }] = useDisclosure()
   const { pathname } = useLocation()
   useEffect(close, [pathname, close])
+  // Going back, the browser remembers where one was.
+  const isBack = useNavigationType() === 'POP'
+  useEffect(() => {
+    if (!isBack) window.scrollTo(0, 0)
+  }, [pathname, isBack])
   return (
     <AppShell
       header={{ height: HEADER_PIXELS }}
