@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { registerHooks } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
 
@@ -73,6 +73,8 @@ async function makeBundles() {
     external: ['pg', '@electric-sql/pglite'],
     logLevel: 'warning',
   })
+  // For programs of other users, too, as some tests start them.
+  await chmod(unfinished, 0o755)
   // Complete or not there at all; another process may have been faster, and its bundles are as good.
   await rename(unfinished, folder).catch(() => rm(unfinished, { recursive: true }))
 }
