@@ -51,7 +51,8 @@ function start(env: Record<string, string>): Program {
     child,
     output: () => output,
     async exit() {
-      await closed
+      await Promise.race([closed, once(AbortSignal.timeout(DEADLINE_MILLISECONDS), 'abort')])
+      assert.ok(child.exitCode !== null || child.signalCode !== null, `It goes on:\n${output}`)
       return child.exitCode
     },
     async until(pattern) {
