@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { it } from 'node:test'
-import SerializerSelector from '@fastify/fast-json-stringify-compiler'
+import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { openTestApp } from '#test/support/test-app.ts'
 
