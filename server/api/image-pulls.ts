@@ -53,6 +53,8 @@ class PullCancelled extends Error {
 
 interface Working {
   image: string
+  /** All that is left is to note its end: another one of the same image may begin. */
+  isOver: boolean
   bytesDone: number
   bytesTotal: number | null
   stop: AbortController
@@ -116,6 +118,7 @@ export async function openImagePulls(options: ImagePullsOptions): Promise<ImageP
       })
       const { version, digest } = image
       const { bytesDone, bytesTotal } = state
+      state.isOver = true
       const end = {
         state: 'done',
         version,
@@ -129,6 +132,7 @@ export async function openImagePulls(options: ImagePullsOptions): Promise<ImageP
       const isCancelled = reason instanceof PullCancelled
       log.warn({ err: reason, pull: id, image: name }, 'Pull came to nothing')
       const { bytesDone, bytesTotal } = state
+      state.isOver = true
       await endPull(
         db,
         id,
@@ -179,20 +183,22 @@ export async function openImagePulls(options: ImagePullsOptions): Promise<ImageP
         rethrowImageError(err)
       }
       const other = await findRunningPull(db, name)
-      if (other || [...working.values()].some(({ image }) => image === name))
+      const busy = [...working.values()].filter(({ isOver }) => !isOver)
+      if (other || busy.some(({ image }) => image === name))
         throw new ConflictError(
           `Image "${name}" is being pulled already; wait for its end, or cancel it`,
           'pull-running',
           other && { pull: withProgress(toPull(other)) },
         )
-      if (working.size >= MAX_PULLS)
+      if (busy.length >= MAX_PULLS)
         throw new UnavailableError(
-          `${working.size} images are being pulled, as many as this server does at once; wait for one to end, or cancel one`,
+          `${busy.length} images are being pulled, as many as this server does at once; wait for one to end, or cancel one`,
           'too-many-pulls',
         )
       const id = randomUUIDv7()
       const state: Working = {
         image: name,
+        isOver: false,
         bytesDone: 0,
         bytesTotal: null,
         stop: new AbortController(),

@@ -178,6 +178,19 @@ describeOnEveryDatabase('pulling an image from a URL', (_open, database) => {
     assert.deepEqual((await image('pulled')).body, before)
   })
 
+  it('may begin again as soon as it is told of as ended, while that is still put on the disk', async () => {
+    const flush = app.database.flush.bind(app.database)
+    const { promise: held, resolve: release } = Promise.withResolvers<void>()
+    app.database.flush = () => held.then(flush)
+    try {
+      for (const path of ['/nothing.img.gz', '/loop', '/nothing.img.gz'])
+        assert.equal((await end('again', path)).state, 'failed')
+    } finally {
+      app.database.flush = flush
+      release()
+    }
+  })
+
   it('follows redirects, and shows headers to the first server only', async () => {
     const headers = { Authorization: 'Bearer mirror-secret' }
     const moved = await end('moved', '/moved', { headers })
