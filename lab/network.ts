@@ -135,7 +135,10 @@ async function endSpawned(namespace: string): Promise<void> {
   const children = [...(spawnedIn.get(namespace) ?? [])]
   spawnedIn.delete(namespace)
   const ends = children.map((child) => new Promise((resolve) => child.once('exit', resolve)))
-  for (const child of children) child.kill('SIGKILL')
+  for (const child of children) {
+    child.ref() // one that nothing else waited for is waited for now, or the program ends here
+    child.kill('SIGKILL')
+  }
   await Promise.race([Promise.all(ends), delay(KILL_TIMEOUT_MS, undefined, { ref: false })])
 }
 

@@ -46,6 +46,23 @@ describe('lab network', { skip: NEEDS_ROOT }, () => {
       assert.ok(!existsSync(`/run/netns/${name}`))
   })
 
+  it('lets a program go on that waits for nothing but its end', async () => {
+    const program = `
+      import { openLabNetwork } from '#lab/network.ts'
+      import { openForward } from '#lab/forward.ts'
+      const network = await openLabNetwork()
+      await openForward(network, 7777)
+      await network[Symbol.asyncDispose]()
+      console.log('on it goes')`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let text = ''
+    child.stdout.on('data', (part: Buffer) => (text += part.toString()))
+    const [exitCode] = (await once(child, 'close')) as [number]
+    assert.deepEqual([text, exitCode], ['on it goes\n', 0])
+  })
+
   for (const signal of ['SIGTERM', 'SIGKILL'] as const)
     it(`leaves nothing behind after ${signal}`, async () => {
       const program = `
