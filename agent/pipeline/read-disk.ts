@@ -54,7 +54,10 @@ export async function readDisk(options: ReadDiskOptions): Promise<DiskImage> {
       await segments.finish(step.chunks, stepSignal)
       return
     }
-    bytesDone += await readBatch(step.chunks, { ...options, segments, sender, signal: stepSignal })
+    const batch = { ...options, segments, sender, signal: stepSignal }
+    const bytesRead = await readBatch(step.chunks, batch)
+    // Not `+= await`: that adds to what was done before the other batches were.
+    bytesDone += bytesRead
     for (const start of step.chunks) await segments.finish({ start, end: start + 1 }, stepSignal)
     options.onProgress(bytesDone, bytesTotal)
   })

@@ -54,6 +54,18 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
     assert.equal(server.images.get('captured')!.digest, server.addImage(content))
   })
 
+  it('tells of all that it read, though batches of chunks are read at once', async () => {
+    await using server = await openChunkServer()
+    await using source = await openLoopDevice({ content: sampleDisk() })
+    const told: number[] = []
+    await readImage(contextFor(server, source, { onProgress: (done) => told.push(done) }))
+    assert.equal(told.at(-1), DISK_BYTES)
+    assert.deepEqual(
+      told,
+      told.toSorted((a, b) => a - b),
+    )
+  })
+
   it('sends a chunk once, and none that the server has', async () => {
     await using server = await openChunkServer()
     await using source = await openLoopDevice({ content: sampleDisk() })
