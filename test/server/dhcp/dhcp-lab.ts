@@ -92,7 +92,7 @@ export async function startServer(
     range: '10.77.0.10-10.77.0.19',
     ...settings,
   }
-  const args = ['--expose-gc', PROGRAM, JSON.stringify(all)]
+  const args = [PROGRAM, JSON.stringify(all)]
   return follow(network.spawn(process.execPath, args, { stdio: 'pipe' }))
 }
 

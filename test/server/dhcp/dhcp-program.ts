@@ -31,6 +31,7 @@ export interface DhcpProgramSettings {
   /** Also serves the boot files from this folder, by TFTP and HTTP, and prints what was fetched. */
   bootFolder?: string
 }
+import { memoryInUse } from '#test/support/memory-in-use.ts'
 import type { BootSettings } from '#server/dhcp/settings.ts'
 import { openTftpServer } from '#server/tftp/tftp-server.ts'
 
@@ -101,9 +102,5 @@ async function serveFiles(folder: string): Promise<void> {
 }
 
 createInterface(process.stdin)
-  .on('line', () => {
-    globalThis.gc?.()
-    const { heapUsed, external } = process.memoryUsage()
-    print({ kind: 'memory', bytes: heapUsed + external })
-  })
+  .on('line', async () => print({ kind: 'memory', bytes: await memoryInUse() }))
   .on('close', () => process.exit())

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { LabHost } from '#lab/network.ts'
 import { findMessage } from '#protocol/dhcp-options.ts'
 import { type DhcpLab, exchange, NEEDS_ROOT, openDhcpLab } from './dhcp-lab.ts'
+import { assertGivenBack } from '#test/support/memory-in-use.ts'
 import { MACHINE, packetFrom } from './packets.ts'
 
 const FLOOD = fileURLToPath(new URL('flood-program.ts', import.meta.url))
@@ -41,7 +42,6 @@ describe('a flood of random and mutated packets', { skip: NEEDS_ROOT }, () => {
       assert.equal(findMessage(answer!.packet), 'offer')
       assert.equal(answer!.packet.bootFileName, 'undionly.kpxe')
       assert.equal(lab.server.process.exitCode, null)
-      const growth = (await memoryOf(lab)) - before
-      assert.ok(growth < MAX_GROWTH_BYTES, `Memory grew by ${growth} bytes`)
+      await assertGivenBack(before, MAX_GROWTH_BYTES, () => memoryOf(lab))
     })
 })
