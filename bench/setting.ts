@@ -30,8 +30,8 @@ export interface Setting extends AsyncDisposable {
   nginx: StaticServer
   /** What nginx serves. */
   peerFolder: string
-  /** The command line of our agent, such as `capture --disk /dev/loop0`. */
-  agent(call: string): Pipeline
+  /** The command line of our agent, such as `capture --disk /dev/loop0`; `url` is that of our server. */
+  agent(call: string, url?: string): Pipeline
   /** Zeros again: sparse writing is only right on those, and holes cost less to fill once. */
   blankTarget(): Promise<void>
   /** A server with nothing in its store: chunks that are there would not be sent again. */
@@ -75,8 +75,8 @@ export async function openSetting(options: BenchOptions): Promise<Setting> {
     sourcePartition: source.partition,
     target: target.disk,
     targetPartition: target.partition,
-    agent: (call) => ({
-      command: `${process.execPath} ${join(folder, 'agent/agent.mjs')} ${call} --server ${server.url}`,
+    agent: (call, url = server.url) => ({
+      command: `${process.execPath} ${join(folder, 'agent/agent.mjs')} ${call} --server ${url}`,
       env: { STAMPEDE_TOKEN: server.token },
     }),
     async blankTarget() {

@@ -30,8 +30,15 @@ export const WANTED: readonly Wanted[] = [
     value: 0.9,
   },
   {
-    what: `capture, against ${PARTCLONE}`,
+    what: `capture, agent and server sharing the processors, against ${PARTCLONE}`,
     ours: 'capture/stampede',
+    theirs: 'capture/partclone',
+    bound: 'at most',
+    value: 0.45,
+  },
+  {
+    what: `capture, the agent with its processors to itself, against ${PARTCLONE}`,
+    ours: 'capture/stampede-agent',
     theirs: 'capture/partclone',
     bound: 'at most',
     value: 0.45,

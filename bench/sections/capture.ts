@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Measurement } from '../measurement.ts'
+import { openStandIn } from '../open-stand-in.ts'
 import { dropCaches, measureAll, timePipeline, type Contender } from '../rounds.ts'
 import { IMAGE, storedBytes, type Setting } from '../setting.ts'
 import { peerCommand, type PeerFile } from './peer-files.ts'
@@ -9,6 +10,8 @@ import type { SectionResult } from './section.ts'
 /** A disk becomes an image: how long that takes, and how much is kept. */
 export async function benchCapture(setting: Setting): Promise<SectionResult> {
   const { options, peerFolder } = setting
+  await using standIn = await openStandIn()
+  const call = `capture --disk ${setting.source} --image ${IMAGE}`
   const stored = new Map<string, number>()
 
   const peer = (key: string, name: string, file: PeerFile): Contender => ({
@@ -29,20 +32,29 @@ export async function benchCapture(setting: Setting): Promise<SectionResult> {
     async measure() {
       await setting.forgetImages()
       await dropCaches()
-      const call = `capture --disk ${setting.source} --image ${IMAGE}`
       const { seconds } = await timePipeline(setting.agent(call))
       stored.set('stampede', await storedBytes(setting.server))
       return seconds
     },
   }
-  const contenders = [
+  const agentAlone: Contender = {
+    key: 'capture/stampede-agent',
+    name: 'Stampede, its server on a machine of its own (a stand-in that keeps nothing)',
+    unit: 'seconds',
+    async measure() {
+      await dropCaches()
+      const { seconds } = await timePipeline(setting.agent(call, standIn.url))
+      return seconds
+    },
+  }
+  const storing = [
     ours,
     peer('partclone', 'partclone | zstd -3 -T0, used blocks only', 'partclone.zst'),
     peer('zstd', 'zstd -3 -T0', 'image.zst'),
     ...(options.isQuick ? [] : [peer('pigz', 'pigz -1', 'image.gz')]),
   ]
-  const times = await measureAll(contenders, options.rounds)
-  const sizes = contenders.map(({ key, name }): Measurement => {
+  const times = await measureAll([...storing, agentAlone], options.rounds)
+  const sizes = storing.map(({ key, name }): Measurement => {
     const contender = key.slice('capture/'.length)
     return { key: `${key}-stored`, name, unit: 'bytes', rounds: [stored.get(contender)!] }
   })
