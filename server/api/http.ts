@@ -9,7 +9,7 @@ import Fastify, {
 } from 'fastify'
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { installAuth, type AuthOptions } from './auth.ts'
-import { installErrorHandler } from './errors.ts'
+import { installErrorHandler, UnavailableError } from './errors.ts'
 import { installJsonParser } from './json-body.ts'
 import { buildSerializers } from './serializers.ts'
 
@@ -38,7 +38,8 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     connectionTimeout: IDLE_MILLISECONDS,
     keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
     forceCloseConnections: 'idle',
-    return503OnClosing: true,
+    // Its answer is not in the form of our errors.
+    return503OnClosing: false,
     frameworkErrors: answerImpossiblePath,
     clientErrorHandler: answerMalformed,
     // One line a request would drown the log in chunks, and Fastify's hold tokens of links.
@@ -49,6 +50,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
   installJsonParser(app)
   installErrorHandler(app)
+  refuseWhileClosing(app)
   installAuth(app, options)
   app.addHook('onResponse', async (request, reply) => {
     const { method, routeOptions } = request
@@ -59,6 +61,16 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     )
   })
   return app
+}
+
+/** What comes on connections that are still open while the server stops; what is under way goes on. */
+function refuseWhileClosing(app: FastifyInstance): void {
+  let isClosing = false
+  app.addHook('preClose', async () => void (isClosing = true))
+  app.addHook('onRequest', async () => {
+    if (isClosing)
+      throw new UnavailableError('The server stops; ask again when it is back', 'stopping')
+  })
 }
 
 /** For a server beside Fastify's own: the same limits and the same words. */

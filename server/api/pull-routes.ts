@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { ImagePullSchema, PullRequestSchema } from '#protocol/image-pull.ts'
+import { UUID_PATTERN } from '#protocol/names.ts'
 import { ErrorSchema, ImageName, listOf } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
 import { findImage } from '#server/db/image-queries.ts'
@@ -20,7 +21,7 @@ export interface PullRoutesOptions {
 
 const tags = ['images']
 const Params = Type.Object({
-  id: Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' }),
+  id: Type.String({ pattern: UUID_PATTERN }),
 })
 
 /** Images that the server fetches from elsewhere: begun here, and told of while they come. */

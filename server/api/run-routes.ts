@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger } from 'fastify'
 import { Type } from 'typebox'
 import { parseMac } from '#protocol/mac.ts'
+import { UUID_PATTERN } from '#protocol/names.ts'
 import {
   ACTIVE_RUN_STATES,
   FINAL_RUN_STATES,
@@ -21,7 +22,6 @@ import type { RunReports } from '#server/runs/reports.ts'
 import { NotFoundError } from './errors.ts'
 import { pageOf, pageQuery } from './paging.ts'
 
-export const UUID_PATTERN = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
 export const RunParams = Type.Object({ id: Type.String({ pattern: UUID_PATTERN }) })
 const STATES = [...ACTIVE_RUN_STATES, ...FINAL_RUN_STATES].join('|')
 const STATES_PATTERN = `^(${STATES})(,(${STATES}))*$`

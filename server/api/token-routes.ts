@@ -8,6 +8,7 @@ import {
   includesRole,
   NewApiTokenSchema,
 } from '#protocol/account.ts'
+import { UUID_PATTERN } from '#protocol/names.ts'
 import { ErrorSchema, listOf } from '#protocol/shapes.ts'
 import {
   countLiveTokens,
@@ -24,7 +25,6 @@ import { API_TOKEN_PREFIX, createToken, hashToken } from './auth.ts'
 import { ConflictError, ForbiddenError, NotFoundError } from './errors.ts'
 import { pageOf, pageQuery } from './paging.ts'
 import type { Person } from './principal.ts'
-import { UUID_PATTERN } from './run-routes.ts'
 import { personOf } from './session-routes.ts'
 
 const Params = Type.Object({ id: Type.String({ pattern: UUID_PATTERN }) })

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { ImageSchema } from '#protocol/image-info.ts'
+import { UUID_PATTERN } from '#protocol/names.ts'
 import { ErrorSchema, listOf } from '#protocol/shapes.ts'
 import {
   UPLOAD_LENGTH,
@@ -19,7 +20,7 @@ import { discardRest, takeUploads, withIdleLimit } from './upload-body.ts'
 
 const tags = ['images']
 const Params = Type.Object({
-  id: Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' }),
+  id: Type.String({ pattern: UUID_PATTERN }),
 })
 const OffsetHeader = Type.Object({
   [UPLOAD_OFFSET]: Type.String({ pattern: '^[0-9]{1,15}$', description: 'Where the piece begins' }),

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { UUID_PATTERN } from '#protocol/names.ts'
 import { ErrorSchema, listOf } from '#protocol/shapes.ts'
 import {
   CreatedWebhookSchema,
@@ -30,7 +31,6 @@ import {
 import { ConflictError, NotFoundError, UnprocessableError } from './errors.ts'
 import { entityTag, ifMatch, sendTagged } from './etag.ts'
 import { pageOf, pageQuery } from './paging.ts'
-import { UUID_PATTERN } from './run-routes.ts'
 
 export interface WebhookRoutesOptions {
   db: Database

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { request, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, it } from 'node:test'
 import { uploads } from '#server/db/schema.ts'
@@ -36,7 +38,40 @@ function countUploads(app: TestApp): Promise<number> {
   return app.database.db.$count(uploads)
 }
 
+/** As a client does that does not wait for one answer before it asks on. */
+function askBehindUpload(app: TestApp) {
+  const socket = connect(app.port, '127.0.0.1')
+  const authorization = `Authorization: Bearer ${ADMIN_TOKEN}`
+  const upload = [`PUT /api/images/piped HTTP/1.1`, 'Host: a', authorization]
+  upload.push('Content-Type: application/octet-stream', `Content-Length: ${DISK.length}`, '', '')
+  socket.write(upload.join('\r\n'))
+  socket.write(DISK.subarray(1))
+  return {
+    answers: text(socket),
+    end() {
+      socket.write(DISK.subarray(0, 1))
+      socket.write(['GET /api/images HTTP/1.1', 'Host: a', authorization, '', ''].join('\r\n'))
+    },
+  }
+}
+
 describe('a server that stops', () => {
+  it('turns away what is asked of it meanwhile in the form of all its errors', async () => {
+    const app = await openTestApp()
+    const asked = askBehindUpload(app)
+    while ((await countUploads(app)) < 1) await sleep(10)
+    const stopped = app[Symbol.asyncDispose]()
+    while (app.http.server.listening) await sleep(10)
+    asked.end()
+    const answers = await asked.answers
+    await stopped
+    assert.match(answers, /^HTTP\/1\.1 201 /)
+    const refused = answers.slice(answers.lastIndexOf('HTTP/1.1'))
+    assert.match(refused, /^HTTP\/1\.1 503 .*retry-after: \d/s)
+    const { error } = JSON.parse(refused.split('\r\n\r\n')[1]!) as { error: { code: string } }
+    assert.equal(error.code, 'stopping')
+  })
+
   it('lets a running upload end, and cuts one that does not without a trace', async () => {
     await using fresh = await openFreshDatabase('postgres')
     assert.equal(fresh.config.kind, 'postgres')
