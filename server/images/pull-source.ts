@@ -36,6 +36,7 @@ const IDLE_MILLISECONDS = 60_000
 /** In a row, without a byte in between. */
 const MAX_TRIES = 5
 const FIRST_WAIT_MILLISECONDS = 500
+const MAX_SHOWN_CHARACTERS = 200
 const USER_AGENT = 'Stampede'
 
 /** What tells that a file is the one that we have the beginning of. */
@@ -82,7 +83,9 @@ export async function* pullSource(options: PullSourceOptions): AsyncGenerator<Ui
     if (++failures > MAX_TRIES || (bytesDone > 0 && !canGoOn(version)))
       throw new PullError(
         'pull-broken',
-        `The connection to ${hostOf(options.url)} broke after ${bytesDone} bytes (${reasonOf(failure)})${bytesDone > 0 && !canGoOn(version) ? ', and that server cannot go on there' : ''}; pull it again`,
+        bytesDone === 0
+          ? `Nothing came from ${hostOf(options.url)} in ${failures} attempts (${reasonOf(failure)}); look whether it works, and pull it again`
+          : `The connection to ${hostOf(options.url)} broke after ${bytesDone} bytes (${reasonOf(failure)})${!canGoOn(version) ? ', and that server cannot go on there' : ''}; pull it again`,
         { cause: failure },
       )
     await sleep(FIRST_WAIT_MILLISECONDS * 2 ** (failures - 1), undefined, { signal })
@@ -136,17 +139,34 @@ async function open(
       response.destroy()
       if (redirects === MAX_REDIRECTS)
         throw new PullError('pull-redirects', `${hostOf(options.url)} redirects again and again`)
-      const next = new URL(headers.location, url)
+      const next = URL.canParse(headers.location, url.href)
+        ? new URL(headers.location, url)
+        : undefined
+      if (!next || !['http:', 'https:'].includes(next.protocol))
+        throw new PullError(
+          'pull-redirects',
+          `${url.host} redirects to "${headers.location.slice(0, MAX_SHOWN_CHARACTERS)}", which is no http or https URL`,
+        )
       if (url.protocol === 'https:' && next.protocol !== 'https:')
         throw new PullError(
           'pull-redirects',
           `${url.host} redirects from https to ${next.protocol}`,
         )
-      url = checkUrl(next.href, options.allowsLocal)
+      url = checkRedirect(url, next, options.allowsLocal)
       continue
     }
     checkAnswer(response, url, offset)
     return response
+  }
+}
+
+/** Who named the first URL must be told where it went from there. */
+function checkRedirect(from: URL, next: URL, allowsLocal: boolean): URL {
+  try {
+    return checkUrl(next.href, allowsLocal)
+  } catch (err) {
+    if (!(err instanceof ImageRefusedError)) throw err
+    throw new ImageRefusedError(err.code, `${from.host} redirects elsewhere, and ${err.message}`)
   }
 }
 

@@ -136,7 +136,7 @@ describe('the versions and contents of images', () => {
     assert.equal(await readFile(saved, 'utf8'), 'UUID=1 / ext4\n')
     await page.getByLabel('Path in the image').fill('/etc/shadow')
     await page.getByRole('button', { name: 'Look' }).click()
-    await page.getByText('There is no "/etc/shadow" in it').waitFor()
+    await page.getByText('There is no "/etc/shadow" in the image').waitFor()
 
     await page.getByRole('button', { name: 'As another file' }).click()
     const whole = page.waitForEvent('download')

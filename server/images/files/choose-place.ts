@@ -94,7 +94,9 @@ function candidatesOf(
   if (candidates.length > 0) return candidates
   throw new ImageFileError(
     'no-such-partition',
-    `There is no partition ${wanted}; the image has ${all.map(({ number }) => number).join(', ')}`,
+    all[0] === whole
+      ? `There is no partition ${wanted}: the disk has none, and is 0 as a whole`
+      : `There is no partition ${wanted}; the image has ${all.map(({ number }) => number).join(', ')}`,
   )
 }
 

@@ -13,7 +13,7 @@ export interface Entry {
 
 /** A file system that is only read. Paths are absolute, have no `..`, and lead through no link. */
 export interface ImageFileSystem {
-  /** Undefined if there is nothing of that name. */
+  /** Undefined if there is nothing of that name; `name` as it is there, whatever the case asked for. */
   stat(path: string): Promise<Entry | undefined>
   list(path: string): Promise<Entry[]>
   read(path: string): AsyncIterable<Uint8Array>
@@ -86,7 +86,7 @@ export async function resolvePath(
     }
     const next = `/${[...done, part].join('/')}`
     const found = await system.stat(next)
-    if (!found) throw new ImageFileError('no-such-file', `There is no "${next}" in it`)
+    if (!found) throw new ImageFileError('no-such-file', `There is no "${next}" in the image`)
     if (found.kind === 'symlink') {
       const target = found.target ?? ''
       if (++links > MAX_LINKS || target.length > MAX_PATH_CHARACTERS)
@@ -99,7 +99,7 @@ export async function resolvePath(
     }
     if (found.kind !== 'directory' && pending.some((rest) => rest !== '' && rest !== '.'))
       throw new ImageFileError('not-a-directory', `"${next}" is no directory`)
-    done.push(part)
+    done.push(found.name)
     entry = found
   }
   return { path: `/${done.join('/')}`, entry }

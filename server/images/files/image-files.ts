@@ -144,7 +144,9 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
     const spool = opened.use(await take(disk, request.digest, key, layout))
     const signal = AbortSignal.any([request.signal, stop.signal])
     const system = READERS[kind](spool.path, signal)
-    const found = await resolvePath(system, request.path)
+    const found = await resolvePath(system, request.path).catch((err: unknown) => {
+      throw placed(err, place, request)
+    })
     const resources = opened.move()
     const dispose = () => resources.disposeAsync()
     return { place, volumes, system, ...found, [Symbol.asyncDispose]: dispose }
@@ -189,6 +191,20 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
       }
     },
   }
+}
+
+/** Says where it was looked for, if nobody said that, and where it could be then. */
+function placed(
+  err: unknown,
+  { partition, volume }: { partition: number; volume?: string },
+  { info }: ImageFilesRequest,
+): unknown {
+  if (!(err instanceof ImageFileError) || err.code !== 'no-such-file') return err
+  const others = (info.partitions ?? []).length - 1
+  const place = volume === undefined ? `partition ${partition}` : `volume ${volume}`
+  const where = partition === 0 && volume === undefined ? 'the disk' : place
+  const more = others > 0 || volume !== undefined ? '; name another with partition or volume' : ''
+  return new ImageFileError(err.code, `${err.message} (looked for on ${where}${more})`)
 }
 
 /** Once its first bytes are there: what cannot be read at all is told before the answer begins. */

@@ -75,6 +75,8 @@ const HANDLERS: Record<string, Handler> = {
     response.write(FILE.subarray(0, 1000))
   },
   '/loop': (_request, response) => response.writeHead(302, { location: '/loop' }).end(),
+  '/ftp': (_request, response) => response.writeHead(302, { location: 'ftp://x/y' }).end(),
+  '/nowhere': (_request, response) => response.writeHead(302, { location: 'http://[x' }).end(),
   '/moved': (_request, response) => response.writeHead(302, { location: '/debian.img.gz' }).end(),
   '/changed.img.gz': (request, response) => {
     response.writeHead(200, { etag: `"${request.headers.range}"`, 'content-length': FILE.length })
@@ -170,10 +172,12 @@ describeOnEveryDatabase('pulling an image from a URL', (_open, database) => {
       ['/changed.img.gz', 'pull-refused', {}],
       ['/nothing.img.gz', 'pull-refused', {}],
       ['/loop', 'pull-redirects', {}],
+      ['/ftp', 'pull-redirects', {}],
+      ['/nowhere', 'pull-redirects', {}],
     ] as const) {
       const ended = await end('pulled', path, body)
       assert.deepEqual([ended.state, ended.error?.code], ['failed', code], path)
-      assert.match(ended.error!.message, /\w/)
+      assert.match(ended.error!.message, code === 'pull-redirects' ? /redirects (to|again)/ : /\w/)
     }
     assert.deepEqual((await image('pulled')).body, before)
   })

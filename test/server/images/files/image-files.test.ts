@@ -166,6 +166,10 @@ describe('one file of an image', () => {
     assert.equal((await get('/etc/link', 3)).bytes.compare(BIG), 0)
     assert.equal(await text('/EFI/boot/GRUB.CFG', 1), FSTAB)
     assert.equal(await text('/boot.ini', 4), FSTAB)
+    // As Windows has it, whatever the case.
+    assert.equal(await text('/BOOT.INI', 4), FSTAB)
+    const { body } = await list('/Boot.ini', 4)
+    assert.equal(body.path, '/boot.ini')
   })
 
   it('is looked for where the root is, if nobody says where', async () => {
@@ -214,6 +218,9 @@ describe('one file of an image', () => {
       ['/etc/with space', 3, 400, 'bad-path'],
     ] as const)
       assert.deepEqual(await code(path, partition), [status, expected], path)
+    // Where nobody said where, it is told.
+    const nowhere = await get('/nothing')
+    assert.match(nowhere.bytes.toString(), /looked for on partition 2; name another/)
     const missing = await app.call('GET', '/api/images/nowhere/files?path=/x')
     assert.equal(missing.status, 404)
   })
