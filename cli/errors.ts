@@ -39,7 +39,7 @@ export class ApiError extends CliError {
   readonly details: unknown
 
   constructor(status: number, code: string, message: string, details?: unknown) {
-    super(exitCodeOf(status), message)
+    super(exitCodeOf(status, code), message)
     this.status = status
     this.code = code
     this.details = details
@@ -53,7 +53,11 @@ export class UnreachableError extends CliError {
   }
 }
 
-function exitCodeOf(status: number): number {
+/** The server answers, and has as much to do as it takes: nothing is away. */
+const BUSY_CODES: ReadonlySet<string> = new Set(['too-many-pulls', 'too-many-uploads'])
+
+function exitCodeOf(status: number, code: string): number {
+  if (BUSY_CODES.has(code)) return EXIT.refused
   if (status === 400) return EXIT.usage
   if (status === 401 || status === 403) return EXIT.auth
   if (status === 404 || status === 410) return EXIT.notFound

@@ -1,5 +1,6 @@
 import { formatBytes } from '#protocol/disk-choice.ts'
 import type { StoreStatus } from '#protocol/store.ts'
+import { migrationText } from './migration-text.ts'
 import { ago, paint, plural, printable } from './text.ts'
 
 /** What `stampede store` prints. */
@@ -14,6 +15,9 @@ export function storeText(store: StoreStatus): string {
     ['Scrub', scrubText(store)],
     ['Recompression', recompressionText(store)],
     ['Swept', ago(store.sweptAt)],
+    ...(store.migration === null
+      ? []
+      : [['Copy', printable(migrationText(store.migration))] as [string, string]]),
     ...(store.healFrom === null
       ? []
       : [['Heals from', printable(store.healFrom)] as [string, string]]),

@@ -1,5 +1,5 @@
-import { access, rename } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { access, constants, rename } from 'node:fs/promises'
+import { basename, dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { formatBytes } from '#protocol/disk-choice.ts'
 import type { Image } from '#protocol/image-info.ts'
@@ -35,7 +35,7 @@ export function addPull(images: Command, signal: AbortSignal): void {
     .summary('save an image as a file')
     .description(
       'Save an image, or a version of it, as a file: raw and sparse, gzip, zstd or qcow2, as --format or the name of the ' +
-        'file says, else gzip. What comes is checked against the digest; after a failure the same command goes on where it stopped.',
+        'file says, else gzip (with -o: raw). What comes is checked against the digest; after a failure the same command goes on where it stopped.',
     )
     .option('-o, --output <file>', 'else {image}.img.gz')
     .option('--format <format>', 'raw, gz, zst or qcow2')
@@ -58,6 +58,11 @@ function formatOf({ format, output }: PullOptions): Format {
   if (format !== undefined)
     throw new UsageError(`--format is "${format}" but must be ${FORMATS.join(', ')}`)
   if (output === undefined) return 'gz'
+  const foreign = /\.(vmdk|vdi|vhdx?|xz|bz2|iso)$/i.exec(output)?.[1]
+  if (foreign !== undefined)
+    throw new UsageError(
+      `${output} would be no ${foreign}: name it .img, .img.gz, .img.zst or .qcow2 (which qemu-img converts to others), or say what it is with --format`,
+    )
   const ending = /\.(gz|zst|qcow2)$/.exec(output)?.[1]
   return FORMATS.find((each) => each === ending) ?? 'raw'
 }
@@ -72,6 +77,11 @@ async function pull(context: Context, name: string, options: PullOptions): Promi
     )
   if (!options.force && (await exists(output)))
     throw new CliError(EXIT.refused, `${output} is there already; add --force to replace it`)
+  await access(dirname(resolve(output)), constants.W_OK).catch((err: NodeJS.ErrnoException) => {
+    throw new UsageError(
+      `${output} cannot be written: ${err.code === 'ENOENT' ? 'there is no such folder' : err.message}`,
+    )
+  })
   const api = await context.api()
   const image = await api.call<Image>('GET', `/api/images/${encodeURIComponent(name)}`)
   const chunks = openRemoteChunks(api, { signal, onRetry: context.say })

@@ -149,7 +149,7 @@ export function describeImage(image: Image): string {
       'Its own',
       image.uniqueBytes === null
         ? undefined
-        : `${formatBytes(image.uniqueBytes)}, shared with no other image`,
+        : `${formatBytes(image.uniqueBytes)}, which no other image or version has`,
     ],
     ['System', info.operatingSystem && printable(info.operatingSystem)],
     ['Processor', info.architecture && printable(info.architecture)],

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { formatBytes } from '#protocol/disk-choice.ts'
 import type { StoreMigration } from '#protocol/store-migration.ts'
 import type { StoreStatus } from '#protocol/store.ts'
-import type { ApiClient } from '../api-client.ts'
+import { type ApiClient, withPatience } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
+import { OUTAGE_SECONDS } from '../images/chunks.ts'
+import { migrationText, progressText } from '../migration-text.ts'
 import { plural } from '../text.ts'
 
 interface MigrateOptions {
@@ -84,37 +85,16 @@ async function waitFor(
   begun: StoreMigration,
 ): Promise<StoreMigration> {
   let toldAt = 0
-  for (let current = begun; ; current = await api.call<StoreMigration>('GET', PATH)) {
+  const onRetry = (err: Error) => say(`${err.message}; trying again`)
+  const patience = { signal, outageSeconds: OUTAGE_SECONDS, onRetry }
+  const look = () => withPatience(patience, () => api.call<StoreMigration>('GET', PATH))
+  for (let current = begun; ; current = await look()) {
     if (current.state === 'done' || current.state === 'cancelled') return current
     if (Date.now() - toldAt >= TELL_MILLISECONDS) {
       toldAt = Date.now()
       say(progressText(current))
     }
     await sleep(POLL_MILLISECONDS, undefined, { signal })
-  }
-}
-
-function progressText(migration: StoreMigration): string {
-  const { progress, seenChunks, copiedChunks, copiedBytes, error } = migration
-  if (error !== null) return `Tried again soon: ${error}`
-  const copied = `${copiedChunks} of ${plural(seenChunks, 'chunk')} copied`
-  return `${Math.floor(progress * 100)} %: ${copied}, ${formatBytes(copiedBytes)}`
-}
-
-function migrationText(migration: StoreMigration): string {
-  const { state, from, to } = migration
-  switch (state) {
-    case 'waiting':
-    case 'working':
-      return `From ${from} to ${to}, ${progressText(migration)}`
-    case 'cancelled':
-      return `The copy from ${from} to ${to} was given up; started again it goes on`
-    case 'done':
-      return (
-        `${to} has all chunks that ${from} had: ${migration.copiedChunks} of ${migration.seenChunks} were copied, ` +
-        `${formatBytes(migration.copiedBytes)}. To use it, stop the server, copy what came since with ` +
-        `"npm run store -- migrate --from ${from} --to ${to}", and start it with STAMPEDE_STORE=${to}`
-      )
   }
 }
 

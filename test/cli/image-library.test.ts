@@ -75,6 +75,13 @@ describe('stampede images, as a library', () => {
     execFileSync('qemu-img', ['compare', ...args], { cwd: shell.home })
     const { code, stderr } = await shell.run(['images', 'pull', 'web', '--format', 'vmdk'])
     assert.deepEqual([code, /must be raw, gz, zst, qcow2/.test(stderr)], [2, true])
+    for (const [output, words] of [
+      ['web.vmdk', /would be no vmdk: .*qcow2/],
+      ['none/web.img', /none\/web.img cannot be written: there is no such folder/],
+    ] as const) {
+      const refused = await shell.run(['images', 'pull', 'web', '-o', output])
+      assert.deepEqual([refused.code, words.test(refused.stderr)], [2, true], refused.stderr)
+    }
   })
 
   it('does not take a qcow2 file for good in which a byte differs', async () => {

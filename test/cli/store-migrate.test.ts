@@ -7,6 +7,7 @@ import type { StoreMigration } from '#protocol/store-migration.ts'
 import { addToken } from '#test/support/accounts.ts'
 import { diskContent } from '#test/support/disk-content.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { openCutProxy } from './cut-proxy.ts'
 import { createShell, type Shell } from './stampede.ts'
 
 describe('stampede store migrate', () => {
@@ -43,6 +44,25 @@ describe('stampede store migrate', () => {
     const { state, copiedChunks } = JSON.parse(again.stdout) as StoreMigration
     assert.deepEqual([state, copiedChunks], ['done', 0])
     assert.match((await run('--status')).stdout, /^file:.* has all chunks/)
+    const shown = await shell.run(['--token', ADMIN_TOKEN, 'store'])
+    assert.match(shown.stdout, /^Copy +file:.* has all chunks/m)
+  })
+
+  it('waits on while the server is away', async () => {
+    const third = await mkdtemp(join(tmpdir(), 'stampede-third-'))
+    await using proxy = await openCutProxy(app.port)
+    const env = { STAMPEDE_SERVER: `http://127.0.0.1:${proxy.port}`, STAMPEDE_TOKEN: ADMIN_TOKEN }
+    try {
+      const waiting = shell.start(['store', 'migrate', '--to', `file:${third}`], { env })
+      await waiting.waitFor(/\d %: /)
+      proxy.close()
+      await waiting.waitFor('trying again')
+      proxy.open()
+      const { code, stderr } = await waiting.ended
+      assert.equal(code, 0, stderr)
+    } finally {
+      await rm(third, { recursive: true, force: true })
+    }
   })
 
   it('refuses another source, and a command line that says nothing or too much', async () => {
