@@ -40,7 +40,7 @@ const openServer = (store: string, bytes: Uint8Array = MEMBER) =>
 const read = (url: string) => {
   const http = createHttpClient({ serverUrl: url, token: 'secret' })
   const client = createChunkClient(http)
-  return async () => await client.read(HASH, AbortSignal.timeout(20_000))
+  return async () => await client.read(HASH, AbortSignal.timeout(60_000))
 }
 
 describe('chunks that the server sends the agent to a store for', () => {

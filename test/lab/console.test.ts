@@ -30,8 +30,8 @@ describe('console', () => {
   it('passes each output once and leaves escape sequences out', async () => {
     using machine = await openShell(folder, 'once')
     machine.console.send("printf '\\033[1;31mready\\033[0m\\n'; sleep 0.2; echo ready again\n")
-    await machine.console.waitFor(/^ready\n/m, { deadlineMs: 10_000 })
-    const [match] = await machine.console.waitFor(/ready.*/, { deadlineMs: 10_000 })
+    await machine.console.waitFor(/^ready\n/m, { deadlineMs: 60_000 })
+    const [match] = await machine.console.waitFor(/ready.*/, { deadlineMs: 60_000 })
     assert.equal(match, 'ready again')
   })
 

@@ -112,7 +112,7 @@ describeOnEveryDatabase('boot progress', (openTestDatabase, kind) => {
 })
 
 async function waitFor(isTrue: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + 60_000
   while (!(await isTrue())) {
     assert.ok(Date.now() < deadline, 'It did not come about')
     await new Promise((resolve) => setTimeout(resolve, 20))

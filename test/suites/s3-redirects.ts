@@ -90,7 +90,7 @@ export function testS3Redirects(gateway: () => RadosGateway): void {
     const client = createChunkClient(
       createHttpClient({ serverUrl: app.url, token: ADMIN_TOKEN, maxOutageSeconds: 5 }),
     )
-    const signal = AbortSignal.timeout(20_000)
+    const signal = AbortSignal.timeout(60_000)
     assert.ok(FIRST.equals(await client.read(sha256(FIRST), signal)))
     await assert.rejects(client.read(sha256(Buffer.from('nobody has it')), signal), /missing/)
   })

@@ -18,7 +18,7 @@ export interface HttpReceiver extends AsyncDisposable {
   until(holds: (received: Received[]) => boolean): Promise<void>
 }
 
-const WAIT_MILLISECONDS = 20_000
+const WAIT_MILLISECONDS = 60_000
 
 /** Any HTTP server, on a free port of the loopback, that keeps what it is sent. */
 export async function openHttpReceiver(): Promise<HttpReceiver> {

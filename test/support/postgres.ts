@@ -10,8 +10,8 @@ import pg from 'pg'
 
 const run = promisify(execFile)
 
-const START_TIMEOUT_MILLISECONDS = 30_000
-const STOP_TIMEOUT_MILLISECONDS = 10_000
+const START_TIMEOUT_MILLISECONDS = 120_000
+const STOP_TIMEOUT_MILLISECONDS = 60_000
 
 export interface TestPostgres extends AsyncDisposable {
   url(database: string): string

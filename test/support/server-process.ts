@@ -10,7 +10,7 @@ import { freePort } from './free-port.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../server/main.ts')
 const START_SECONDS = 120
-const STOP_SECONDS = 30
+const STOP_SECONDS = 60
 
 /** The server as a process of its own, which can be killed and started again. */
 export interface ServerProcess extends AsyncDisposable {
@@ -85,7 +85,7 @@ export async function openServerProcess(
 
 async function isHealthy(url: string): Promise<boolean> {
   try {
-    return (await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(1000) })).ok
+    return (await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(5000) })).ok
   } catch {
     return false
   }

@@ -17,7 +17,7 @@ import { createInventory } from '#test/support/inventory.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 
 const MIB = 1024 * 1024
-const DEADLINE_MILLISECONDS = 20_000
+const DEADLINE_MILLISECONDS = 60_000
 const BOOTY = { token: null, headers: { 'user-agent': 'BOOTy-client' } }
 const CONTENT = Buffer.concat([randomBytes(MIB), Buffer.alloc(2 * MIB), randomBytes(512)])
 

@@ -97,7 +97,7 @@ describe('chunks on their way out', () => {
     while (end === -1 || bytes.length < end + length) {
       const part = socket.read() as Buffer | null
       if (part === null) {
-        await once(socket, 'readable', { signal: AbortSignal.timeout(20_000) })
+        await once(socket, 'readable', { signal: AbortSignal.timeout(60_000) })
         continue
       }
       bytes = Buffer.concat([bytes, part])

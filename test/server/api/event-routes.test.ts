@@ -138,7 +138,7 @@ describeOnEveryDatabase('event routes', (_open, database) => {
   async function beginningOf(query: string, headers: Record<string, string> = {}) {
     const response = await fetch(`http://127.0.0.1:${app.port}/api/events${query}`, {
       headers: { authorization: `Bearer ${ADMIN_TOKEN}`, ...headers },
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(60_000),
     })
     if (!response.ok) return String(response.status)
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()

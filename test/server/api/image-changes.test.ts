@@ -243,7 +243,7 @@ describeOnEveryDatabase('what images share', (_open, database) => {
   const get = async (name: string) => (await app.call<Image>('GET', `/api/images/${name}`)).body
 
   async function uniqueBytesOf(name: string, expected: (bytes: number) => boolean) {
-    const deadline = Date.now() + 20_000
+    const deadline = Date.now() + 60_000
     for (;;) {
       const { uniqueBytes } = await get(name)
       if (uniqueBytes !== null && expected(uniqueBytes)) return uniqueBytes

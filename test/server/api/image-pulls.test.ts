@@ -21,7 +21,7 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void
 const DISK = diskContent({ chunks: 4 })
 const FILE = gzipSync(DISK, { level: 1 })
 const SHA256 = createHash('sha256').update(FILE).digest('hex')
-const WAIT_MILLISECONDS = 20_000
+const WAIT_MILLISECONDS = 60_000
 
 /** A mirror that does what each path says. */
 async function openMirror(handlers: Record<string, Handler>) {

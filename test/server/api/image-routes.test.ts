@@ -38,7 +38,7 @@ async function storedFiles(app: TestApp): Promise<string[]> {
 
 /** Sweeps run in the background; this waits for one that finds nothing more to do. */
 async function waitForFiles(app: TestApp, count: number): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + 60_000
   while ((await storedFiles(app)).length !== count) {
     assert.ok(Date.now() < deadline, `${(await storedFiles(app)).length} files, not ${count}`)
     await new Promise((resolve) => setTimeout(resolve, 20))

@@ -13,7 +13,7 @@ export const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'network namespaces
 
 const PROGRAM = fileURLToPath(new URL('dhcp-program.ts', import.meta.url))
 const CLIENT_PROGRAM = fileURLToPath(new URL('client-program.ts', import.meta.url))
-const DEFAULT_WAIT_SECONDS = 30
+const DEFAULT_WAIT_SECONDS = 90
 
 export interface Line {
   kind: string
@@ -50,7 +50,7 @@ export function follow(process: ChildProcess): Program {
         await Promise.race([changed.promise, timedOut])
         if (timeout.aborted)
           throw new Error(
-            `Not seen within 30 s: ${String(matches)}; ${JSON.stringify(lines)}; ${errors}`,
+            `Not seen within ${seconds} s: ${String(matches)}; ${JSON.stringify(lines)}; ${errors}`,
           )
       }
     },

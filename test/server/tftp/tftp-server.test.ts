@@ -12,7 +12,7 @@ import { type TftpServerOptions, openTftpServer } from '#server/tftp/tftp-server
 import { openLossyProxy } from '#test/support/lossy-proxy.ts'
 import { readByTftp } from '#test/support/tftp-client.ts'
 
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = 60_000
 const log = pino({ level: 'silent' })
 
 function openServer(content: Record<string, Uint8Array>, options?: Partial<TftpServerOptions>) {
