@@ -1,26 +1,28 @@
 import { constants } from 'node:zlib'
-import koffi from 'koffi'
+import { nativeCalls } from './native-calls.ts'
 
 /**
  * zstd from memory to memory, with the library that Node itself holds: its own calls make a context, its
  * tables and an output buffer anew for each chunk, and copy what is compressed before and after.
  */
 
-const library = koffi.load(null)
-const createCompressor = library.func('void *ZSTD_createCCtx()')
-const resetCompressor = library.func('size_t ZSTD_CCtx_reset(void *context, int what)')
-const setParameter = library.func(
-  'size_t ZSTD_CCtx_setParameter(void *context, int name, int value)',
-)
-const compress2 = library.func(
-  'size_t ZSTD_compress2(void *context, void *target, size_t room, const void *source, size_t length)',
-)
-const createDecompressor = library.func('void *ZSTD_createDCtx()')
-const decompress = library.func(
-  'size_t ZSTD_decompressDCtx(void *context, void *target, size_t room, const void *source, size_t length)',
-)
-const isError = library.func('uint32_t ZSTD_isError(size_t result)')
-const getErrorName = library.func('const char *ZSTD_getErrorName(size_t result)')
+const zstd = await nativeCalls((koffi) => {
+  const library = koffi.load(null)
+  return {
+    createCompressor: library.func('void *ZSTD_createCCtx()'),
+    reset: library.func('size_t ZSTD_CCtx_reset(void *context, int what)'),
+    setParameter: library.func('size_t ZSTD_CCtx_setParameter(void *context, int name, int value)'),
+    compress: library.func(
+      'size_t ZSTD_compress2(void *context, void *target, size_t room, const void *source, size_t length)',
+    ),
+    createDecompressor: library.func('void *ZSTD_createDCtx()'),
+    decompress: library.func(
+      'size_t ZSTD_decompressDCtx(void *context, void *target, size_t room, const void *source, size_t length)',
+    ),
+    isError: library.func('uint32_t ZSTD_isError(size_t result)'),
+    getErrorName: library.func('const char *ZSTD_getErrorName(size_t result)'),
+  }
+})
 
 /** zstd.h: ZSTD_reset_session_and_parameters. */
 const RESET_ALL = 3
@@ -41,25 +43,25 @@ let decompressor: unknown
 export function compressFrame(content: Uint8Array, frame: Uint8Array, level: number): number {
   if (compressor?.level !== level) compressor = setLevel(compressor?.context, level)
   const { context } = compressor
-  return check(compress2(context, frame, frame.length, content, content.length) as number)
+  return check(zstd.compress(context, frame, frame.length, content, content.length) as number)
 }
 
 /** Puts the content of a frame into `target` and returns its length. Throws if there is no room. */
 export function decompressFrame(frame: Uint8Array, target: Uint8Array): number {
-  decompressor ??= created(createDecompressor())
-  return check(decompress(decompressor, target, target.length, frame, frame.length) as number)
+  decompressor ??= created(zstd.createDecompressor())
+  return check(zstd.decompress(decompressor, target, target.length, frame, frame.length) as number)
 }
 
 function setLevel(present: unknown, level: number) {
-  const context = present ?? created(createCompressor())
-  check(resetCompressor(context, RESET_ALL) as number)
+  const context = present ?? created(zstd.createCompressor())
+  check(zstd.reset(context, RESET_ALL) as number)
   const parameters = {
     [constants.ZSTD_c_compressionLevel]: level,
     [constants.ZSTD_c_checksumFlag]: 1,
     ...TUNED[level],
   }
   for (const [name, value] of Object.entries(parameters))
-    check(setParameter(context, Number(name), value) as number)
+    check(zstd.setParameter(context, Number(name), value) as number)
   return { context, level }
 }
 
@@ -69,6 +71,6 @@ function created(context: unknown): unknown {
 }
 
 function check(result: number): number {
-  if (isError(result) !== 0) throw new Error(`zstd: ${getErrorName(result) as string}`)
+  if (zstd.isError(result) !== 0) throw new Error(`zstd: ${zstd.getErrorName(result) as string}`)
   return result
 }

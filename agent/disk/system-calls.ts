@@ -1,5 +1,6 @@
 import { promisify } from 'node:util'
 import koffi from 'koffi'
+import '../native-calls.ts'
 
 /** Kernel calls that Node does not have. */
 

@@ -64,3 +64,5 @@ parentPort!.on('message', (request: RecompressRequest) => {
     },
   )
 })
+// Whoever started this thread waits for it, with work or to end it.
+parentPort!.postMessage('loaded')

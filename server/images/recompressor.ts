@@ -21,24 +21,40 @@ export type RecompressAnswer =
 
 const WORKER = new URL('recompress-worker.ts', import.meta.url)
 
-/** One thread of the lowest priority; started when there is work, and gone at once when there is to be none. */
+interface Started {
+  worker: Worker
+  /** It has loaded its libraries; koffi aborts the process if its thread is ended in the middle. */
+  loaded: Promise<unknown>
+}
+
+function start(): Started {
+  const worker = new Worker(WORKER)
+  const { promise, resolve } = Promise.withResolvers<unknown>()
+  worker.once('message', resolve).once('error', resolve).once('exit', resolve)
+  return { worker, loaded: promise }
+}
+
+/** One thread of the lowest priority; started when there is work, and gone as soon as there is to be none. */
 export class Recompressor implements AsyncDisposable {
-  #worker: Worker | undefined
+  #started: Started | undefined
 
   /** Throws if `stop` was called meanwhile. One at a time. */
   async recompress(hash: Sha256, { codec, bytes }: StoredChunk): Promise<RecompressAnswer> {
-    const worker = (this.#worker ??= new Worker(WORKER))
+    const started = (this.#started ??= start())
+    const { worker, loaded } = started
     const answer = Promise.withResolvers<RecompressAnswer>()
     const fail = (err: unknown) =>
       answer.reject(err instanceof Error ? err : new Error(String(err)))
     const end = () => fail(new Error('The thread that compresses was stopped'))
-    worker.once('message', answer.resolve).once('error', fail).once('exit', end)
-    const request: RecompressRequest = { hash, codec, bytes }
-    worker.postMessage(request)
+    worker.once('error', fail).once('exit', end)
     try {
+      await Promise.race([loaded, answer.promise])
+      worker.once('message', answer.resolve)
+      const request: RecompressRequest = { hash, codec, bytes }
+      worker.postMessage(request)
       return await answer.promise
     } catch (err) {
-      if (this.#worker === worker) this.#worker = undefined
+      if (this.#started === started) this.#started = undefined
       throw err
     } finally {
       worker.off('message', answer.resolve).off('error', fail).off('exit', end)
@@ -46,9 +62,10 @@ export class Recompressor implements AsyncDisposable {
   }
 
   async stop(): Promise<void> {
-    const worker = this.#worker
-    this.#worker = undefined
-    await worker?.terminate()
+    const started = this.#started
+    this.#started = undefined
+    await started?.loaded
+    await started?.worker.terminate()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
