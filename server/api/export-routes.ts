@@ -4,6 +4,7 @@ import { parseSha256 } from '#protocol/sha256.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findImageDigest } from '#server/db/image-queries.ts'
 import { NotFoundError } from './errors.ts'
+import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 import { exportedName, sendExport } from './send-export.ts'
 
@@ -35,7 +36,8 @@ export function exportRoutes({
       handler: async (request, reply) => {
         const { name, format } = exportedName(request.params.file)
         const digest = await findImageDigest(database.db, name)
-        const opened = digest && (await library.findExport(parseSha256(digest), format))
+        const opened =
+          digest && (await library.findExport(parseSha256(digest), format).catch(rethrowImageError))
         // The page of an image whose own name ends like that, read again in a browser.
         if (!opened && request.headers.accept?.includes('text/html'))
           return reply.redirect(`/images?q=${encodeURIComponent(request.params.file)}`)

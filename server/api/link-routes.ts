@@ -128,7 +128,9 @@ function downloadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
         const { token, file } = request.params
         const { name, format } = exportedName(file)
         const link = await getLink(options, 'download', token, name)
-        const opened = link.digest && (await options.library.findExport(link.digest, format))
+        const opened =
+          link.digest &&
+          (await options.library.findExport(link.digest, format).catch(rethrowImageError))
         if (!opened) throw new NotFoundError('The image of this link was deleted')
         const { runId } = link
         return sendExport(request, reply, opened, {

@@ -4,6 +4,7 @@ import { DISK_FORMATS, type DiskFormat } from '#server/images/disk-format.ts'
 import { EXPORT_FORMATS, type ExportFormat } from '#server/images/export-format.ts'
 import { parseRange } from './byte-range.ts'
 import { NotFoundError, RequestError } from './errors.ts'
+import { rethrowImageError } from './image-errors.ts'
 import type { OpenedExport } from './image-exports.ts'
 import { sendPieces } from './send-pieces.ts'
 
@@ -13,6 +14,8 @@ export interface SendExportOptions {
   /** Called once the whole image went out in this one answer. */
   onDelivered?: (bytes: number) => Promise<void>
 }
+
+const OF_FILE = ['etag', 'accept-ranges', 'content-disposition', 'content-length', 'content-range']
 
 /** Answers with the image or the range asked for (RFC 9110 §13 and §14), HEAD included. */
 export async function sendExport(
@@ -47,7 +50,11 @@ export async function sendExport(
     void reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${totalBytes}`)
   if (request.method === 'HEAD') return reply.send(Readable.from([]))
   if (range === 'whole' && onDelivered) notifyDelivery(request, reply, totalBytes, onDelivered)
-  return await sendPieces(reply, opened.lend({ start, end }))
+  return await sendPieces(reply, opened.lend({ start, end })).catch((err: unknown) => {
+    // An error is no file to save, nor a part of one.
+    for (const name of OF_FILE) void reply.removeHeader(name)
+    return rethrowImageError(err)
+  })
 }
 
 /** No client tells that it got everything; that its socket took the last byte is all we know. */

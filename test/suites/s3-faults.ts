@@ -177,11 +177,15 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
         ['PUT', `/chunks/${HASH}`, MEMBER],
         ['POST', '/chunks/missing', { sha256: [chunk, HASH] }],
         ['POST', '/api/images/other', disk],
+        ['GET', '/images/debian.img.gz'],
+        ['GET', '/images/debian.qcow2'],
       ] as const
       const answers = calls.map(async ([method, path, body]) => {
         const answer = await app.call<{ error: { code: string } }>(method, path, body)
         assert.equal(answer.status, 503, `${method} ${path}`)
         if (method !== 'HEAD') assert.equal(answer.body.error.code, 'store-unreachable')
+        // Or a browser would save the error as the image.
+        assert.equal(answer.headers.get('content-disposition'), null)
       })
       await Promise.all(answers)
       // What needs no chunk goes on.
