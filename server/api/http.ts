@@ -7,11 +7,11 @@ import Fastify, {
   type FastifyInstance,
   type FastifyReply,
 } from 'fastify'
-import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import { installAuth, type AuthOptions } from './auth.ts'
 import { installErrorHandler, UnavailableError } from './errors.ts'
 import { installJsonParser } from './json-body.ts'
 import { buildSerializers } from './serializers.ts'
+import { compileValidator } from './validator.ts'
 
 /** Of JSON bodies; routes that take images or chunks set their own. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -47,18 +47,19 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   })
   app.server.headersTimeout = HEADERS_TIMEOUT_MILLISECONDS
   app.server.on('connection', rememberAddress)
-  app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  app.setValidatorCompiler(compileValidator)
   installJsonParser(app)
   installErrorHandler(app)
   refuseWhileClosing(app)
   installAuth(app, options)
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const { method, routeOptions } = request
     const milliseconds = Math.round(reply.elapsedTime)
     request.log.debug(
       { method, route: routeOptions.url, status: reply.statusCode, milliseconds },
       'Answered',
     )
+    done()
   })
   return app
 }
@@ -67,9 +68,9 @@ export function createHttp(options: HttpOptions): FastifyInstance {
 function refuseWhileClosing(app: FastifyInstance): void {
   let isClosing = false
   app.addHook('preClose', async () => void (isClosing = true))
-  app.addHook('onRequest', async () => {
-    if (isClosing)
-      throw new UnavailableError('The server stops; ask again when it is back', 'stopping')
+  app.addHook('onRequest', (_request, _reply, done) => {
+    if (!isClosing) return done()
+    done(new UnavailableError('The server stops; ask again when it is back', 'stopping'))
   })
 }
 

@@ -1,7 +1,4 @@
-import {
-  TypeBoxValidatorCompiler,
-  type FastifyPluginAsyncTypebox,
-} from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifySchemaCompiler } from 'fastify'
 import { Type, type TSchema } from 'typebox'
 import { PlannedRunRequestSchema, PlannedRunsSchema } from '#protocol/plan.ts'
@@ -14,6 +11,7 @@ import { createRun } from '#server/runs/create-run.ts'
 import { rethrowImageError } from './image-errors.ts'
 import { checkNetwork } from './machine-routes.ts'
 import type { Principal } from './principal.ts'
+import { compileValidator } from './validator.ts'
 
 export interface RunStartOptions {
   database: OpenedDatabase
@@ -93,9 +91,9 @@ export function starterOf(principal: Principal): Starter {
 
 /** By the kind that is meant, so that an error names what is wrong and not both ways to be right. */
 const validateByKind: FastifySchemaCompiler<TSchema> = (route) => {
-  if (route.httpPart !== 'body') return TypeBoxValidatorCompiler(route)
-  const planned = TypeBoxValidatorCompiler({ ...route, schema: PlannedRunRequestSchema })
-  const plain = TypeBoxValidatorCompiler({ ...route, schema: RunRequestSchema })
+  if (route.httpPart !== 'body') return compileValidator(route)
+  const planned = compileValidator({ ...route, schema: PlannedRunRequestSchema })
+  const plain = compileValidator({ ...route, schema: RunRequestSchema })
   return (body) => (isPlanned(body) ? planned : plain)(body)
 }
 
