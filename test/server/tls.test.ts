@@ -1,15 +1,22 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFile, mkdtempDisposable, readFile } from 'node:fs/promises'
-import { request } from 'node:https'
-import type { IncomingHttpHeaders } from 'node:http'
+import {
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request as requestPlainly,
+} from 'node:http'
+import { Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { connect } from 'node:tls'
 import { promisify } from 'node:util'
 import { ConfigError, readConfig } from '#server/config.ts'
 import { makeUser, PASSWORD } from '#test/support/accounts.ts'
+import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 
 const run = promisify(execFile)
@@ -85,6 +92,50 @@ describe('HTTPS', () => {
     assert.match(answer.headers['set-cookie']![0]!, /; Secure/)
     const cookie = answer.headers['set-cookie']![0]!.split(';')[0]!
     assert.equal((await call('GET', '/api/session', undefined, { cookie })).status, 200)
+  })
+
+  it('chunks and images come as over plain HTTP, one after the other on one connection', async () => {
+    const disk = diskContent({ chunks: 5, lastBytes: 4096 })
+    assert.equal((await app.call('PUT', '/api/images/golden', disk)).status, 201)
+    const ca = await readFile(files.cert)
+    const agent = new Agent({ ca, keepAlive: true, maxSockets: 1 })
+    const ports = { http: app.port, https: app.tlsPort! }
+    const download = async (scheme: keyof typeof ports, path: string, range?: string) => {
+      const authorization = `Bearer ${ADMIN_TOKEN}`
+      const headers = { authorization, ...(range !== undefined && { range }) }
+      const options = { host: '127.0.0.1', port: ports[scheme], path, headers }
+      const asked = scheme === 'https' ? request({ ...options, agent }) : requestPlainly(options)
+      asked.setTimeout(30_000, () => asked.destroy(new Error('No answer'))).end()
+      const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+      const { statusCode, headers: told } = answer
+      return {
+        statusCode,
+        etag: told.etag,
+        type: told['content-type'],
+        bytes: await buffer(answer),
+      }
+    }
+    try {
+      const asked: [path: string, range?: string][] = [
+        [`/chunks/${sha256(disk.subarray(0, MIB))}`],
+        ['/images/golden.img.gz'],
+        ['/images/golden.img.gz', 'bytes=100000-1200000'],
+        ['/images/golden.img.zst'],
+        ['/images/golden.qcow2', 'bytes=-70000'],
+        ['/images/golden.img'],
+      ]
+      // All are asked for before the first has come.
+      const secret = await Promise.all(asked.map((each) => download('https', ...each)))
+      for (const [index, each] of asked.entries())
+        assert.deepEqual(secret[index], await download('http', ...each), each.join())
+      assert.deepEqual(secret.at(-1)!.bytes.equals(disk), true)
+      assert.deepEqual(
+        secret.map(({ statusCode }) => statusCode),
+        [200, 200, 206, 200, 206, 200],
+      )
+    } finally {
+      agent.destroy()
+    }
   })
 
   it('what is no HTTP is answered in one line, and ends nothing', async () => {

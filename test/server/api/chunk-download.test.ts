@@ -1,20 +1,33 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { statfs } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { readCached } from '#server/images/cached-read.ts'
+import { createDirectoryStore } from '#server/images/directory-store.ts'
 import { MIB, sha256 } from '#test/support/disk-content.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 
 /** Longer than it takes to count as the only reader. */
 const LONE_MILLISECONDS = 150
 
+/** ext4, XFS, btrfs: those that can tell whether a read would wait. */
+const TELLING = [0xef53, 0x5846_5342, 0x9123_683e]
+const { type } = await statfs(tmpdir())
+const skip = !TELLING.includes(type) && `of file system ${type.toString(16)} it is not known`
+
 /** Incompressible, so that a few of them are more than the kernel takes for a client that does not read. */
-const chunks = Array.from({ length: 12 }, () => {
+const chunks = Array.from({ length: 12 }, randomChunk)
+
+function randomChunk() {
   const content = randomBytes(MIB)
   return { hash: sha256(content), stored: gzipSync(content, { level: 1 }) }
-})
+}
 
 describe('chunks on their way out', () => {
   let app: TestApp
@@ -83,6 +96,59 @@ describe('chunks on their way out', () => {
     assert.equal((await readAnswer(socket, 'HEAD')).body.length, 0)
     assert.match((await readAnswer(socket)).head, /^HTTP\/1\.1 404 /)
     assert.ok((await readAnswer(socket)).body.equals(chunks[1]!.stored))
+    socket.destroy()
+  })
+
+  it('are whole in one form or the other while they are stored anew', async () => {
+    const content = Buffer.from('a chunk that is stored anew '.repeat(30_000))
+    const hash = sha256(content)
+    const forms = [1, 6, 9].map((level) => gzipSync(content, { level }))
+    assert.equal((await app.call('PUT', `/chunks/${hash}`, forms[0])).status, 201)
+    const folder = join(app.dataFolder, 'store')
+    const store = createDirectoryStore({ folder, flush: async () => {} })
+    const seen = new Set<number>()
+    let isOver = false
+    const readers = [await open(), await open(), await open()].map(async (socket) => {
+      while (!isOver) {
+        ask(socket, hash)
+        const { head, body } = await readAnswer(socket)
+        assert.match(head, /^HTTP\/1\.1 200 /)
+        const form = forms.findIndex((each) => each.equals(body))
+        assert.notEqual(form, -1, `${body.length} bytes that are none of its forms`)
+        seen.add(form)
+      }
+      socket.destroy()
+    })
+    const replacing = (async () => {
+      for (let turn = 1; turn < 100 && (turn < 40 || seen.size < 3); turn++)
+        assert.equal(await store.replace(hash, forms[turn % forms.length]!), true)
+    })()
+    await replacing.finally(() => void (isOver = true))
+    await Promise.all(readers)
+    assert.ok(seen.size > 1, 'nothing was replaced while it was sent')
+  })
+
+  it('come from the medium where the kernel has forgotten them', { skip }, async () => {
+    const socket = await open()
+    // Nobody has asked for these, so that none is kept for others.
+    const wanted = Array.from({ length: 4 }, randomChunk)
+    for (const { hash, stored } of wanted)
+      assert.equal((await app.call('PUT', `/chunks/${hash}`, stored)).status, 201)
+    const paths = wanted.map(({ hash }) =>
+      join(app.dataFolder, 'store', hash.slice(0, 2), `${hash.slice(2)}.gz`),
+    )
+    const scratch = Buffer.alloc(2 * MIB)
+    for (const path of paths) {
+      // What dd has the kernel forget (posix_fadvise) must be on the medium first.
+      execFileSync('sync', [path])
+      const forget = ['oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none']
+      execFileSync('dd', ['if=/dev/null', `of=${path}`, ...forget])
+      assert.equal(readCached(path, scratch), undefined)
+    }
+    // All at once, as an agent asks for them.
+    for (const { hash } of wanted) ask(socket, hash)
+    for (const { stored } of wanted) assert.ok((await readAnswer(socket)).body.equals(stored))
+    for (const path of paths) assert.notEqual(readCached(path, scratch), undefined)
     socket.destroy()
   })
 
