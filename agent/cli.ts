@@ -1,11 +1,12 @@
 import { hostname } from 'node:os'
 import { createInterface } from 'node:readline/promises'
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { Value } from 'typebox/value'
 import type { AgentRun } from '#protocol/agent.ts'
 import { describeDisk } from '#protocol/disk-choice.ts'
 import { ImageSchema, type Image } from '#protocol/image-info.ts'
 import type { Disk } from '#protocol/inventory.ts'
+import { IMAGE_NAME_PATTERN } from '#protocol/names.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import { exec } from './exec.ts'
 import { createHttpClient, type HttpClient } from './http.ts'
@@ -14,12 +15,13 @@ import { diskName, readDiskAt } from './inventory/disks.ts'
 import { takeInventory } from './inventory/inventory.ts'
 import { createProgressLine } from './progress-line.ts'
 import { createReachLog } from './reach-log.ts'
+import { readReceipt } from './receipt-file.ts'
 import { runSteps, type Steps } from './run-steps.ts'
 import { checkMachine } from './steps/check-machine.ts'
 import { readImageWith } from './steps/read-image.ts'
 import type { DisklessContext } from './steps/step.ts'
 import { writeImageWith } from './steps/write-image.ts'
-import { readReceipt, verifyDisk } from './verify-command.ts'
+import { verifyDisk } from './verify-command.ts'
 import { tellReport } from './verify-report.ts'
 import { AGENT_VERSION } from './version.ts'
 
@@ -83,7 +85,8 @@ function createProgram(signal: AbortSignal): Command {
     .action(async () => {
       console.log(JSON.stringify(await takeInventory(exec), undefined, 2))
     })
-  withCommonOptions(program.command('capture'))
+  withServer(program.command('capture'))
+    .requiredOption('--image <name>', 'the name of the image', parseNewName)
     .description('save a disk as an image on the server')
     .option('--whole', 'all of it, with the free space of its file systems')
     .action((options: CaptureOptions) => capture(options, signal))
@@ -116,8 +119,28 @@ function withCommonOptions(command: Command): Command {
 function withServer(command: Command): Command {
   return command
     .requiredOption('--disk <path>', 'the disk, such as /dev/sda or /dev/disk/by-id/…')
-    .requiredOption('--server <url>', 'the Stampede server, such as http://192.0.2.1:8080')
+    .requiredOption(
+      '--server <url>',
+      'the Stampede server, such as http://192.0.2.1:8080',
+      parseServer,
+    )
     .option('--token <token>', "an operator's token; better given as STAMPEDE_TOKEN")
+}
+
+function parseServer(text: string): string {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : undefined
+  if (protocol !== 'http:' && protocol !== 'https:')
+    throw new InvalidArgumentError('It must be a URL such as http://192.0.2.1:8080.')
+  return text
+}
+
+/** Before the disk is read, which may take an hour. */
+function parseNewName(text: string): string {
+  if (!new RegExp(IMAGE_NAME_PATTERN).test(text))
+    throw new InvalidArgumentError(
+      'A name has up to 128 of a–z, 0–9, ".", "_" and "-", and begins with a letter or a digit.',
+    )
+  return text
 }
 
 async function capture(options: CaptureOptions, signal: AbortSignal): Promise<void> {
@@ -161,7 +184,7 @@ async function verify(
   const named =
     receipt === undefined
       ? { digest: parseSha256((await getImage(http, image!, signal)).digest) }
-      : await readReceipt(receipt)
+      : await readReceipt(receipt, http, signal, (text) => console.error(text))
   const disk = await readDiskAt(exec, options.disk)
   const report = await verifyDisk(disk, named, createChunkClient(http), signal)
   console.log(options.json ? JSON.stringify(report, undefined, 2) : tellReport(report))

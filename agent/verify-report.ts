@@ -67,7 +67,8 @@ export function tellReport(report: VerifyReport, rest = 'all with --json'): stri
       ? [`  the disk could not read ${report.chunksUnreadable} MiB of them`]
       : []),
     `  at MiB ${rangesText(report.differing, rest)}`,
-    'A system that was started, grown or given an identity of its own differs from its image: that is no damage by itself',
+    'A system that was started, grown or given an identity of its own differs from its image: that is no damage by itself.',
+    'So does the disk that was captured: free space beside files of the same MiB is zeros in the image',
   ]
   return lines.join('\n')
 }

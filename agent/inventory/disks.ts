@@ -34,11 +34,16 @@ export async function readDisks(exec: Exec, asked: readonly string[] = []): Prom
 
 /** `/dev/disk/by-id/ata-…` → `sda`. Throws for what is no whole disk. */
 export async function diskName(path: string): Promise<string> {
-  const name = basename(await realpath(path))
+  const name = basename(
+    await realpath(path).catch((cause: NodeJS.ErrnoException) => {
+      const why = cause.code === 'ENOENT' ? 'it is not there' : cause.message
+      throw new Error(`Disk "${path}" cannot be opened: ${why}; "lsblk" lists disks`, { cause })
+    }),
+  )
   if ((await readText(join(SYS_BLOCK, name, 'dev'))) !== undefined) return name
   if ((await readText(join('/sys/class/block', name, 'partition'))) !== undefined)
     throw new Error(`"${path}" is a partition; name the whole disk`)
-  throw new Error(`"${path}" is no disk`)
+  throw new Error(`"${path}" is no disk; "lsblk" lists disks, and "losetup" makes one of a file`)
 }
 
 /** One disk as it is now. Throws for what is no whole disk. */

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, sign } from 'node:crypto'
 import { once } from 'node:events'
-import { stat, writeFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openDevice } from '#agent/disk/device.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
+import { receiptBytes, type SignedReceipt } from '#protocol/receipt.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
 import { openServerProcess, type ServerProcess } from '#test/support/server-process.ts'
 
@@ -105,6 +106,75 @@ describe('stampede-agent on any Linux', { skip: NEEDS_ROOT }, () => {
     assert.ok(holder)
     assert.ok((await other.content()).equals(content))
     assert.equal((await verify()).exitCode, 2)
+  })
+
+  it('understands its arguments before it reads the disk, and says what is wrong with them', async () => {
+    const wrong = async (command: string, ...more: string[]) => {
+      const disk = ['--disk', source.path, '--server', server.url]
+      return await start([command, ...disk, '--image', 'golden', ...more]).ended
+    }
+    for (const url of ['127.0.0.1:8080', 'ftp://192.0.2.1']) {
+      const { exitCode, stderr } = await wrong('capture', '--server', url)
+      assert.equal(exitCode, 2)
+      assert.match(stderr, /must be a URL such as/)
+    }
+    const named = await wrong('capture', '--image', 'Bad Name')
+    assert.equal(named.exitCode, 2)
+    assert.match(named.stderr, /A name has up to 128/)
+    const gone = await wrong('capture', '--disk', '/dev/no-such-disk')
+    assert.deepEqual(
+      [gone.exitCode, gone.stderr],
+      [1, 'Disk "/dev/no-such-disk" cannot be opened: it is not there; "lsblk" lists disks\n'],
+    )
+  })
+
+  it('takes a receipt only as its server signed it', async () => {
+    const headers = { authorization: `Bearer ${server.token}` }
+    const json = async (path: string) =>
+      (await (await fetch(server.url + path, { headers })).json()) as Record<string, string>
+    const { digest } = await json('/api/images/golden')
+    const { kid } = await json('/api/receipt-key')
+    const path = `${source.file}.receipt`
+    const verify = async (text: string) => {
+      await writeFile(path, text)
+      const args = ['verify', '--disk', source.path, '--server', server.url, '--receipt', path]
+      return await start(args).ended
+    }
+    const run = {
+      id: 'x',
+      mac: '52:54:00:12:34:56',
+      workflow: 'deploy',
+      state: 'succeeded',
+      attempt: 1,
+    }
+    const at = new Date().toISOString()
+    const times = { agentVersion: '1', startedAt: at, finishedAt: at, warnings: [] }
+    const receipt = { imageDigest: digest, imageVerified: true, ...times }
+    const signed = (keyId: string) => {
+      const signature = { keyId, algorithm: 'ed25519', value: 'A'.repeat(86) }
+      const mediaType = 'application/vnd.stampede.receipt.v1+json'
+      return JSON.stringify({ mediaType, run, receipt, signature })
+    }
+    const cases: [text: string, message: RegExp][] = [
+      [signed(kid!), /was changed after it was signed/],
+      [signed('b'.repeat(43)), /signed with key b+, and this server's is/],
+      ['null', /is no receipt of a deployment: imageDigest.* is missing/],
+      ['{', /is no receipt of a deployment: it is no JSON/],
+    ]
+    for (const [text, message] of cases) {
+      const { exitCode, stdout, stderr } = await verify(text)
+      assert.deepEqual([exitCode, stdout], [1, ''])
+      assert.match(stderr, message)
+    }
+    const key = await readFile(join(server.dataFolder, 'receipt-key.pem'), 'utf8')
+    const document = JSON.parse(signed(kid!)) as SignedReceipt
+    document.signature!.value = sign(null, receiptBytes(document), key).toString('base64url')
+    const right = await verify(JSON.stringify(document))
+    assert.equal(right.exitCode, 0, right.stderr)
+    assert.doesNotMatch(right.stderr, /not signed/)
+    const unsigned = await verify(JSON.stringify({ receipt }))
+    assert.equal(unsigned.exitCode, 0)
+    assert.match(unsigned.stderr, /is not signed as a server signs it/)
   })
 
   it('goes on when the server was killed in the middle and comes back', async () => {

@@ -4,7 +4,8 @@ import { describe, it } from 'node:test'
 import { exec } from '#agent/exec.ts'
 import { checkMachine } from '#agent/steps/check-machine.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
-import { verifyDisk, type NamedImage } from '#agent/verify-command.ts'
+import type { NamedImage } from '#agent/receipt-file.ts'
+import { verifyDisk } from '#agent/verify-command.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { decodeGpt } from '#protocol/gpt.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
@@ -90,7 +91,8 @@ describe('a deployment to a disk that is smaller than the image', { skip: NEEDS_
       const verify = (named: NamedImage) =>
         verifyDisk(context.disk, named, context.chunks, context.signal)
       assert.equal((await verify({ digest: image.digest, cut })).matches, true)
-      assert.equal((await verify({ digest: image.digest })).matches, false)
+      // A deploy cuts it always in the same way, so a disk of this size is to hold just that.
+      assert.equal((await verify({ digest: image.digest })).matches, true)
       const other = { ...cut, digest: image.digest }
       await assert.rejects(verify({ digest: image.digest, cut: other }), /does not become/)
     })
