@@ -7,6 +7,8 @@ export type Content = {
   uuid?: string
   label?: string
   partUuid?: string
+  /** There is a partition table, too: `gpt`, `dos`. */
+  tableType?: string
 }
 
 /** blkid: nothing was found. */
@@ -25,12 +27,13 @@ export function parseBlkidExport(text: string): Content | undefined {
     const at = line.indexOf('=')
     return [line.slice(0, at), line.slice(at + 1).replaceAll(/\\(.)/g, '$1')]
   })
-  const { TYPE, UUID, LABEL, PART_ENTRY_UUID } = Object.fromEntries(pairs)
+  const { TYPE, UUID, LABEL, PART_ENTRY_UUID, PTTYPE } = Object.fromEntries(pairs)
   if (!TYPE) return undefined
   return {
     type: TYPE,
     ...(UUID && { uuid: UUID }),
     ...(LABEL && { label: LABEL }),
     ...(PART_ENTRY_UUID && { partUuid: PART_ENTRY_UUID }),
+    ...(PTTYPE && { tableType: PTTYPE }),
   }
 }

@@ -131,12 +131,22 @@ async function surveyRegion(
   try {
     await using view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })
     const content = await findContent(exec, view.path)
+    if (content?.tableType !== undefined && isWholeDisk(region))
+      // Left from before there were partitions: the kernel may find those by the backup table.
+      return {
+        kind: 'whole',
+        reason: `a damaged partition table and "${content.type}" are both on it`,
+      }
     if (content) contents.push({ region, content })
     return await surveyContent(options, view, content)
   } catch (err) {
     signal.throwIfAborted()
     return { kind: 'whole', reason: reasonOf(err) }
   }
+}
+
+function isWholeDisk({ partition, volume }: Region): boolean {
+  return partition === undefined && volume === undefined
 }
 
 async function surveyContent(

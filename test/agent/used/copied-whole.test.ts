@@ -99,6 +99,23 @@ describe('copied whole', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
     })
   }
 
+  it('a disk with a damaged partition table over the rest of an older file system', async () => {
+    await using disk = await openCapturedDisk({
+      partitions: [],
+      sizeBytes: mib(160),
+      async prepare({ path, sfdisk }) {
+        await exec('mkfs.btrfs', ['-q', path])
+        await sfdisk('label: gpt\nstart=100MiB, size=40MiB\n')
+        await change(path, mib(100), randomBytes(mib(40)))
+        await change(path, 512 + 16, randomBytes(4)) // the checksum of the first header
+      },
+    })
+    const [{ reason } = {}] = disk.info.copiedWhole ?? []
+    assert.match(reason!, /damaged partition table and "btrfs"/)
+    assert.equal(disk.context.facts.bytesUnused, 0)
+    assert.equal(await fileDigest(disk.target.path), await fileDigest(disk.source.path))
+  })
+
   it('everything, where the run says so', async () => {
     await using disk = await openCapturedDisk({
       partitions: [DEFAULT_BYTES],
