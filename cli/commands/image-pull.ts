@@ -13,6 +13,7 @@ import { download, findExport, verifyCompressed } from '../images/pull-file.ts'
 import { pullRaw } from '../images/pull-raw.ts'
 import { verifyQcow2 } from '../images/verify-qcow2.ts'
 import { createProgress } from '../progress.ts'
+import { plural } from '../text.ts'
 
 interface PullOptions {
   output?: string
@@ -84,6 +85,11 @@ async function pull(context: Context, name: string, options: PullOptions): Promi
   })
   const api = await context.api()
   const image = await api.call<Image>('GET', `/api/images/${encodeURIComponent(name)}`)
+  if (image.damaged)
+    throw new CliError(
+      EXIT.refused,
+      `Image "${name}" lacks ${plural(image.damaged.chunks, 'chunk')} that the store has lost; capture or upload its content again`,
+    )
   const chunks = openRemoteChunks(api, { signal, onRetry: context.say })
   const got = await (format === 'raw'
     ? pullDisk(context, image, output, chunks)

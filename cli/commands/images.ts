@@ -141,6 +141,14 @@ export function describeImage(image: Image): string {
       'Version',
       `${image.version}${image.versionCount > 1 ? `, of ${image.versionCount}; the latest is ${image.latestVersion}` : ''}`,
     ],
+    [
+      'Damaged',
+      image.damaged &&
+        paint(
+          'red',
+          `lacks ${plural(image.damaged.chunks, 'chunk')} that the store has lost; capture or upload its content again`,
+        ),
+    ],
     ['Digest', image.digest],
     ['Disk size', `${formatBytes(image.sizeBytes)} (sectors of ${image.sectorBytes} bytes)`],
     ['Content', formatBytes(image.contentBytes)],

@@ -25,7 +25,11 @@ export async function findExport(
   const limit = AbortSignal.timeout(30_000)
   const response = await api.fetch('HEAD', path, {}, limit)
   const etag = response.headers.get('etag')
-  if (!response.ok || etag === null) throw readError(response, '', path)
+  if (!response.ok || etag === null) {
+    // Why is in the body, which HEAD leaves out.
+    const told = await api.fetch('GET', path, { headers: { range: 'bytes=0-0' } }, limit)
+    throw readError(told, await told.text(), path)
+  }
   return { path, etag, sizeBytes: Number(response.headers.get('content-length')) }
 }
 

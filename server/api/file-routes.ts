@@ -7,9 +7,10 @@ import { parseSha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, ImageReference } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
 import { findImage } from '#server/db/image-queries.ts'
+import { ChunkMissingError } from '#server/images/chunk-store.ts'
 import type { ImageFiles, ImageFilesRequest } from '#server/images/files/image-files.ts'
 import { noteAudit } from './audit.ts'
-import { NotFoundError } from './errors.ts'
+import { ConflictError, NotFoundError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 
 export interface FileRoutesOptions {
@@ -41,6 +42,7 @@ const Query = Type.Object({
 const failures = {
   400: ErrorSchema,
   404: ErrorSchema,
+  409: ErrorSchema,
   422: ErrorSchema,
   507: ErrorSchema,
 }
@@ -81,7 +83,7 @@ export function fileRoutes({ db, files }: FileRoutesOptions): FastifyPluginAsync
       async (request, reply) => {
         noteAudit(request, { details: request.query })
         const wanted = await requestOf(request, reply)
-        const file = await files.read(wanted).catch(rethrowImageError)
+        const file = await files.read(wanted).catch(refuse)
         const dispose = () => void file[Symbol.asyncDispose]()
         if (wanted.signal.aborted) dispose()
         wanted.signal.addEventListener('abort', dispose)
@@ -115,11 +117,21 @@ export function fileRoutes({ db, files }: FileRoutesOptions): FastifyPluginAsync
       async (request, reply) => {
         noteAudit(request, { details: request.query })
         const wanted = await requestOf(request, reply)
-        const { entries, ...rest } = await files.list(wanted).catch(rethrowImageError)
+        const { entries, ...rest } = await files.list(wanted).catch(refuse)
         return { ...rest, items: entries }
       },
     )
   }
+}
+
+/** As a download of the image is refused that lacks something. */
+function refuse(err: unknown): never {
+  if (err instanceof ChunkMissingError)
+    throw new ConflictError(
+      'The image lacks chunks that the store has lost, in the very partition; capture or upload its content again',
+      'image-damaged',
+    )
+  return rethrowImageError(err)
 }
 
 /** As RFC 8187 has it, which leaves fewer characters than encodeURIComponent does. */

@@ -6758,6 +6758,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
             422: components["responses"]["Unprocessable"];
             507: components["responses"]["InsufficientStorage"];
             default: components["responses"]["Failure"];

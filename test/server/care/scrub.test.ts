@@ -9,11 +9,14 @@ import type { StoreStatus } from '#protocol/store.ts'
 import type { SystemStatus } from '#protocol/system-status.ts'
 import { isScrubDue } from '#server/care/scrub-job.ts'
 import { diskContent, MIB } from '#test/support/disk-content.ts'
+import { createShell } from '#test/cli/stampede.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { chunkHash, rot, waitFor } from './care-lab.ts'
 
 const MAC = '52:54:00:00:21:01'
 const DISK = diskContent()
+// As if it were an ext file system, which is looked into.
+DISK.write('\x53\xef', 1080, 'latin1')
 /** Random content, of which there is one. */
 const ROTTEN = chunkHash(DISK, 1)
 
@@ -91,10 +94,20 @@ describe('a chunk that rots in the store', () => {
       assert.deepEqual([status, body.error.code], [409, 'image-damaged'])
     }
     assert.equal((await app.call('GET', '/images/well.img.gz')).status, 200)
+    const file = await app.call<Refusal>('GET', '/api/images/hit/files?path=/etc/fstab')
+    assert.deepEqual([file.status, file.body.error.code], [409, 'image-damaged'])
     const system = await app.call<SystemStatus>('GET', '/api/system')
     const { ok, message } = system.body.checks.find(({ name }) => name === 'store')!
     assert.equal(ok, false)
     assert.match(message, /lost parts of images "hit", "hit-too"/)
+  })
+
+  it('is why the command saves none of its images', async () => {
+    using shell = createShell(app.port)
+    const shown = await shell.run(['images', 'show', 'hit'])
+    assert.match(shown.stdout, /^Damaged +lacks 1 chunk that the store has lost/m)
+    const { code, stderr } = await shell.run(['images', 'pull', 'hit', '-o', 'hit.img'])
+    assert.deepEqual([code, /lacks 1 chunk .*capture or upload/.test(stderr)], [6, true], stderr)
   })
 
   it('keeps its images from being deployed, and no others', async () => {
