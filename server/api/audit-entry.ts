@@ -59,7 +59,10 @@ export function targetsOf({ action, params, body, answer }: AuditedCall): AuditT
     return [{ ...machine(mac, kind), ...runOf(kind, { ...asked, ...answered }) }]
   if (Array.isArray(asked['macs'])) return asked['macs'].map((each) => machine(String(each), kind))
   const id = textOf(asked['id']) ?? textOf(asked['name']) ?? textOf(answered['id'])
-  return id === undefined ? [] : [{ kind, id }]
+  if (id === undefined) return []
+  // Found by its name, like all that happens to an image; which version it was is told beside it.
+  const [name, version] = kind === 'image' ? id.split('@') : [id]
+  return [{ kind, id: name!, ...(version !== undefined && { details: { version } }) }]
 }
 
 /** `{ items, deleted, refused }`, as calls about many machines answer. */

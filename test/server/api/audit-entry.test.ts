@@ -51,6 +51,9 @@ describe('an entry of the audit log', () => {
       { kind: 'machine', id: 'nonsense' },
     ])
     assert.deepEqual(targets('image.delete', { name: 'debian' }), [{ kind: 'image', id: 'debian' }])
+    assert.deepEqual(targets('image.read-file', { name: 'debian@3' }), [
+      { kind: 'image', id: 'debian', details: { version: '3' } },
+    ])
     assert.deepEqual(targets('webhook.test', { id: 'w1' }), [{ kind: 'webhook', id: 'w1' }])
     assert.deepEqual(targets('run.create', {}, { mac: B }), [{ kind: 'machine', id: B }])
     assert.deepEqual(targets('session.delete', {}), [])
