@@ -100,6 +100,7 @@ async function keepUnbootable(context: StepContext, device: Device): Promise<voi
     context.log(`Disk ${device.path} holds an unfinished image and does not boot`)
   } catch (err) {
     // The failure that brought us here is the one to report.
-    context.log(`The ends of disk ${device.path} could not be zeroed again: ${String(err)}`)
+    const reason = err instanceof Error ? err.message : String(err)
+    context.log(`The ends of disk ${device.path} could not be zeroed again: ${reason}`)
   }
 }

@@ -57,8 +57,9 @@ function parseJson(text: string): unknown {
 }
 
 async function readSmallFile(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new UsageError(`"${path}" cannot be read: ${String(cause)}`)
+  const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
+    const why = cause.code === 'ENOENT' ? 'there is no such file' : cause.message
+    throw new UsageError(`"${path}" cannot be read: ${why}`)
   })
   if (bytes.length > MAX_FILE_BYTES)
     throw new UsageError(`"${path}" has ${bytes.length} bytes, too many for a receipt or a key`)

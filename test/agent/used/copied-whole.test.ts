@@ -103,9 +103,10 @@ describe('copied whole', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
     await using disk = await openCapturedDisk({
       partitions: [],
       sizeBytes: mib(160),
-      async prepare({ path, sfdisk }) {
+      async prepare(source) {
+        const { path } = source
         await exec('mkfs.btrfs', ['-q', path])
-        await sfdisk('label: gpt\nstart=100MiB, size=40MiB\n')
+        await source.sfdisk('label: gpt\nstart=100MiB, size=40MiB\n')
         await change(path, mib(100), randomBytes(mib(40)))
         await change(path, 512 + 16, randomBytes(4)) // the checksum of the first header
       },
