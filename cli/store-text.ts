@@ -15,7 +15,8 @@ export function storeText(store: StoreStatus): string {
     ['Scrub', scrubText(store)],
     ['Recompression', recompressionText(store)],
     ['Swept', ago(store.sweptAt)],
-    ...(store.migration === null
+    // Once it is in use, there is nothing left to say of it.
+    ...(store.migration === null || store.migration.to === store.location
       ? []
       : [['Copy', printable(migrationText(store.migration))] as [string, string]]),
     ...(store.healFrom === null
