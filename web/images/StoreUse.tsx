@@ -1,12 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
 import { Bytes } from '../components/Bytes.tsx'
-import { systemQuery } from '../settings/settings-queries.ts'
+import { storeQuery } from '../settings/store-queries.ts'
 
-/** What all images take together, and what sharing chunks and compression save. */
+/** What all images take together, what sharing chunks and compression save, and what quota and reserve leave. */
 export function StoreUse() {
-  const { data } = useQuery(systemQuery)
-  if (!data) return <>What machines can be given</>
-  const { store } = data
+  const { data: store } = useQuery(storeQuery)
+  if (!store) return <>What machines can be given</>
   return (
     <>
       {store.images} {store.images === 1 ? 'image' : 'images'} stored in{' '}
@@ -16,9 +15,9 @@ export function StoreUse() {
           ; sharing chunks saves <Bytes value={store.savedBytes} />
         </>
       )}
-      {store.freeBytes !== null && (
+      {store.availableBytes !== null && (
         <>
-          ; <Bytes value={store.freeBytes} /> free
+          ; <Bytes value={store.availableBytes} /> left
         </>
       )}
     </>
