@@ -11,7 +11,7 @@ export interface ChunkSender {
 }
 
 export function createChunkSender(client: ChunkClient): ChunkSender {
-  // Two places of a disk may hold the same chunk, and both be under way at once.
+  // Two places of a disk may hold the same chunk: who is first asks and sends, and others wait for that.
   const underWay = new Map<Sha256, Promise<void>>()
   const levels = new LevelChooser()
   let bytesSent = 0
@@ -30,21 +30,29 @@ export function createChunkSender(client: ChunkClient): ChunkSender {
     })
   }
 
-  function sendOnce(hash: Sha256, bytes: Buffer, signal: AbortSignal): Promise<void> {
-    const sending = underWay.get(hash)
-    if (sending) return sending
-    const sent = sendOne(hash, bytes, signal).finally(() => underWay.delete(hash))
-    underWay.set(hash, sent)
-    return sent
+  async function bring(
+    hash: Sha256,
+    bytes: Buffer,
+    asked: Promise<Set<Sha256>>,
+    signal: AbortSignal,
+  ) {
+    if ((await asked).has(hash)) await sendOne(hash, bytes, signal)
   }
 
   return {
     async send(chunks, signal) {
-      if (chunks.size === 0) return
-      const missing = await client.missing([...chunks.keys()], signal)
+      const mine = [...chunks].filter(([hash]) => !underWay.has(hash))
+      if (mine.length > 0) {
+        const hashes = mine.map(([hash]) => hash)
+        const asked = client.missing(hashes, signal)
+        for (const [hash, bytes] of mine) {
+          const brought = bring(hash, bytes, asked, signal).finally(() => underWay.delete(hash))
+          underWay.set(hash, brought)
+        }
+      }
       // All must have ended before the buffers are somebody else's.
       const outcomes = await Promise.allSettled(
-        [...missing].map((hash) => sendOnce(hash, chunks.get(hash)!, signal)),
+        [...chunks.keys()].map((hash) => underWay.get(hash)!),
       )
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     },
