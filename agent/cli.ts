@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { Value } from 'typebox/value'
 import type { AgentRun } from '#protocol/agent.ts'
-import { describeDisk } from '#protocol/disk-choice.ts'
+import { describeDisk, formatBytes } from '#protocol/disk-choice.ts'
 import { ImageSchema, type Image } from '#protocol/image-info.ts'
 import type { Disk } from '#protocol/inventory.ts'
 import { IMAGE_NAME_PATTERN } from '#protocol/names.ts'
@@ -163,13 +163,24 @@ async function deploy(options: DeployOptions, signal: AbortSignal): Promise<void
   const checkAndAsk = async (context: DisklessContext): Promise<Disk> => {
     const disk = await checkMachine(context)
     if (!options.yes) await confirmErase(disk, image, signal)
+    diskBytes = disk.sizeBytes
     return disk
   }
+  let diskBytes = 0
   await perform(run, options, signal, {
     checkMachine: checkAndAsk,
     diskless: {},
     others: { 'write-image': (context) => writeImageWith(context, { readBack: options.verify }) },
   })
+  if (diskBytes > image.sizeBytes) console.error(tellUngrown(options.disk, diskBytes, image))
+}
+
+/** A netbooted machine grows its partitions after this; here nothing of the image is changed. */
+function tellUngrown(disk: string, diskBytes: number, image: Image): string {
+  return (
+    `The last ${formatBytes(diskBytes - image.sizeBytes)} of ${disk} are not used: the image has ` +
+    `${formatBytes(image.sizeBytes)}, and was written as it is. "sgdisk -e ${disk}" moves a backup GPT to the disk's end`
+  )
 }
 
 async function verify(

@@ -67,6 +67,14 @@ describe('stampede-agent on any Linux', { skip: NEEDS_ROOT }, () => {
     assert.equal(exitCode, 0, stderr)
     assert.partialDeepStrictEqual(JSON.parse(stdout), { imageVerified: true })
     assert.equal(await target.digest(), await source.digest())
+    assert.doesNotMatch(stderr, /not used/)
+  })
+
+  it('says what of a larger disk is not used, whose partitions it does not grow', async () => {
+    await using target = await openLoopDevice({ sizeBytes: DISK_BYTES + 32 * CHUNK_BYTES })
+    const { exitCode, stderr } = await start(['deploy', '--yes', ...common(target)]).ended
+    assert.equal(exitCode, 0, stderr)
+    assert.match(stderr, new RegExp(`The last 33\\.6 MB of ${target.path} are not used`))
   })
 
   it('compares a disk with an image or a receipt, writes nothing, and says where it differs', async () => {
