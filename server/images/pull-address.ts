@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net'
 import { lookup as lookupName } from 'node:dns'
 import type { LookupFunction } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { ImageRefusedError } from './import-error.ts'
 
 /**
@@ -27,7 +28,18 @@ for (const [network, prefix] of [
 export function isRefusedAddress(address: string): boolean {
   const family = isIP(address)
   if (family === 0) return true
-  return REFUSED.check(address, family === 4 ? 'ipv4' : 'ipv6')
+  const type = family === 4 ? 'ipv4' : 'ipv6'
+  return REFUSED.check(address, type) || ownAddresses().check(address, type)
+}
+
+/** As they are now: a laptop that serves a lab changes them. */
+function ownAddresses(): BlockList {
+  const own = new BlockList()
+  for (const { address, family } of Object.values(networkInterfaces()).flatMap(
+    (each) => each ?? [],
+  ))
+    own.addAddress(address, family === 'IPv4' ? 'ipv4' : 'ipv6')
+  return own
 }
 
 /** Throws ImageRefusedError for an address; a name is looked at when it is resolved. */

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
@@ -297,8 +298,11 @@ describe('where the server fetches from', () => {
     }
   })
 
-  it('may be a private network, and never an address that answers on the link only', () => {
-    for (const address of ['10.0.0.1', '192.168.1.1', '172.16.0.1', '192.0.2.1', 'fd00::1'])
+  it('may be a private network, and never this machine or an address on the link only', () => {
+    const interfaces = Object.values(networkInterfaces()).flatMap((each) => each ?? [])
+    const own = new Set(interfaces.map(({ address }) => address))
+    const others = ['10.0.0.1', '192.168.1.1', '172.16.0.1', '192.0.2.1', 'fd00::1']
+    for (const address of others.filter((each) => !own.has(each)))
       assert.equal(isRefusedAddress(address), false, address)
     for (const address of [
       '127.1.2.3',
@@ -314,5 +318,7 @@ describe('where the server fetches from', () => {
       'nonsense',
     ])
       assert.equal(isRefusedAddress(address), true, address)
+    for (const address of own)
+      assert.equal(isRefusedAddress(address), true, `${address} is this machine`)
   })
 })
