@@ -81,3 +81,17 @@ export async function readRuns(file = RESULTS_FILE): Promise<BenchRun[]> {
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as BenchRun)
 }
+
+/** A run may be of some sections only: of each section the newest, newest runs first. */
+export function newestOfEach(runs: readonly BenchRun[]): BenchRun[] {
+  const known = new Set<string>()
+  return runs.toReversed().flatMap((run) => {
+    const measurements = run.measurements.filter(({ key }) => !known.has(sectionOf(key)))
+    for (const { key } of measurements) known.add(sectionOf(key))
+    return measurements.length === 0 ? [] : [{ ...run, measurements }]
+  })
+}
+
+export function sectionOf(key: string): string {
+  return key.slice(0, key.indexOf('/'))
+}
