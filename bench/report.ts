@@ -45,7 +45,7 @@ ${judge(measurements).map(formatVerdict).join('\n')}
 `
 }
 
-const runs = newestOfEach(await readRuns())
+const runs = newestOfEach(await readRuns()).toReversed()
 if (runs.length === 0) throw new Error('Nothing was measured yet: npm run bench')
 await writeFile(join(DOCS, 'benchmarks.md'), reportText(runs))
 const measurements = runs.flatMap((run) => run.measurements)
