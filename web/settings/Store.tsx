@@ -26,9 +26,14 @@ export function Store() {
       <Contents store={store} />
       <Scrub store={store} />
       <Recompression store={store} />
-      <MigrateStore migration={store.migration} />
+      <MigrateStore migration={unlessInUse(store)} />
     </Stack>
   )
+}
+
+/** Once the server uses the copy, there is nothing left to say of how it was made. */
+function unlessInUse({ migration, location }: StoreStatus): StoreStatus['migration'] {
+  return migration?.to === location ? null : migration
 }
 
 function Damage({ store: { damaged, healFrom } }: { store: StoreStatus }) {
