@@ -79,9 +79,16 @@ export const WANTED: readonly Wanted[] = [
   },
   ...[1, 8, 64].flatMap((clients): Wanted[] => [
     {
-      what: `serve .img.gz to ${clients} client${clients === 1 ? '' : 's'}, against nginx`,
+      what: `serve .img.gz of an upload to ${clients} client${clients === 1 ? '' : 's'}, against nginx`,
       ours: `serve/image-stampede-${clients}`,
       theirs: `serve/image-nginx-${clients}`,
+      bound: 'at least',
+      value: 0.9,
+    },
+    {
+      what: `serve .img.gz of a capture to ${clients} client${clients === 1 ? '' : 's'}, against nginx`,
+      ours: `serve/captured-stampede-${clients}`,
+      theirs: `serve/captured-nginx-${clients}`,
       bound: 'at least',
       value: 0.9,
     },
