@@ -1,42 +1,78 @@
 /** Of the one cell: how many are inside, and whether nobody else comes in. */
 const CLOSED = 1 << 30
-export const GATE_BYTES = 8
+const GATE_BYTES = 8
+const NAME = 'stampede.load-gate'
+/** A thread that takes longer to load a library is stuck. */
+const MAX_LOAD_MILLISECONDS = 5000
 
 /**
  * What threads go through while they load a native library. Some, koffi among them, abort the whole
- * process when their thread is ended in the middle of it; so whoever ends threads closes the gate first.
+ * process (exit code 134) when their thread is ended in the middle of it; so a process that ends closes the
+ * gate first.
  */
 export interface LoadGate {
-  /** Never returns once the gate is closed: the thread is about to be ended. */
-  enter(): void
-  leave(): void
-  /** Lets nobody in any more, and waits until all are out, at most so long. */
-  close(timeoutMilliseconds: number): void
+  /** Never ends once the gate is closed: the thread is about to be ended. */
+  pass<Result>(load: () => Promise<Result>): Promise<Result>
 }
 
-/** `memory` of GATE_BYTES, the same for all threads. */
-export function createLoadGate(memory: SharedArrayBuffer): LoadGate {
-  const [inside, never] = [new Int32Array(memory, 0, 1), new Int32Array(memory, 4, 1)]
+/** What `node:worker_threads` has of this. */
+export interface Threads {
+  isMainThread: boolean
+  getEnvironmentData(name: string): unknown
+  setEnvironmentData(name: string, value: SharedArrayBuffer): void
+}
+
+/**
+ * The one gate of a process: its main thread makes it, and closes it when `atExit` says; other threads find
+ * it. Those that were started before there was one have one of their own, which nobody closes.
+ */
+export function openLoadGate(threads: Threads, atExit: (end: () => void) => void): LoadGate {
+  if (!threads.isMainThread) {
+    const memory = threads.getEnvironmentData(NAME)
+    return gateAt(memory instanceof SharedArrayBuffer ? memory : new SharedArrayBuffer(GATE_BYTES))
+  }
+  const memory = new SharedArrayBuffer(GATE_BYTES)
+  threads.setEnvironmentData(NAME, memory)
+  atExit(() => closeGate(memory))
+  return gateAt(memory)
+}
+
+function cellsOf(memory: SharedArrayBuffer) {
+  return { inside: new Int32Array(memory, 0, 1), never: new Int32Array(memory, 4, 1) }
+}
+
+function gateAt(memory: SharedArrayBuffer): LoadGate {
+  const { inside, never } = cellsOf(memory)
+  function enter(): void {
+    if ((Atomics.add(inside, 0, 1) & CLOSED) === 0) return
+    leave()
+    Atomics.wait(never, 0, 0)
+  }
   function leave(): void {
     Atomics.sub(inside, 0, 1)
     Atomics.notify(inside, 0)
   }
   return {
-    leave,
-    enter() {
-      if ((Atomics.add(inside, 0, 1) & CLOSED) === 0) return
-      leave()
-      Atomics.wait(never, 0, 0)
-    },
-    close(timeoutMilliseconds) {
-      Atomics.or(inside, 0, CLOSED)
-      const until = performance.now() + timeoutMilliseconds
-      for (;;) {
-        const now = Atomics.load(inside, 0)
-        const left = until - performance.now()
-        if (now === CLOSED || left <= 0) return
-        Atomics.wait(inside, 0, now, left)
+    async pass(load) {
+      enter()
+      try {
+        return await load()
+      } finally {
+        leave()
       }
     },
+  }
+}
+
+/** Lets nobody in any more, and waits until all are out. */
+function closeGate(memory: SharedArrayBuffer): void {
+  const { inside } = cellsOf(memory)
+  Atomics.or(inside, 0, CLOSED)
+  const until = performance.now() + MAX_LOAD_MILLISECONDS
+  for (;;) {
+    const now = Atomics.load(inside, 0)
+    const left = until - performance.now()
+    if (now === CLOSED || left <= 0) return
+    Atomics.wait(inside, 0, now, left)
   }
 }
