@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { Value } from 'typebox/value'
 import {
   ReceiptKeySchema,
-  receiptBytes,
+  type ReceiptKey,
+  signatureFault,
   SignedReceiptSchema,
   type SignedReceipt,
 } from '#protocol/receipt.ts'
@@ -34,7 +35,7 @@ export async function readReceipt(
 ): Promise<NamedImage> {
   const parsed = await readJson(path)
   if (Value.Check(SignedReceiptSchema, parsed) && parsed.signature)
-    await checkSignature(path, parsed, http, signal)
+    checkSignature(path, parsed, await getKey(http, signal))
   else say(`The receipt in "${path}" is not signed as a server signs it: nobody vouches for it`)
   return namedImage(path, parsed)
 }
@@ -52,29 +53,30 @@ async function readJson(path: string): Promise<unknown> {
   }
 }
 
-async function checkSignature(
-  path: string,
-  { signature, ...statement }: SignedReceipt,
-  http: HttpClient,
-  signal: AbortSignal,
-): Promise<void> {
+async function getKey(http: HttpClient, signal: AbortSignal): Promise<ReceiptKey> {
   const { body } = await http.send({ method: 'GET', path: KEY_PATH, signal })
   const key: unknown = JSON.parse(body.toString())
   if (!Value.Check(ReceiptKeySchema, key))
     throw new TypeError(`The server's answer to ${KEY_PATH} is not understood`)
-  const { keyId, value } = signature!
-  const instead = 'to compare the disk all the same, name an image with --image'
-  if (keyId !== key.kid)
-    throw new Error(
-      `The receipt in "${path}" is signed with key ${keyId}, and this server's is ${key.kid}; ` +
-        `ask the server that signed it, or ${instead}`,
-    )
-  const { kty, crv, x } = key
+  return key
+}
+
+function checkSignature(path: string, receipt: SignedReceipt, key: ReceiptKey): void {
+  const { kid, kty, crv, x } = key
   const publicKey = createPublicKey({ key: { kty, crv, x }, format: 'jwk' })
-  if (!verify(null, receiptBytes(statement), publicKey, Buffer.from(value, 'base64url')))
-    throw new Error(
-      `The receipt in "${path}" was changed after it was signed: its signature does not fit; ${instead}`,
-    )
+  const fault = signatureFault(receipt, kid, (bytes, value) =>
+    verify(null, bytes, publicKey, Buffer.from(value, 'base64url')),
+  )
+  if (!fault) return
+  const instead = 'to compare the disk all the same, name an image with --image'
+  const messages = {
+    unsigned: `The receipt in "${path}" is not signed; ${instead}`,
+    'other-key':
+      `The receipt in "${path}" is signed with key ${receipt.signature?.keyId}, and this server's is ${kid}; ` +
+      `ask the server that signed it, or ${instead}`,
+    changed: `The receipt in "${path}" was changed after it was signed: its signature does not fit; ${instead}`,
+  }
+  throw new Error(messages[fault])
 }
 
 function namedImage(path: string, parsed: unknown): NamedImage {

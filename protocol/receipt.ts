@@ -61,6 +61,20 @@ export function receiptBytes({ mediaType, run, receipt }: ReceiptStatement): Uin
   return new TextEncoder().encode(canonicalize({ mediaType, run, receipt }))
 }
 
+/**
+ * Why a server's key does not vouch for a receipt; undefined if it does. `fits` is Ed25519 with that key, of
+ * bytes and a signature in base64url.
+ */
+export function signatureFault(
+  { signature, ...statement }: SignedReceipt,
+  keyId: string,
+  fits: (bytes: Uint8Array, signature: string) => boolean,
+): 'unsigned' | 'other-key' | 'changed' | undefined {
+  if (!signature) return 'unsigned'
+  if (signature.keyId !== keyId) return 'other-key'
+  return fits(receiptBytes(statement), signature.value) ? undefined : 'changed'
+}
+
 /** Without what the schema does not know, which would be signed and not be shown. */
 export function cleanReceipt(receipt: Receipt): Receipt {
   const { signature: _signature, ...proof } = Clean(

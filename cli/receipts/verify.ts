@@ -1,7 +1,7 @@
 import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Value } from 'typebox/value'
-import { receiptBytes, SignedReceiptSchema, type SignedReceipt } from '#protocol/receipt.ts'
+import { signatureFault, SignedReceiptSchema, type SignedReceipt } from '#protocol/receipt.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { printable } from '../text.ts'
 
@@ -69,21 +69,14 @@ async function readSmallFile(path: string): Promise<string> {
 /** Throws CliError if the receipt is not, byte for byte, what the key's owner signed. */
 export function checkSignature(document: SignedReceipt, trusted: TrustedKey): void {
   const { signature, run } = document
-  if (!signature)
-    throw new CliError(
-      EXIT.failed,
-      `The receipt of run ${printable(run.id)} is not signed: the run ended before its server signed receipts`,
-    )
-  if (signature.keyId !== trusted.id)
-    throw new CliError(
-      EXIT.failed,
-      `The receipt is signed with key ${printable(signature.keyId)}, not with ${trusted.id}; ` +
-        'it may be of another server',
-    )
-  const value = Buffer.from(signature.value, 'base64url')
-  if (!verify(null, receiptBytes(document), trusted.key, value))
-    throw new CliError(
-      EXIT.failed,
-      `The receipt of run ${printable(run.id)} was changed after it was signed: its signature does not fit`,
-    )
+  const fault = signatureFault(document, trusted.id, (bytes, value) =>
+    verify(null, bytes, trusted.key, Buffer.from(value, 'base64url')),
+  )
+  if (!fault) return
+  const messages = {
+    unsigned: `The receipt of run ${printable(run.id)} is not signed: the run ended before its server signed receipts`,
+    'other-key': `The receipt is signed with key ${printable(signature?.keyId ?? '')}, not with ${trusted.id}; it may be of another server`,
+    changed: `The receipt of run ${printable(run.id)} was changed after it was signed: its signature does not fit`,
+  }
+  throw new CliError(EXIT.failed, messages[fault])
 }
