@@ -9,11 +9,11 @@ import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { openRemoteChunks, type RemoteChunks } from '../images/chunks.ts'
+import { damageText } from '../images/damage-text.ts'
 import { download, findExport, verifyCompressed } from '../images/pull-file.ts'
 import { pullRaw } from '../images/pull-raw.ts'
 import { verifyQcow2 } from '../images/verify-qcow2.ts'
 import { createProgress } from '../progress.ts'
-import { plural } from '../text.ts'
 
 interface PullOptions {
   output?: string
@@ -85,11 +85,8 @@ async function pull(context: Context, name: string, options: PullOptions): Promi
   })
   const api = await context.api()
   const image = await api.call<Image>('GET', `/api/images/${encodeURIComponent(name)}`)
-  if (image.damaged)
-    throw new CliError(
-      EXIT.refused,
-      `Image "${name}" lacks ${plural(image.damaged.chunks, 'chunk')} that the store has lost; capture or upload its content again`,
-    )
+  const damage = damageText(image)
+  if (damage) throw new CliError(EXIT.refused, `Image "${name}" ${damage}`)
   const chunks = openRemoteChunks(api, { signal, onRetry: context.say })
   const got = await (format === 'raw'
     ? pullDisk(context, image, output, chunks)

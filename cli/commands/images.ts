@@ -6,6 +6,7 @@ import { confirmTyped } from '../confirm.ts'
 import { action, type Context } from '../context.ts'
 import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
+import { damageText } from '../images/damage-text.ts'
 import { formatFacts, formatTable, type Column } from '../table.ts'
 import { ago, localTime, paint, plural, printable, printableLines } from '../text.ts'
 import { addFiles } from './image-files.ts'
@@ -134,6 +135,7 @@ async function show(context: Context, name: string): Promise<void> {
 
 export function describeImage(image: Image): string {
   const { info, usedBy } = image
+  const damage = damageText(image)
   const facts = formatFacts([
     ['Image', image.name],
     ['Description', image.description && printableLines(image.description)],
@@ -141,14 +143,7 @@ export function describeImage(image: Image): string {
       'Version',
       `${image.version}${image.versionCount > 1 ? `, of ${image.versionCount}; the latest is ${image.latestVersion}` : ''}`,
     ],
-    [
-      'Damaged',
-      image.damaged &&
-        paint(
-          'red',
-          `lacks ${plural(image.damaged.chunks, 'chunk')} that the store has lost; capture or upload its content again`,
-        ),
-    ],
+    ['Damaged', damage && paint('red', damage)],
     ['Digest', image.digest],
     ['Disk size', `${formatBytes(image.sizeBytes)} (sectors of ${image.sectorBytes} bytes)`],
     ['Content', formatBytes(image.contentBytes)],
