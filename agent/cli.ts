@@ -90,7 +90,8 @@ function createProgram(signal: AbortSignal): Command {
     .description('save a disk as an image on the server')
     .option('--whole', 'all of it, with the free space of its file systems')
     .action((options: CaptureOptions) => capture(options, signal))
-  withCommonOptions(program.command('deploy'))
+  withServer(program.command('deploy'))
+    .requiredOption('--image <name>', 'the name of the image')
     .description('erase a disk and write an image to it')
     .option('--yes', 'do not ask before the disk is erased')
     .option('--no-verify', 'do not read back what was written')
@@ -110,10 +111,6 @@ function createProgram(signal: AbortSignal): Command {
     .option('--json', 'print all that differs as JSON')
     .action((options: VerifyOptions, command: Command) => verify(options, command, signal))
   return program
-}
-
-function withCommonOptions(command: Command): Command {
-  return withServer(command).requiredOption('--image <name>', 'the name of the image')
 }
 
 function withServer(command: Command): Command {
@@ -160,13 +157,13 @@ async function deploy(options: DeployOptions, signal: AbortSignal): Promise<void
   run.options.force = options.force ?? false
   run.options.allowShrink = options.allowShrink ?? false
   run.options.zeroUnused = options.zeroUnused ?? false
+  let diskBytes = 0
   const checkAndAsk = async (context: DisklessContext): Promise<Disk> => {
     const disk = await checkMachine(context)
     if (!options.yes) await confirmErase(disk, image, signal)
     diskBytes = disk.sizeBytes
     return disk
   }
-  let diskBytes = 0
   await perform(run, options, signal, {
     checkMachine: checkAndAsk,
     diskless: {},
