@@ -14,9 +14,9 @@ export const AGENT_FOLDER = join(ROOT, 'build/agent')
  */
 const KOFFI_FILES = [
   'koffi/package.json',
-  'koffi/index.js',
-  'koffi/src/koffi/index.js',
-  'koffi/src/koffi/src/static.js',
+  'koffi/index.cjs',
+  'koffi/src/koffi/index.cjs',
+  'koffi/src/koffi/src/static.cjs',
   '@koromix/koffi-linux-x64/package.json',
   '@koromix/koffi-linux-x64/index.js',
   '@koromix/koffi-linux-x64/linux_x64/koffi.node',

@@ -6,7 +6,7 @@ import { nativeCalls } from './native-calls.ts'
  * tables and an output buffer anew for each chunk, and copy what is compressed before and after.
  */
 
-const zstd = await nativeCalls((koffi) => {
+const zstd = nativeCalls((koffi) => {
   const library = koffi.load(null)
   return {
     createCompressor: library.func('void *ZSTD_createCCtx()'),

@@ -11,8 +11,8 @@ const MAX_LOAD_MILLISECONDS = 5000
  * gate first.
  */
 export interface LoadGate {
-  /** Never ends once the gate is closed: the thread is about to be ended. */
-  pass<Result>(load: () => Promise<Result>): Promise<Result>
+  /** Never returns once the gate is closed: the thread is about to be ended. */
+  pass<Result>(load: () => Result): Result
 }
 
 /** What `node:worker_threads` has of this. */
@@ -34,7 +34,7 @@ export function openLoadGate(threads: Threads, atExit: (end: () => void) => void
   const memory = new SharedArrayBuffer(GATE_BYTES)
   threads.setEnvironmentData(NAME, memory)
   atExit(() => closeGate(memory))
-  return gateAt(memory)
+  return { pass: (load) => load() } // nobody ends this thread, and it may load while it exits
 }
 
 function cellsOf(memory: SharedArrayBuffer) {
@@ -53,10 +53,10 @@ function gateAt(memory: SharedArrayBuffer): LoadGate {
     Atomics.notify(inside, 0)
   }
   return {
-    async pass(load) {
+    pass(load) {
       enter()
       try {
-        return await load()
+        return load()
       } finally {
         leave()
       }

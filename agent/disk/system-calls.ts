@@ -1,6 +1,5 @@
 import { promisify } from 'node:util'
-import koffi from 'koffi'
-import '../native-calls.ts'
+import { nativeCalls } from '../native-calls.ts'
 
 /** Kernel calls that Node does not have. */
 
@@ -31,29 +30,38 @@ function libc() {
 }
 
 function openLibc() {
-  const library = koffi.load('libc.so.6')
-  const ioctl = library.func('int ioctl(int fd, unsigned long request, void *argument)')
-  const fallocate = library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)')
-  return {
-    ioctl,
-    /** On libuv's pool: these two may take long. */
-    ioctlAsync: promisify(
-      (fd: number, request: number, argument: Uint8Array, done: Callback<number>) =>
-        ioctl.async(fd, request, argument, done),
-    ),
-    fallocateAsync: promisify(
-      (fd: number, mode: number, offset: number, length: number, done: Callback<number>) =>
-        fallocate.async(fd, mode, offset, length, done),
-    ),
-    mount: library.func(
-      'int mount(const char *source, const char *at, const char *type, unsigned long flags, const char *data)',
-    ),
-    umount2: library.func('int umount2(const char *at, int flags)'),
-    fadvise: library.func('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)'),
-    memalign: library.func(
-      'int posix_memalign(_Out_ void **pointer, size_t alignment, size_t bytes)',
-    ),
-  }
+  return nativeCalls((koffi) => {
+    const library = koffi.load('libc.so.6')
+    const ioctl = library.func('int ioctl(int fd, unsigned long request, void *argument)')
+    const fallocate = library.func(
+      'int fallocate(int fd, int mode, int64_t offset, int64_t length)',
+    )
+    return {
+      /** Of the call before, of this thread. */
+      errno: () => koffi.errno(),
+      memoryAt: (pointer: bigint | null, bytes: number) => Buffer.from(koffi.view(pointer, bytes)),
+      ioctl,
+      /** On libuv's pool: these two may take long. */
+      ioctlAsync: promisify(
+        (fd: number, request: number, argument: Uint8Array, done: Callback<number>) =>
+          ioctl.async(fd, request, argument, done),
+      ),
+      fallocateAsync: promisify(
+        (fd: number, mode: number, offset: number, length: number, done: Callback<number>) =>
+          fallocate.async(fd, mode, offset, length, done),
+      ),
+      mount: library.func(
+        'int mount(const char *source, const char *at, const char *type, unsigned long flags, const char *data)',
+      ),
+      umount2: library.func('int umount2(const char *at, int flags)'),
+      fadvise: library.func(
+        'int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)',
+      ),
+      memalign: library.func(
+        'int posix_memalign(_Out_ void **pointer, size_t alignment, size_t bytes)',
+      ),
+    }
+  })
 }
 
 /** A kernel call that failed. */
@@ -68,7 +76,7 @@ export class SystemCallError extends Error {
 }
 
 function ioctl(fd: number, name: string, request: number, argument: Uint8Array | null): void {
-  if (libc().ioctl(fd, request, argument) !== 0) throw new SystemCallError(name, koffi.errno())
+  if (libc().ioctl(fd, request, argument) !== 0) throw new SystemCallError(name, libc().errno())
 }
 
 export function blockDeviceBytes(fd: number): number {
@@ -135,7 +143,7 @@ export function alignedMemory(alignment: number, bytes: number): Buffer {
   const pointer: [bigint | null] = [null]
   const failure: number = libc().memalign(pointer, alignment, bytes)
   if (failure !== 0) throw new SystemCallError('posix_memalign', failure)
-  return Buffer.from(koffi.view(pointer[0], bytes))
+  return libc().memoryAt(pointer[0], bytes)
 }
 
 /** Puts the one file that the program behind `fd` (of /dev/fuse) serves in place of the file at `path`. */
@@ -143,7 +151,7 @@ export function mountFuse(path: string, fd: number): void {
   const data = `fd=${fd},rootmode=100000,user_id=0,group_id=0`
   const flags = MS_RDONLY | MS_NOSUID | MS_NODEV
   if (libc().mount('stampede', path, 'fuse', flags, data) !== 0)
-    throw new SystemCallError('mount of a FUSE file', koffi.errno())
+    throw new SystemCallError('mount of a FUSE file', libc().errno())
 }
 
 /** At once, whoever still waits for an answer. */

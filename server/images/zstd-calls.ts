@@ -5,7 +5,7 @@ import { nativeCalls } from './native-calls.ts'
  * output buffer anew for each chunk.
  */
 
-const zstd = await nativeCalls((koffi) => {
+const zstd = nativeCalls((koffi) => {
   const library = koffi.load(null)
   return {
     createContext: library.func('void *ZSTD_createDCtx()'),
