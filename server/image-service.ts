@@ -7,8 +7,8 @@ import type { Config } from './config.ts'
 import { createDatabaseCommitLock } from './db/commit-lock.ts'
 import type { OpenedDatabase } from './db/database.ts'
 import { closeServerUploads } from './db/uploads.ts'
-import { createCommitLock } from './images/commit-lock.ts'
-import { limitStore, measureRoom } from './images/store-room.ts'
+import { createCommitLock } from './images/commit/commit-lock.ts'
+import { limitStore, measureRoom } from './images/store/store-room.ts'
 import { openStore } from './open-store.ts'
 
 export interface ImageServiceOptions {

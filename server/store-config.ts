@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { ConfigError, type Env, readVariable } from './env.ts'
-import type { S3Access } from './images/s3-access.ts'
+import type { S3Access } from './images/s3/s3-access.ts'
 
 export type StoreConfig = { kind: 'folder'; folder: string } | { kind: 's3'; access: S3Access }
 

@@ -7,9 +7,9 @@ import type { Config } from './config.ts'
 import { listDamagedImages } from './db/damaged-chunks.ts'
 import type { Database } from './db/database.ts'
 import { listOtherDhcpServers } from './db/other-dhcp-servers.ts'
-import { StoreUnreachableError } from './images/chunk-store.ts'
-import type { S3Access } from './images/s3-access.ts'
-import { lookAtS3 } from './images/s3-check.ts'
+import { StoreUnreachableError } from './images/store/chunk-store.ts'
+import type { S3Access } from './images/s3/s3-access.ts'
+import { lookAtS3 } from './images/s3/s3-check.ts'
 import { VERSION } from './version.ts'
 
 export interface SystemStatusOptions {

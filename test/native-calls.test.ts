@@ -7,7 +7,7 @@ const PROGRAM = new URL('fixtures/exit-while-loading.ts', import.meta.url).pathn
 const MAX_MILLISECONDS = 60_000
 
 describe('a process that ends while a thread loads a native library', () => {
-  for (const path of ['agent/native-calls.ts', 'server/images/native-calls.ts'])
+  for (const path of ['agent/native-calls.ts', 'server/images/codec/native-calls.ts'])
     it(`lets it finish, or koffi would abort the process: ${path}`, () => {
       const module = new URL(`../${path}`, import.meta.url).href
       const ended = spawnSync(process.execPath, [PROGRAM, module], { timeout: MAX_MILLISECONDS })
@@ -18,8 +18,8 @@ describe('a process that ends while a thread loads a native library', () => {
 describe('the program of a thread, which may be ended while it starts', () => {
   for (const path of [
     'agent/chunk-worker.ts',
-    'server/images/chunk-thread.ts',
-    'server/images/recompress-worker.ts',
+    'server/images/store/chunk-thread.ts',
+    'server/images/store/recompress-worker.ts',
   ])
     it(`neither awaits while its modules run, nor loads koffi outside the gate: ${path}`, async () => {
       // V8 aborts the process (`AsyncModuleExecutionFulfilled`, SIGTRAP) if a thread is ended after an

@@ -1,10 +1,10 @@
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { parseManifest } from '#server/images/check-image.ts'
-import { segmentKeys } from '#server/images/chunk-key.ts'
-import type { ChunkStore } from '#server/images/chunk-store.ts'
-import { HashSet } from '#server/images/hash-set.ts'
-import { createSegmentReader } from '#server/images/segment-reader.ts'
+import { parseManifest } from '#server/images/commit/check-image.ts'
+import { segmentKeys } from '#server/images/sweep/chunk-key.ts'
+import type { ChunkStore } from '#server/images/store/chunk-store.ts'
+import { HashSet } from '#server/images/sweep/hash-set.ts'
+import { createSegmentReader } from '#server/images/store/segment-reader.ts'
 
 /** Which chunks an image has, for agents that ask chunk by chunk. */
 export interface ChunkSets {

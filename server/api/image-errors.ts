@@ -3,12 +3,12 @@ import {
   ChunkMissingError,
   StoreFullError,
   StoreUnreachableError,
-} from '#server/images/chunk-store.ts'
+} from '#server/images/store/chunk-store.ts'
 import { DatabaseFullError } from '#server/db/embedded-failure.ts'
-import { ManifestRefusedError } from '#server/images/check-image.ts'
-import { ChunkRefusedError } from '#server/images/chunk-threads.ts'
+import { ManifestRefusedError } from '#server/images/commit/check-image.ts'
+import { ChunkRefusedError } from '#server/images/store/chunk-threads.ts'
 import { ImageFileError } from '#server/images/files/image-file-error.ts'
-import { ImageRefusedError } from '#server/images/import-error.ts'
+import { ImageRefusedError } from '#server/images/import/import-error.ts'
 import { NotFoundError, RequestError, UnavailableError, UnprocessableError } from './errors.ts'
 import { TooManyUploadsError } from './image-library.ts'
 

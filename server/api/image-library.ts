@@ -27,13 +27,18 @@ import {
   SERVER_UPLOAD,
   touchUpload,
 } from '#server/db/uploads.ts'
-import { checkImage, parseManifest } from '#server/images/check-image.ts'
-import type { ChunkStore } from '#server/images/chunk-store.ts'
-import type { CommitLock } from '#server/images/commit-lock.ts'
-import { ImageRefusedError } from '#server/images/import-error.ts'
-import { checkRoom, digestOf, importImage, type SectorBytes } from '#server/images/import-image.ts'
-import { measureRoom, type StoreRoom } from '#server/images/store-room.ts'
-import { sweepChunks } from '#server/images/sweep.ts'
+import { checkImage, parseManifest } from '#server/images/commit/check-image.ts'
+import type { ChunkStore } from '#server/images/store/chunk-store.ts'
+import type { CommitLock } from '#server/images/commit/commit-lock.ts'
+import { ImageRefusedError } from '#server/images/import/import-error.ts'
+import {
+  checkRoom,
+  digestOf,
+  importImage,
+  type SectorBytes,
+} from '#server/images/import/import-image.ts'
+import { measureRoom, type StoreRoom } from '#server/images/store/store-room.ts'
+import { sweepChunks } from '#server/images/sweep/sweep.ts'
 import { createImageExports, type ImageExports } from './image-exports.ts'
 import { createChunkSets } from './chunk-sets.ts'
 import { createImageStatistics, type StoreStatistics } from './image-statistics.ts'

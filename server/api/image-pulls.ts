@@ -16,7 +16,7 @@ import {
   toPull,
   touchPull,
 } from '#server/db/image-pulls.ts'
-import { checkUrl, PullError, pullSource } from '#server/images/pull-source.ts'
+import { checkUrl, PullError, pullSource } from '#server/images/import/pull-source.ts'
 import { ConflictError, NotFoundError, RequestError, UnavailableError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'

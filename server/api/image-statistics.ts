@@ -4,12 +4,12 @@ import { sumImages } from '#server/db/image-digest.ts'
 import { getLayout } from '#server/db/image-layouts.ts'
 import { findManifest } from '#server/db/image-queries.ts'
 import { findTwins, listCountable, saveShares } from '#server/db/image-shares.ts'
-import type { ChunkStore } from '#server/images/chunk-store.ts'
+import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import {
   type CountedManifest,
   type CountedShares,
   countShares,
-} from '#server/images/count-shares.ts'
+} from '#server/images/sweep/count-shares.ts'
 
 export interface StoreStatistics {
   /** By name. */

@@ -6,13 +6,13 @@ import type { Database } from '#server/db/database.ts'
 import { clearDamage, listDamage, saveDamage } from '#server/db/damaged-chunks.ts'
 import { manifests } from '#server/db/schema.ts'
 import { findManifest } from '#server/db/image-queries.ts'
-import { parseManifest } from '#server/images/check-image.ts'
-import { readContent, verifiedContent } from '#server/images/chunk-codec.ts'
+import { parseManifest } from '#server/images/commit/check-image.ts'
+import { readContent, verifiedContent } from '#server/images/store/chunk-codec.ts'
 import {
   ChunkCorruptError,
   ChunkMissingError,
   type ChunkStore,
-} from '#server/images/chunk-store.ts'
+} from '#server/images/store/chunk-store.ts'
 import type { HealSource } from './heal-source.ts'
 import { renewForms } from './renew-forms.ts'
 

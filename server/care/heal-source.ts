@@ -1,6 +1,10 @@
 import type { Sha256 } from '#protocol/sha256.ts'
-import { codecOf } from '#server/images/chunk-codec.ts'
-import { ChunkMissingError, type ChunkStore, type StoredChunk } from '#server/images/chunk-store.ts'
+import { codecOf } from '#server/images/store/chunk-codec.ts'
+import {
+  ChunkMissingError,
+  type ChunkStore,
+  type StoredChunk,
+} from '#server/images/store/chunk-store.ts'
 
 /** Where lost chunks may be found again; nothing that comes from there is believed. */
 export interface HealSource {

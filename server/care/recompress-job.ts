@@ -18,9 +18,9 @@ import {
   type ChunkStore,
   type ListedChunk,
   PREFIXES,
-} from '#server/images/chunk-store.ts'
-import type { CommitLock } from '#server/images/commit-lock.ts'
-import { RECOMPRESS_LEVEL, Recompressor } from '#server/images/recompressor.ts'
+} from '#server/images/store/chunk-store.ts'
+import type { CommitLock } from '#server/images/commit/commit-lock.ts'
+import { RECOMPRESS_LEVEL, Recompressor } from '#server/images/store/recompressor.ts'
 import { renewForms } from './renew-forms.ts'
 import { type JobContext, openStoreJob, type StoreJob } from './store-job.ts'
 

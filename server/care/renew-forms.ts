@@ -6,15 +6,15 @@ import { recordEvent } from '#server/db/events.ts'
 import { currentRows, renewLayouts, type SegmentRow } from '#server/db/image-layouts.ts'
 import { findImage } from '#server/db/image-queries.ts'
 import { images, manifests } from '#server/db/schema.ts'
-import { measureExports, measureSegment, parseManifest } from '#server/images/check-image.ts'
-import { readContent } from '#server/images/chunk-codec.ts'
+import { measureExports, measureSegment, parseManifest } from '#server/images/commit/check-image.ts'
+import { readContent } from '#server/images/store/chunk-codec.ts'
 import {
   type ChunkForm,
   ChunkCorruptError,
   ChunkMissingError,
   type ChunkStore,
-} from '#server/images/chunk-store.ts'
-import { hashLayouts, patchLayout } from '#server/images/layout.ts'
+} from '#server/images/store/chunk-store.ts'
+import { hashLayouts, patchLayout } from '#server/images/export/layout.ts'
 
 export interface RenewOptions {
   db: Database

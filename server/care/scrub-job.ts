@@ -3,13 +3,13 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
 import { changeJob, type JobRow } from '#server/db/store-jobs.ts'
-import { alignedBuffer } from '#server/images/read-chunk-file.ts'
+import { alignedBuffer } from '#server/images/store/read-chunk-file.ts'
 import {
   ChunkCorruptError,
   ChunkMissingError,
   type ChunkStore,
-} from '#server/images/chunk-store.ts'
-import { ChunkRefusedError, contentHash } from '#server/images/chunk-threads.ts'
+} from '#server/images/store/chunk-store.ts'
+import { ChunkRefusedError, contentHash } from '#server/images/store/chunk-threads.ts'
 import type { DamageCare } from './damage.ts'
 import { type JobContext, openStoreJob, type StoreJob } from './store-job.ts'
 

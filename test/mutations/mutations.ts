@@ -124,7 +124,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 8,
     without: 'an image is made only when every chunk of it is there',
-    file: 'server/images/check-image.ts',
+    file: 'server/images/commit/check-image.ts',
     text: 'if (missing.size > 0) throw',
     replacement: 'if (missing.size < 0) throw',
     tests: ['test/server/api/chunk-routes.test.ts'],
@@ -199,10 +199,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 13,
     without: 'a qcow2 file with a backing file is refused',
-    file: 'server/images/qcow2-header.ts',
+    file: 'server/images/import/qcow2-header.ts',
     text: 'if (view.getBigUint64(8) !== 0n || view.getUint32(16) !== 0)',
     replacement: 'if (view.byteLength === 0)',
-    tests: ['test/server/images/qcow2.test.ts'],
+    tests: ['test/server/images/import/qcow2.test.ts'],
     pattern: 'refused',
   },
 ]

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { readContent } from '#server/images/chunk-codec.ts'
+import { readContent } from '#server/images/store/chunk-codec.ts'
 import {
   ChunkCorruptError,
   ChunkMissingError,
   type ChunkStore,
   type ListedChunk,
-} from '#server/images/chunk-store.ts'
-import { importImage } from '#server/images/import-image.ts'
+} from '#server/images/store/chunk-store.ts'
+import { importImage } from '#server/images/import/import-image.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { readDisk } from '#test/support/image-store.ts'
 

@@ -13,10 +13,10 @@ import {
   type ChunkStore,
   StoreFullError,
   StoreUnreachableError,
-} from '#server/images/chunk-store.ts'
-import type { S3Access } from '#server/images/s3-access.ts'
-import type { S3ClientOptions } from '#server/images/s3-client.ts'
-import { checkS3Store } from '#server/images/s3-check.ts'
+} from '#server/images/store/chunk-store.ts'
+import type { S3Access } from '#server/images/s3/s3-access.ts'
+import type { S3ClientOptions } from '#server/images/s3/s3-client.ts'
+import { checkS3Store } from '#server/images/s3/s3-check.ts'
 import { testCells } from '#test/faults/cell.ts'
 import { openFaultLab, type FaultLab } from '#test/faults/fault-lab.ts'
 import { s3Refusals } from '#test/faults/s3-refusals.ts'

@@ -4,10 +4,17 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { decodeSegment, type Manifest } from '#protocol/image.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
-import { readContent } from '#server/images/chunk-codec.ts'
-import type { ChunkStore } from '#server/images/chunk-store.ts'
-import { createDirectoryStore, prepareDirectoryStore } from '#server/images/directory-store.ts'
-import { importImage, type ImportedImage, type ImportOptions } from '#server/images/import-image.ts'
+import { readContent } from '#server/images/store/chunk-codec.ts'
+import type { ChunkStore } from '#server/images/store/chunk-store.ts'
+import {
+  createDirectoryStore,
+  prepareDirectoryStore,
+} from '#server/images/store/directory-store.ts'
+import {
+  importImage,
+  type ImportedImage,
+  type ImportOptions,
+} from '#server/images/import/import-image.ts'
 
 export interface TestStore extends AsyncDisposable {
   folder: string

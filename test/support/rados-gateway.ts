@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pRetry from 'p-retry'
-import type { S3Access } from '#server/images/s3-access.ts'
-import { createS3Client } from '#server/images/s3-client.ts'
+import type { S3Access } from '#server/images/s3/s3-access.ts'
+import { createS3Client } from '#server/images/s3/s3-client.ts'
 import { freePort } from './free-port.ts'
 
 const run = promisify(execFile)

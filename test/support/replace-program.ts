@@ -1,6 +1,6 @@
 import { zstdCompressSync, constants } from 'node:zlib'
 import { parseSha256 } from '#protocol/sha256.ts'
-import { createDirectoryStore } from '#server/images/directory-store.ts'
+import { createDirectoryStore } from '#server/images/store/directory-store.ts'
 
 /** Replaces a chunk by other forms of its content for ever, until somebody kills it. */
 const [folder = '', hash = '', content = ''] = process.argv.slice(2)

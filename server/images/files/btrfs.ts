@@ -8,7 +8,7 @@ import {
   type BtrfsKey,
   type BtrfsVolume,
 } from './btrfs-tree.ts'
-import { decodeAnyHeader, frameEnd } from '../zstd-frame.ts'
+import { decodeAnyHeader, frameEnd } from '../codec/zstd-frame.ts'
 import type { Entry, EntryKind, ImageFileSystem } from './file-system.ts'
 
 const TYPE = { inode: 1, dirItem: 84, dirIndex: 96, extentData: 108, rootItem: 132 } as const

@@ -1,7 +1,7 @@
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { LayoutSegment } from '#protocol/lvm-layout.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import type { DiskContent } from '../disk-content.ts'
+import type { DiskContent } from '../export/disk-content.ts'
 import { btrfsFileSystem } from './btrfs.ts'
 import { choosePlace } from './choose-place.ts'
 import { fatFileSystem, ntfsFileSystem } from './dos.ts'

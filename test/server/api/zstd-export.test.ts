@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test'
 import { gunzipSync, zstdCompressSync } from 'node:zlib'
 import type { Image } from '#protocol/image-info.ts'
 import { CHUNK_BYTES, encodeManifest, encodeSegment, type ChunkReference } from '#protocol/image.ts'
-import { zeroFrame } from '#server/images/plain-frame.ts'
+import { zeroFrame } from '#server/images/codec/plain-frame.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 

@@ -11,8 +11,8 @@ import { type ImageLibrary, openImageLibrary } from '#server/api/image-library.t
 import { createDatabaseCommitLock } from '#server/db/commit-lock.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { openRecompression } from '#server/care/recompress-job.ts'
-import type { ChunkStore } from '#server/images/chunk-store.ts'
-import { createCommitLock } from '#server/images/commit-lock.ts'
+import type { ChunkStore } from '#server/images/store/chunk-store.ts'
+import { createCommitLock } from '#server/images/commit/commit-lock.ts'
 import type { DatabaseKind } from '#test/support/database.ts'
 import { MIB, sha256 } from '#test/support/disk-content.ts'
 

@@ -1,0 +1,106 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { StoreFullError, StoreUnreachableError } from '../store/chunk-store.ts'
+import type { S3Access } from './s3-access.ts'
+import { findElement } from './s3-xml.ts'
+
+/** What a server answered that did not do what it was asked. */
+export class S3Error extends Error {
+  override name = 'S3Error'
+  readonly status: number
+  /** The server's name for it, `NoSuchBucket`; empty if it gave none, as for every HEAD. */
+  readonly code: string
+  readonly headers: IncomingHttpHeaders
+
+  constructor(what: string, status: number, headers: IncomingHttpHeaders, body: Uint8Array) {
+    const text = new TextDecoder().decode(body.subarray(0, LONGEST_ERROR_BYTES))
+    const code = findElement(text, 'Code') ?? ''
+    const message = findElement(text, 'Message')
+    super(`${what} was answered ${[status, code, message].filter(Boolean).join(' ')}`)
+    this.status = status
+    this.code = code
+    this.headers = headers
+  }
+}
+
+const LONGEST_ERROR_BYTES = 16_384
+const FULL = ['QuotaExceeded', 'XMinioStorageFull', 'InsufficientCapacity', 'EntityTooLarge']
+
+/** 409: another conditional request for the same key was faster by a hair, and may yet fail. */
+export function mayPass(err: unknown): boolean {
+  if (!(err instanceof S3Error)) return true
+  if (err.code === 'RequestTimeout') return true
+  return [408, 409, 429, 500, 502, 503, 504].includes(err.status) && !isFull(err)
+}
+
+function isFull({ status, code }: S3Error): boolean {
+  return status === 507 || FULL.includes(code)
+}
+
+/** What a caller of the store is told; errors that are ours already stay what they are. */
+export function storeError(access: S3Access, cause: unknown): unknown {
+  if (cause instanceof StoreUnreachableError || cause instanceof StoreFullError) return cause
+  if (cause instanceof S3Error && isFull(cause))
+    return new StoreFullError(
+      `The chunk store ${access.address} is full (${cause.code || cause.status}); raise its quota or delete images`,
+      { cause },
+    )
+  if (cause instanceof S3Error || isNetworkError(cause))
+    return new StoreUnreachableError(
+      `The chunk store ${access.address} ${cause instanceof S3Error ? refusal(access, cause) : absence(access, cause)}`,
+      { cause },
+    )
+  return cause
+}
+
+/** Given to us by `http`: everything else that is thrown is a bug of ours. */
+export class S3NetworkError extends Error {
+  override name = 'S3NetworkError'
+}
+
+function isNetworkError(err: unknown): err is S3NetworkError {
+  return err instanceof S3NetworkError
+}
+
+function absence({ bucketUrl }: S3Access, { message }: S3NetworkError): string {
+  return `does not answer: ${message}; check that ${new URL(bucketUrl).origin} (AWS_ENDPOINT_URL) is reachable from this server`
+}
+
+function refusal(access: S3Access, err: S3Error): string {
+  switch (err.code) {
+    case 'NoSuchBucket':
+      return `does not exist: ${new URL(access.bucketUrl).origin} has no bucket "${access.bucket}"; create it, or correct STAMPEDE_STORE`
+    case 'InvalidAccessKeyId':
+      return `does not know the access key "${access.accessKeyId}"; check AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL`
+    case 'SignatureDoesNotMatch':
+      return `refuses the signature of the access key "${access.accessKeyId}"; check AWS_SECRET_ACCESS_KEY`
+    case 'ExpiredToken':
+    case 'InvalidToken':
+    case 'TokenRefreshRequired':
+      return `refuses the session token (${err.code}); set a new AWS_SESSION_TOKEN with its keys and start again`
+    case 'RequestTimeTooSkewed':
+      return `refuses requests because ${skew(err)}; set both clocks by NTP`
+    case 'AuthorizationHeaderMalformed':
+    case 'PermanentRedirect':
+    case 'IllegalLocationConstraintException':
+      return `is in another region${region(err)} than "${access.region}"; set AWS_REGION to that of the bucket (${err.message})`
+  }
+  if (err.status === 403)
+    return `refuses the access key "${access.accessKeyId}" (${err.message}); it needs s3:GetObject, s3:PutObject and s3:DeleteObject in the bucket, and s3:ListBucket`
+  if (err.status === 301 || err.status === 307)
+    return `is elsewhere${region(err)}; set AWS_REGION or AWS_ENDPOINT_URL to where the bucket is`
+  return `does not work: ${err.message}`
+}
+
+function skew({ headers }: S3Error): string {
+  const theirs = Date.parse(headers.date ?? '')
+  const ours = Date.now()
+  if (Number.isNaN(theirs)) return "its clock and this server's differ too much"
+  const minutes = Math.round(Math.abs(ours - theirs) / 60_000)
+  const iso = (time: number) => new Date(time).toISOString().slice(0, 19) + 'Z'
+  return `its clock says ${iso(theirs)} and this server's ${iso(ours)}, ${minutes} minutes apart`
+}
+
+function region({ headers }: S3Error): string {
+  const name = headers['x-amz-bucket-region']
+  return typeof name === 'string' ? ` ("${name}")` : ''
+}

@@ -1,0 +1,352 @@
+import { randomUUID } from 'node:crypto'
+import { CHUNK_BYTES } from '#protocol/image.ts'
+import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
+import { codecOf, isContentOf } from '../store/chunk-codec.ts'
+import { CODECS, contentBytesOf, isChunk, isChunkLength, isForm } from '../store/chunk-file.ts'
+import {
+  ChunkCorruptError,
+  type ChunkForm,
+  ChunkMissingError,
+  type ChunkStore,
+  type Codec,
+  type ListedChunk,
+  type StoredChunk,
+  type StoredSize,
+  type Sweep,
+} from '../store/chunk-store.ts'
+import type { S3Client, S3Request } from './s3-client.ts'
+import { S3Error, storeError } from './s3-error.ts'
+import { type ListedObject, parseObjectPage } from './s3-xml.ts'
+import type { TouchLog } from './touch-log.ts'
+
+const CONTENT_BYTES_HEADER = 'x-amz-meta-content-bytes'
+const MEDIA_TYPES: Record<Codec, string> = { gzip: 'application/gzip', zstd: 'application/zstd' }
+/** Chunks that one hold of the touch log removes: touches wait for so many deletions at most. */
+const REMOVED_AT_ONCE = 256
+/** The clock of a store is told in whole seconds, and its answer takes a while. */
+const CLOCK_MARGIN_MILLISECONDS = 5000
+/** Of a chunk that changes under our hands: another server replaces or removes it. */
+const TRIES = 5
+/** Chunks found absent a moment ago, which whoever asked is about to put. */
+const KEPT_ABSENT = 16_384
+
+type Found = StoredSize & { etag: string }
+
+/**
+ * Chunks as objects `chunks/ab/cdef…`, whatever their codec, so that a conditional PUT makes the
+ * first writer win. An object is there whole or not at all, and at once for everybody; as nothing
+ * can change its time stamp, touches are kept in a log beside it. A form that was replaced is kept
+ * as `replaced/ab/cdef….<codec>.<length>`.
+ */
+export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
+  const absent = new Set<Sha256>()
+
+  async function send(request: S3Request) {
+    try {
+      return await client.send(request)
+    } catch (err) {
+      if (err instanceof S3Error && [404, 412].includes(err.status) && !isBucketMissing(err))
+        throw err
+      // A HEAD is refused without a word; the same as a GET is told why.
+      if (err instanceof S3Error && request.method === 'HEAD' && err.code === '')
+        await client
+          .send({ ...request, method: 'GET', headers: { range: 'bytes=0-0' } })
+          .catch((told: unknown) => {
+            throw storeError(client.access, told)
+          })
+      throw storeError(client.access, err)
+    }
+  }
+
+  /** Undefined for an answer that has the status. */
+  async function sendUnless(status: 404 | 412, request: S3Request) {
+    try {
+      return await send(request)
+    } catch (err) {
+      if (err instanceof S3Error && err.status === status) return undefined
+      throw asStoreError(err)
+    }
+  }
+
+  function asStoreError(err: unknown): unknown {
+    return storeError(client.access, err)
+  }
+
+  /** Undefined if there is nothing that can be a whole chunk. */
+  async function find(hash: Sha256): Promise<Found | undefined> {
+    const answer = await sendUnless(404, { method: 'HEAD', key: chunkKey(hash) })
+    if (!answer) return undefined
+    const { headers } = answer
+    const storedBytes = Number(headers['content-length'])
+    const codec = CODECS.find((each) => MEDIA_TYPES[each] === headers['content-type'])
+    const contentBytes = Number(headers[CONTENT_BYTES_HEADER])
+    const etag = String(headers.etag)
+    if (codec && contentBytes > 0 && contentBytes <= CHUNK_BYTES)
+      return isChunkLength(storedBytes, codec)
+        ? { codec, storedBytes, contentBytes, etag }
+        : undefined
+    // Copied here by a tool that keeps no metadata: its bytes tell the same.
+    return storedBytes <= 2 * CHUNK_BYTES ? await measure(hash) : undefined
+  }
+
+  async function measure(hash: Sha256): Promise<Found | undefined> {
+    const answer = await sendUnless(404, { method: 'GET', key: chunkKey(hash) })
+    const codec = answer && codecOf(answer.body)
+    if (!codec || !isChunk(answer.body, codec)) return undefined
+    const contentBytes = contentBytesOf(answer.body, codec)
+    if (contentBytes === undefined || contentBytes > CHUNK_BYTES) return undefined
+    const etag = String(answer.headers.etag)
+    return { codec, storedBytes: answer.body.length, contentBytes, etag }
+  }
+
+  async function touch(hashes: readonly Sha256[]): Promise<Map<Sha256, StoredSize>> {
+    // First, so that a sweep either sees it or is done before we look.
+    await touches.record(hashes)
+    const sizes = new Map<Sha256, StoredSize>()
+    await Promise.all(
+      hashes.map(async (hash) => {
+        const found = await find(hash)
+        if (found) sizes.set(hash, sizeOf(found))
+        else rememberAbsent(hash)
+      }),
+    )
+    return sizes
+  }
+
+  function rememberAbsent(hash: Sha256): void {
+    absent.add(hash)
+    if (absent.size > KEPT_ABSENT) absent.delete(absent.values().next().value!)
+  }
+
+  async function putIfAbsent(hash: Sha256, bytes: Uint8Array): Promise<void> {
+    await touches.record([hash])
+    const wasAbsent = absent.delete(hash)
+    let found = wasAbsent ? undefined : await find(hash)
+    for (let tries = 0; !found; tries++) {
+      if (await put(hash, bytes, { 'if-none-match': '*' })) return
+      found = await find(hash)
+      // Something is there that is no chunk; nothing of ours leaves that behind.
+      if (!found && (await overwrite(hash, bytes))) return
+      if (tries === TRIES) throw changing(hash)
+    }
+  }
+
+  /** False if the condition does not hold. */
+  async function put(
+    hash: Sha256,
+    bytes: Uint8Array,
+    condition: Record<string, string>,
+  ): Promise<boolean> {
+    const codec = codecOf(bytes)
+    const contentBytes = codec && contentBytesOf(bytes, codec)
+    if (!codec || contentBytes === undefined)
+      throw new TypeError(`Chunk "${hash}" is neither a gzip member nor a zstd frame`)
+    const headers = {
+      ...condition,
+      'content-type': MEDIA_TYPES[codec],
+      [CONTENT_BYTES_HEADER]: String(contentBytes),
+    }
+    const answer = await sendUnless(412, {
+      method: 'PUT',
+      key: chunkKey(hash),
+      headers,
+      body: bytes,
+    }).catch((err: unknown) => {
+      // If-Match: it is gone.
+      if (err instanceof S3Error && err.status === 404) return undefined
+      throw err
+    })
+    return answer !== undefined
+  }
+
+  async function overwrite(hash: Sha256, bytes: Uint8Array): Promise<boolean> {
+    const answer = await sendUnless(404, { method: 'HEAD', key: chunkKey(hash) })
+    return answer !== undefined && (await putOver(hash, bytes, String(answer.headers.etag)))
+  }
+
+  async function replace(hash: Sha256, bytes: Uint8Array): Promise<boolean> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const found = await find(hash)
+      if (!found) return false
+      if (!(await copy(hash, replacedKey(hash, found), found.etag))) continue
+      if (await putOver(hash, bytes, found.etag)) return true
+    }
+    throw changing(hash)
+  }
+
+  /** False if it is gone or another by now. Ceph before 17 wants the tag of a PUT without quotes, others with. */
+  async function putOver(hash: Sha256, bytes: Uint8Array, etag: string): Promise<boolean> {
+    return (
+      (await put(hash, bytes, { 'if-match': etag.replaceAll('"', '') })) ||
+      (await put(hash, bytes, { 'if-match': etag }))
+    )
+  }
+
+  /** False if it is gone or another by now. */
+  async function copy(hash: Sha256, key: string, etag: string): Promise<boolean> {
+    const { bucket, prefix } = client.access
+    const headers = {
+      'x-amz-copy-source': `/${bucket}/${prefix}${chunkKey(hash)}`,
+      'x-amz-copy-source-if-match': etag,
+    }
+    const answer = await sendUnless(412, { method: 'PUT', key, headers }).catch((err: unknown) => {
+      if (err instanceof S3Error && err.status === 404) return undefined
+      throw err
+    })
+    return answer !== undefined
+  }
+
+  function changing(hash: Sha256): unknown {
+    return storeError(
+      client.access,
+      new S3Error(`Chunk "${hash}" changes again and again; it`, 409, {}, new Uint8Array()),
+    )
+  }
+
+  async function remove(key: string): Promise<void> {
+    await sendUnless(404, { method: 'DELETE', key })
+  }
+
+  async function* objects(prefix: string): AsyncGenerator<ListedObject> {
+    for (let next: string | undefined = ''; next !== undefined;) {
+      const { body } = await send({
+        method: 'GET',
+        query: {
+          'list-type': '2',
+          'encoding-type': 'url',
+          prefix: client.access.prefix + prefix,
+          ...(next && { 'continuation-token': next }),
+        },
+      }).catch((err: unknown) => {
+        throw asStoreError(err)
+      })
+      const page = parseObjectPage(new TextDecoder().decode(body))
+      for (const object of page.objects)
+        yield { ...object, key: object.key.slice(client.access.prefix.length) }
+      next = page.next
+    }
+  }
+
+  async function* chunks(prefix: string): AsyncGenerator<ListedObject & { hash: Sha256 }> {
+    for await (const object of objects(prefixKey('chunks', prefix))) {
+      const hash = hashOf(object.key)
+      if (hash) yield { ...object, hash }
+    }
+  }
+
+  async function* replaced(
+    prefix: string,
+  ): AsyncGenerator<ListedObject & { hash: Sha256; form: ChunkForm }> {
+    for await (const object of objects(prefixKey('replaced', prefix))) {
+      const [name = '', codecName, length] = object.key.split('.')
+      const hash = hashOf(name)
+      const codec = CODECS.find((each) => each === codecName)
+      if (hash && codec) yield { ...object, hash, form: { codec, storedBytes: Number(length) } }
+    }
+  }
+
+  /** Both lists come in the order of the hashes, so one pass through each is enough. */
+  async function* list(prefix: string): AsyncGenerator<ListedChunk> {
+    const forms = replaced(prefix)
+    let form = await forms.next()
+    for await (const { hash, bytes, modifiedAt } of chunks(prefix)) {
+      const earlier: ChunkForm[] = []
+      for (; !form.done && form.value.hash <= hash; form = await forms.next())
+        if (form.value.hash === hash) earlier.push(form.value.form)
+      const listed = { hash, storedBytes: bytes, touchedAt: modifiedAt, replaced: earlier }
+      const found = earlier.length > 0 ? await find(hash) : undefined
+      yield found ? { ...listed, codec: found.codec, storedBytes: found.storedBytes } : listed
+    }
+  }
+
+  async function sweepReplaced(prefix: string, cutoff: Date): Promise<void> {
+    const before = cutoff.getTime() + client.clockOffsetMilliseconds() - CLOCK_MARGIN_MILLISECONDS
+    for await (const { key, modifiedAt } of replaced(prefix))
+      if (modifiedAt.getTime() < before) await remove(key)
+  }
+
+  return {
+    touch,
+    putIfAbsent,
+    replace,
+    list,
+
+    async read(hash, buffer, { form } = {}): Promise<StoredChunk> {
+      const current = await sendUnless(404, { method: 'GET', key: chunkKey(hash), buffer })
+      const isAsked = !form || (current && isForm(current.body, form))
+      const earlier = isAsked
+        ? undefined
+        : await sendUnless(404, { method: 'GET', key: replacedKey(hash, form), buffer })
+      // The buffer that both were read into holds the earlier one only if there was one.
+      const bytes = (earlier ?? current)?.body
+      if (!bytes) throw new ChunkMissingError(hash)
+      const codec = codecOf(bytes)
+      if (!codec || !isChunk(bytes, codec))
+        throw new ChunkCorruptError(hash, `its ${bytes.length} bytes are no chunk`)
+      return { codec, bytes }
+    },
+
+    async quarantine(hash) {
+      for (let tries = 0; tries < TRIES; tries++) {
+        const answer = await sendUnless(404, { method: 'GET', key: chunkKey(hash) })
+        // Healed since it was found.
+        if (!answer || (await isContentOf(hash, answer.body))) return false
+        const kept = `quarantine/${randomUUID()}-${hash}`
+        if (!(await copy(hash, kept, String(answer.headers.etag)))) continue
+        await remove(chunkKey(hash))
+        return true
+      }
+      throw changing(hash)
+    },
+
+    presign: (hash, seconds) => client.presign(chunkKey(hash), seconds),
+
+    async sweep({ prefix, isLive, cutoff, replacedCutoff }: Sweep): Promise<number> {
+      const garbage: Sha256[] = []
+      for await (const { hash, modifiedAt } of chunks(prefix))
+        if (!isLive(hash) && modifiedAt < cutoff) garbage.push(hash)
+      let removed = 0
+      for (let start = 0; start < garbage.length; start += REMOVED_AT_ONCE)
+        removed += await touches.removing(prefix, cutoff, async (wasTouched) => {
+          const part = garbage.slice(start, start + REMOVED_AT_ONCE)
+          const victims = part.filter((hash) => !wasTouched(hash))
+          await Promise.all(victims.map((hash) => remove(chunkKey(hash))))
+          return victims.length
+        })
+      await touches.forget(prefix, cutoff)
+      if (replacedCutoff) await sweepReplaced(prefix, replacedCutoff)
+      return removed
+    },
+
+    // An object that was stored is on as many media as the store has promised.
+    flush: async () => {},
+  }
+}
+
+function chunkKey(hash: Sha256): string {
+  return `chunks/${hash.slice(0, 2)}/${hash.slice(2)}`
+}
+
+function replacedKey(hash: Sha256, { codec, storedBytes }: ChunkForm): string {
+  return `replaced/${hash.slice(0, 2)}/${hash.slice(2)}.${codec}.${storedBytes}`
+}
+
+function prefixKey(kind: 'chunks' | 'replaced', prefix: string): string {
+  const digits = prefix.length > 2 ? `${prefix.slice(0, 2)}/${prefix.slice(2)}` : `${prefix}/`
+  return `${kind}/${prefix === '' ? '' : digits}`
+}
+
+/** Undefined for what is not named as we would; it is not ours to touch. */
+function hashOf(key: string): Sha256 | undefined {
+  const [, head, tail, ...more] = key.split('/')
+  const text = `${head}${tail}`
+  return more.length === 0 && new RegExp(SHA256_PATTERN).test(text) ? parseSha256(text) : undefined
+}
+
+function sizeOf({ codec, storedBytes, contentBytes }: Found): StoredSize {
+  return { codec, storedBytes, contentBytes }
+}
+
+function isBucketMissing({ code }: S3Error): boolean {
+  return code === 'NoSuchBucket'
+}

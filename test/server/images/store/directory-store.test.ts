@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import {
+  ChunkCorruptError,
+  ChunkMissingError,
+  type ChunkStore,
+  StoreFullError,
+  StoreUnreachableError,
+} from '#server/images/store/chunk-store.ts'
+import { ChunkRefusedError } from '#server/images/store/chunk-threads.ts'
+import {
+  createDirectoryStore,
+  prepareDirectoryStore,
+} from '#server/images/store/directory-store.ts'
+import { importImage } from '#server/images/import/import-image.ts'
+import { readContent } from '#server/images/store/chunk-codec.ts'
+import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
+import { testChunkStore } from '#test/suites/chunk-store.ts'
+import { openTestStore } from '#test/support/image-store.ts'
+
+const CONTENT = Buffer.alloc(MIB, 'the content ')
+const HASH = sha256(CONTENT)
+const MEMBER = gzipSync(CONTENT)
+const FRAME = zstdCompressSync(CONTENT)
+
+const pathOf = (folder: string, hash = HASH) =>
+  join(folder, hash.slice(0, 2), `${hash.slice(2)}.gz`)
+
+const sweep = (store: ChunkStore, cutoff: Date, isLive = () => false) =>
+  store.sweep({ prefix: HASH.slice(0, 2), isLive, cutoff })
+
+describe('directory store', () => {
+  testChunkStore(async () => {
+    const test = await openTestStore()
+    return {
+      ...test,
+      damage: (hash, bytes) => writeFile(pathOf(test.folder, hash), bytes),
+      names: test.files,
+    }
+  })
+
+  it('replaces a stump of one codec by a whole chunk of the other', async () => {
+    await using test = await openTestStore()
+    for (const [stump, whole] of [
+      [MEMBER, FRAME],
+      [FRAME, MEMBER],
+    ] as const) {
+      await test.store.putIfAbsent(HASH, stump)
+      const [name] = await test.files()
+      await truncate(join(test.folder, HASH.slice(0, 2), name!), 0)
+      await test.store.putIfAbsent(HASH, whole)
+      assert.ok(Buffer.from((await test.store.read(HASH)).bytes).equals(whole))
+      assert.equal((await test.files()).length, 1)
+      await sweep(test.store, new Date(Date.now() + 1))
+    }
+  })
+
+  it('tells missing, corrupt and unreachable apart', async () => {
+    await using test = await openTestStore()
+    await assert.rejects(test.store.read(HASH), ChunkMissingError)
+    await test.store.putIfAbsent(HASH, MEMBER)
+    await writeFile(pathOf(test.folder), Buffer.from(MEMBER).fill(1, 1000, 1010))
+    await assert.rejects(readContent(test.store, HASH), ChunkCorruptError)
+    await truncate(pathOf(test.folder), 0)
+    await assert.rejects(test.store.read(HASH), ChunkCorruptError)
+    await rm(join(test.folder, HASH.slice(0, 2)), { recursive: true })
+    await writeFile(join(test.folder, HASH.slice(0, 2)), 'a file where a folder should be')
+    await assert.rejects(test.store.read(HASH), StoreUnreachableError)
+    await assert.rejects(test.store.touch([HASH]), StoreUnreachableError)
+  })
+
+  it('stores what nobody has looked into only under the hash of its content', async () => {
+    await using test = await openTestStore()
+    const other = sha256(Buffer.from('other content'))
+    assert.equal(await test.store.putIfRight!(other, MEMBER), HASH)
+    assert.equal((await test.store.touch([HASH, other])).size, 0)
+    await assert.rejects(test.store.putIfRight!(HASH, MEMBER.subarray(0, 50)), ChunkRefusedError)
+    assert.equal(await test.store.putIfRight!(HASH, MEMBER), HASH)
+    assert.equal((await test.store.touch([HASH])).size, 1)
+  })
+
+  it('replaces the stump that a power failure left', async () => {
+    await using test = await openTestStore()
+    await test.store.putIfAbsent(HASH, MEMBER)
+    await truncate(pathOf(test.folder), 0)
+    assert.equal((await test.store.touch([HASH])).size, 0)
+    await test.store.putIfAbsent(HASH, MEMBER)
+    assert.ok((await readFile(pathOf(test.folder))).equals(MEMBER))
+  })
+
+  it('forgets at its start what a crash left half-written', async () => {
+    await using test = await openTestStore()
+    await test.store.putIfAbsent(HASH, MEMBER)
+    await writeFile(join(test.folder, 'tmp', 'half'), MEMBER.subarray(0, 100))
+    await prepareDirectoryStore(test.folder)
+    assert.equal((await test.files()).length, 1)
+  })
+
+  it('says that the disk is full, and works again when it is not', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'stampede-full-'))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', folder])
+    try {
+      await mkdir(join(folder, 'store'))
+      await prepareDirectoryStore(join(folder, 'store'))
+      const store = createDirectoryStore({ folder: join(folder, 'store'), flush: async () => {} })
+      const options = { store, spoolFolder: folder, maxImageBytes: 2 ** 40 }
+      async function* upload() {
+        for (let part = 0; part < 8; part++) yield diskContent({ chunks: 2, lastBytes: MIB })
+      }
+      await assert.rejects(importImage(upload(), options), StoreFullError)
+      execFileSync('sh', ['-c', 'rm -r "$0"/store/[0-9a-f][0-9a-f]', folder])
+      await prepareDirectoryStore(join(folder, 'store'))
+      await store.putIfAbsent(HASH, MEMBER)
+      assert.ok((await readContent(store, HASH)).length === MIB)
+    } finally {
+      execFileSync('umount', [folder])
+      await rm(folder, { recursive: true, force: true })
+    }
+  })
+})

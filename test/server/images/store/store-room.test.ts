@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import type { StoreStatus } from '#protocol/store.ts'
+import { StoreFullError } from '#server/images/store/chunk-store.ts'
+import { checkRoomFor, measureRoom, type RoomFacts } from '#server/images/store/store-room.ts'
+import { MIB } from '#test/support/disk-content.ts'
+import { openTestApp } from '#test/support/test-app.ts'
+
+const GIB = 1024 ** 3
+
+describe('room in the store', () => {
+  const cases: [what: string, facts: RoomFacts, availableBytes: number | null][] = [
+    ['no limit is known', facts({}), null],
+    ['a large disk', facts({ freeBytes: 500 * GIB, totalBytes: 1000 * GIB }), 499 * GIB],
+    ['a small disk', facts({ freeBytes: 5 * GIB, totalBytes: 10 * GIB }), Math.floor(4.8 * GIB)],
+    ['a disk with less than the reserve', facts({ freeBytes: 1000, totalBytes: GIB }), 0],
+    ['a quota alone', facts({ quotaBytes: 1000, usedBytes: 400 }), 600],
+    ['a quota that was lowered', facts({ quotaBytes: 1000, usedBytes: 4000 }), 0],
+    [
+      'a quota on a disk with less',
+      facts({ freeBytes: 3 * GIB, totalBytes: 100 * GIB, quotaBytes: 50 * GIB }),
+      2 * GIB,
+    ],
+  ]
+  for (const [what, given, availableBytes] of cases)
+    it(`is what the tightest limit leaves: ${what}`, () =>
+      assert.equal(measureRoom(given).availableBytes, availableBytes))
+
+  it('is told with all figures when it is too little', () => {
+    const room = measureRoom(
+      facts({
+        freeBytes: 3 * GIB,
+        totalBytes: 100 * GIB,
+        quotaBytes: 50 * GIB,
+        usedBytes: 49 * GIB,
+      }),
+    )
+    checkRoomFor(room, GIB, 'The upload')
+    assert.throws(
+      () => checkRoomFor(room, GIB + 1, 'The upload'),
+      (err) =>
+        err instanceof StoreFullError &&
+        [GIB + 1, GIB, 3 * GIB, 50 * GIB, 49 * GIB].every((figure) =>
+          err.message.includes(` ${figure} `),
+        ),
+    )
+  })
+})
+
+function facts(given: Partial<RoomFacts>): RoomFacts {
+  const unknown = { freeBytes: undefined, totalBytes: undefined, quotaBytes: undefined }
+  return { ...unknown, usedBytes: 0, ...given }
+}
+
+describe('a store with a quota', () => {
+  type Refusal = { error: { code: string; message: string } }
+
+  it('refuses uploads before they begin or where they cross it, and captures', async () => {
+    await using app = await openTestApp({ env: { STAMPEDE_STORE_QUOTA: '20Mi' } })
+    const packed = gzipSync(randomBytes(21 * MIB), { level: 1 })
+    const tooLarge = await app.call<Refusal>('PUT', '/api/images/large', packed)
+    assert.deepEqual([tooLarge.status, tooLarge.body.error.code], [507, 'store-full'])
+    assert.match(tooLarge.body.error.message, /quota of 20971520 \(STAMPEDE_STORE_QUOTA\)/)
+
+    assert.equal((await app.call('PUT', '/api/images/small', randomBytes(8 * MIB))).status, 201)
+    // Of a raw disk nobody knows before how much of it is zeros.
+    const crossing = await app.call<Refusal>('PUT', '/api/images/raw', randomBytes(16 * MIB))
+    assert.deepEqual([crossing.status, crossing.body.error.code], [507, 'store-full'])
+    assert.equal((await app.call('GET', '/api/images/raw')).status, 404)
+    await app.call('POST', '/api/store/sweep')
+    const { body: store } = await app.call<StoreStatus>('GET', '/api/store')
+    assert.equal(store.quotaBytes, 20 * MIB)
+    assert.ok(store.availableBytes! > 11 * MIB && store.availableBytes! < 12 * MIB)
+
+    const mac = '52:54:00:00:22:01'
+    await app.call('PUT', `/api/machines/${mac}`, { name: 'node', locked: false })
+    const capture = { mac, workflow: 'capture', image: 'captured' }
+    const refused = await app.call<Refusal>('POST', '/api/runs', capture)
+    assert.deepEqual([refused.status, refused.body.error.code], [507, 'store-full'])
+    assert.match(refused.body.error.message, /^A capture needs about/)
+    const deploy = { mac, workflow: 'deploy', image: 'small' }
+    assert.equal((await app.call('POST', '/api/runs', deploy)).status, 201)
+  })
+})

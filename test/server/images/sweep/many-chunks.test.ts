@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { CHUNK_BYTES, encodeManifest, encodeSegment } from '#protocol/image.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import { createChunkSets } from '#server/api/chunk-sets.ts'
+import type { ChunkStore } from '#server/images/store/chunk-store.ts'
+import { countShares } from '#server/images/sweep/count-shares.ts'
+import {
+  createDirectoryStore,
+  prepareDirectoryStore,
+} from '#server/images/store/directory-store.ts'
+import { encodeLayout } from '#server/images/export/layout.ts'
+import { sweepChunks } from '#server/images/sweep/sweep.ts'
+import { sha256 } from '#test/support/disk-content.ts'
+
+/** Two images of chunks that are in memory as hashes only, but for a few; they share half of them. */
+describe('more chunks than are counted or swept in one go', () => {
+  const hashes = Array.from({ length: 3000 }, () => parseSha256(randomBytes(32).toString('hex')))
+  const images = [hashes.slice(0, 2000), hashes.slice(1000, 3000)]
+  const sizes = new Map(
+    hashes.map((hash, index) => [
+      hash,
+      { codec: 'zstd' as const, storedBytes: 1000 + index, contentBytes: CHUNK_BYTES },
+    ]),
+  )
+  let folder: string
+  let store: ChunkStore
+  const manifests: { digest: Sha256; manifest: Uint8Array }[] = []
+  const segmentBytes: number[] = []
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'stampede-store-'))
+    await prepareDirectoryStore(folder)
+    store = createDirectoryStore({ folder, flush: async () => {} })
+    for (const image of images) {
+      const segment = gzipSync(encodeSegment(image))
+      const hash = sha256(encodeSegment(image))
+      await store.putIfAbsent(hash, segment)
+      segmentBytes.push(segment.length)
+      const sizeBytes = image.length * CHUNK_BYTES
+      const manifest = encodeManifest({ sizeBytes, sectorBytes: 512, segments: [hash] })
+      manifests.push({ digest: sha256(manifest), manifest })
+    }
+  })
+  after(() => rm(folder, { recursive: true }))
+
+  it('are counted in parts, with the same result', async () => {
+    const count = (maxChunks: number) =>
+      countShares(
+        {
+          store,
+          async *manifests() {
+            yield* manifests
+          },
+          loadLayout: async (digest) =>
+            encodeLayout(images[manifests.findIndex((one) => one.digest === digest)]!, sizes),
+        },
+        maxChunks,
+      )
+    const whole = await count(100_000)
+    const sum = (some: Sha256[]) => some.reduce((all, one) => all + sizes.get(one)!.storedBytes, 0)
+    assert.equal(whole.storedBytes, sum(hashes) + segmentBytes[0]! + segmentBytes[1]!)
+    assert.equal(
+      whole.byDigest.get(manifests[1]!.digest)?.uniqueBytes,
+      sum(hashes.slice(2000)) + segmentBytes[1]!,
+    )
+    assert.deepEqual(await count(500), whole)
+    // As many as have the same first byte are counted together in any case.
+    assert.deepEqual(await count(1), whole)
+  })
+
+  it('are swept in parts, and none is taken that an image has', async () => {
+    const contents = Array.from({ length: 40 }, (_, index) => Buffer.from(`garbage ${index}`))
+    for (const content of contents) await store.putIfAbsent(sha256(content), gzipSync(content))
+    const sweep = (cutoff: Date) =>
+      sweepChunks(
+        {
+          store,
+          exclusively: (work) => work(),
+          cutoff: () => cutoff,
+          async *manifests() {
+            for (const { manifest } of manifests) yield manifest
+          },
+        },
+        100,
+      )
+    assert.equal(await sweep(new Date(0)), 0)
+    assert.equal(await sweep(new Date(Date.now() + 1000)), contents.length)
+    for (const image of images)
+      assert.ok(await store.read(sha256(encodeSegment(image))), 'A segment is gone')
+  })
+
+  it('are told apart from those of other images', async () => {
+    const sets = createChunkSets(
+      store,
+      async (digest) => manifests.find((one) => one.digest === digest)?.manifest,
+    )
+    const [first, second] = manifests.map(({ digest }) => digest)
+    assert.equal(await sets.has(hashes[0]!, first!), true)
+    assert.equal(await sets.has(hashes[0]!, second!), false)
+    assert.equal(await sets.has(hashes[1500]!, second!), true)
+    assert.equal(await sets.has(sha256(encodeSegment(images[0]!)), first!), true)
+    assert.equal(await sets.has(hashes[0]!, parseSha256('0'.repeat(64))), false)
+  })
+})
