@@ -107,11 +107,19 @@ export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): L
         await store.putIfAbsent(hash, bytes)
         putBytes += bytes.length
       },
+      ...(store.putIfRight && {
+        async putIfRight(hash, bytes) {
+          await check(bytes.length)
+          const actual = await store.putIfRight!(hash, bytes)
+          if (actual === hash) putBytes += bytes.length
+          return actual
+        },
+      }),
       async replace(hash, bytes) {
         // The old form stays for a while.
         await check(bytes.length)
         return await store.replace(hash, bytes)
       },
-    },
+    } satisfies ChunkStore,
   }
 }

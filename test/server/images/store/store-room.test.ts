@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import type { StoreStatus } from '#protocol/store.ts'
 import { StoreFullError } from '#server/images/store/chunk-store.ts'
 import { checkRoomFor, measureRoom, type RoomFacts } from '#server/images/store/store-room.ts'
-import { MIB } from '#test/support/disk-content.ts'
+import { MIB, sha256 } from '#test/support/disk-content.ts'
 import { openTestApp } from '#test/support/test-app.ts'
 
 const GIB = 1024 ** 3
@@ -82,5 +82,17 @@ describe('a store with a quota', () => {
     assert.match(refused.body.error.message, /^A capture needs about/)
     const deploy = { mac, workflow: 'deploy', image: 'small' }
     assert.equal((await app.call('POST', '/api/runs', deploy)).status, 201)
+  })
+
+  it('refuses the chunk of a capture that crosses it', async () => {
+    await using app = await openTestApp({ env: { STAMPEDE_STORE_QUOTA: '2Mi' } })
+    const put = async () => {
+      const content = randomBytes(MIB - 4096)
+      return await app.call<Refusal>('PUT', `/chunks/${sha256(content)}`, gzipSync(content))
+    }
+    assert.equal((await put()).status, 201)
+    assert.equal((await put()).status, 201)
+    const refused = await put()
+    assert.deepEqual([refused.status, refused.body?.error.code], [507, 'store-full'])
   })
 })
