@@ -3,7 +3,12 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { describe, it } from 'node:test'
 
-/** Which folders a folder may import from: the table of ARCHITECTURE.md, longest prefix first. */
+/** The rooms of `server/images`: each imports from those before it only. */
+const IMAGE_ROOMS = 'codec store s3 export import commit sweep files'
+  .split(' ')
+  .map((room) => `server/images/${room}`)
+
+/** Which folders a folder may import from: the tables of ARCHITECTURE.md, longest prefix first. */
 const LAYERS: [folder: string, mayImport: string[]][] = [
   ['protocol', []],
   ['server/boot', ['protocol']],
@@ -12,6 +17,10 @@ const LAYERS: [folder: string, mayImport: string[]][] = [
   ['server/dhcp', ['protocol', 'server/boot']],
   ['server/tftp', ['protocol', 'server/boot']],
   ['server/db', ['protocol', 'server/give-back.ts']],
+  ...IMAGE_ROOMS.map((room, at): [string, string[]] => [
+    room,
+    ['protocol', 'server/give-back.ts', ...IMAGE_ROOMS.slice(0, at)],
+  ]),
   ['server/images', ['protocol', 'server/give-back.ts']],
   [
     'server/api',

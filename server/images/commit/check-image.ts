@@ -8,12 +8,12 @@ import {
   segmentLength,
 } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { checkSegment, type KnownSizes } from './check-segment.ts'
-import { ChunkMissingError, type ChunkStore } from '../store/chunk-store.ts'
 import { GZIP_EXPORT, ZSTD_EXPORT } from '../export/export-format.ts'
 import { hashLayouts, type SegmentLayout, segmentExportBytes } from '../export/layout.ts'
-import { ManifestRefusedError } from './manifest-refused.ts'
+import { ChunkMissingError, type ChunkStore } from '../store/chunk-store.ts'
 import { createSegmentReader } from '../store/segment-reader.ts'
+import { checkSegment, type KnownSizes } from './check-segment.ts'
+import { ManifestRefusedError } from './manifest-refused.ts'
 
 export { ManifestRefusedError }
 

@@ -6,10 +6,10 @@ import {
   SEGMENT_CHUNKS,
 } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import type { ChunkStore, StoredSize } from '../store/chunk-store.ts'
-import { encodeLayout, type SegmentLayout } from '../export/layout.ts'
-import { ManifestRefusedError } from './manifest-refused.ts'
 import { hashOfZeros } from '../codec/zero-content.ts'
+import { encodeLayout, type SegmentLayout } from '../export/layout.ts'
+import type { ChunkStore, StoredSize } from '../store/chunk-store.ts'
+import { ManifestRefusedError } from './manifest-refused.ts'
 
 /**
  * Looked at together. Hashes as text take a hundred bytes each, so that no more than these are in

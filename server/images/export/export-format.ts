@@ -1,10 +1,9 @@
+import { plainFrameLength, zeroFrame } from '../codec/plain-frame.ts'
+import { zeroMember } from '../codec/zero-member.ts'
+import type { Codec } from '../store/chunk-store.ts'
 import { STAMP_HEAD_BYTES, encodeStamp, type ExportStamp } from './export-stamp.ts'
 import { memberLength, type LayoutEntry } from './layout.ts'
-import { storedMember } from '../codec/gzip-member.ts'
-import { plainFrame, plainFrameLength, zeroFrame } from '../codec/plain-frame.ts'
-import { zeroMember } from '../codec/zero-member.ts'
 import { encodeFrameStamp, FRAME_STAMP_BYTES } from './frame-stamp.ts'
-import type { Codec } from '../store/chunk-store.ts'
 
 /** One of the files that an image can be taken out as; its codec is that of the chunks that pass as they are. */
 export interface ExportFormat {
@@ -17,8 +16,6 @@ export interface ExportFormat {
   /** Of what a chunk becomes. */
   length: (entry: LayoutEntry, contentBytes: number) => number
   zeros: (contentBytes: number) => Uint8Array
-  /** Content that is stored in the other codec, in a length that it alone tells; in `target`, if there is one. */
-  wrap: (content: Uint8Array, target?: Uint8Array) => Uint8Array
 }
 
 export const GZIP_EXPORT: ExportFormat = {
@@ -30,7 +27,6 @@ export const GZIP_EXPORT: ExportFormat = {
   stamp: encodeStamp,
   length: memberLength,
   zeros: zeroMember,
-  wrap: storedMember,
 }
 
 export const ZSTD_EXPORT: ExportFormat = {
@@ -50,7 +46,6 @@ export const ZSTD_EXPORT: ExportFormat = {
     }
   },
   zeros: zeroFrame,
-  wrap: plainFrame,
 }
 
 export const EXPORT_FORMATS = [GZIP_EXPORT, ZSTD_EXPORT] as const

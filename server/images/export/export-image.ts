@@ -6,20 +6,20 @@ import {
   segmentLength,
 } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { verifiedContent } from '../store/chunk-codec.ts'
+import { statedLength } from '../codec/gzip-member.ts'
+import { decodeFrameHeader } from '../codec/zstd-frame.ts'
+import { verifiedContent, wrapPlain } from '../store/chunk-codec.ts'
 import {
   ChunkCorruptError,
   type ChunkForm,
   type ChunkStore,
   type StoredChunk,
 } from '../store/chunk-store.ts'
+import type { SharedReads } from '../store/shared-reads.ts'
 import type { ExportFormat } from './export-format.ts'
 import { type ExportPart, type LentBytes, readParts, skippedPart } from './export-parts.ts'
-import { statedLength } from '../codec/gzip-member.ts'
 import { type LayoutEntry, layoutEntry, type SegmentLayout } from './layout.ts'
-import type { SharedReads } from '../store/shared-reads.ts'
 import type { WrappedChunks } from './wrapped-chunks.ts'
-import { decodeFrameHeader } from '../codec/zstd-frame.ts'
 
 /** What an export needs to know; all of it stays as it was when the export began. */
 export type ExportSource = {
@@ -166,7 +166,8 @@ async function readChunk(
   const stored = await store.read(hash, undefined, { form })
   checkStored(stored, wanted)
   // What wraps it has a checksum made here, or none: it must not vouch for what the store has lost.
-  if (stored.codec !== format.codec) return format.wrap(await verifiedContent(hash, stored))
+  if (stored.codec !== format.codec)
+    return wrapPlain(format.codec, await verifiedContent(hash, stored))
   return stored.bytes
 }
 

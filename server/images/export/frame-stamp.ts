@@ -1,8 +1,8 @@
 import { decodeHex, encodeHex } from '#protocol/hex.ts'
 import { HASH_BYTES } from '#protocol/image.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
-import type { ExportStamp } from './export-stamp.ts'
 import { SKIPPABLE_HEADER_BYTES, skippableFrame, skippableLength } from '../codec/plain-frame.ts'
+import type { ExportStamp } from './export-stamp.ts'
 
 /**
  * The same as the stamp of a gzip export, in a frame that every zstd decoder passes over: one cut

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { chunkLength, type ChunkReference, SEGMENT_CHUNKS, segmentLength } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import type { ChunkForm, StoredSize } from '../store/chunk-store.ts'
 import { storedMemberLength } from '../codec/gzip-member.ts'
 import { zeroMember } from '../codec/zero-member.ts'
+import type { ChunkForm, StoredSize } from '../store/chunk-store.ts'
 
 /**
  * How long each chunk of a segment is in the store: the length, Range and ETag of exports follow

@@ -1,6 +1,6 @@
 import type { Sha256 } from '#protocol/sha256.ts'
-import { wrapContent } from '../store/chunk-threads.ts'
 import type { Codec } from '../store/chunk-store.ts'
+import { wrapContent } from '../store/chunk-threads.ts'
 import { createReadBuffer, type HeldBytes, type HeldChunk } from '../store/shared-reads.ts'
 
 /** Chunks as exports hold what is stored in another codec than theirs. */

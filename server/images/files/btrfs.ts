@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises'
 import { inflateSync, zstdDecompressSync } from 'node:zlib'
+import { decodeAnyHeader, frameEnd } from '../codec/zstd-frame.ts'
 import {
   keyOf,
   openBtrfsVolume,
@@ -8,7 +9,6 @@ import {
   type BtrfsKey,
   type BtrfsVolume,
 } from './btrfs-tree.ts'
-import { decodeAnyHeader, frameEnd } from '../codec/zstd-frame.ts'
 import type { Entry, EntryKind, ImageFileSystem } from './file-system.ts'
 
 const TYPE = { inode: 1, dirItem: 84, dirIndex: 96, extentData: 108, rootItem: 132 } as const

@@ -1,10 +1,10 @@
+import { type ExportStamp, findStamp, STAMP_HEAD_BYTES } from '../export/export-stamp.ts'
+import { findFrameStamp } from '../export/frame-stamp.ts'
 import { ByteInput } from './byte-input.ts'
 import type { Piece } from './chunk-cutter.ts'
 import { decompressWithProgram } from './decompress-program.ts'
 import { gunzip, unzstd } from './decompress.ts'
 import { readExportFrames } from './export-frames.ts'
-import { type ExportStamp, findStamp, STAMP_HEAD_BYTES } from '../export/export-stamp.ts'
-import { findFrameStamp } from '../export/frame-stamp.ts'
 import { ImageRefusedError } from './import-error.ts'
 import { type Qcow2Options, readQcow2 } from './qcow2.ts'
 import {

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib'
-import type { ByteInput } from './byte-input.ts'
-import { ImageRefusedError } from './import-error.ts'
 import { SKIPPABLE_HEADER_BYTES, skippableLength } from '../codec/plain-frame.ts'
 import { isZero } from '../codec/zero-content.ts'
+import type { ByteInput } from './byte-input.ts'
+import { ImageRefusedError } from './import-error.ts'
 
 type Decoder = Gunzip | ZstdDecompress
 

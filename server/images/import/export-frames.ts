@@ -1,7 +1,4 @@
 import { CHUNK_BYTES } from '#protocol/image.ts'
-import type { ByteInput } from './byte-input.ts'
-import type { Piece } from './chunk-cutter.ts'
-import { corrupt } from './decompress.ts'
 import { SKIPPABLE_HEADER_BYTES, skippableLength, zeroFrame } from '../codec/plain-frame.ts'
 import {
   frameEnd,
@@ -9,6 +6,9 @@ import {
   FrameDecodeError,
   inflateFrame,
 } from '../codec/zstd-frame.ts'
+import type { ByteInput } from './byte-input.ts'
+import type { Piece } from './chunk-cutter.ts'
+import { corrupt } from './decompress.ts'
 
 /** A chunk that does not compress, and its headers; no frame of an export is longer. */
 const LONGEST_FRAME_BYTES = CHUNK_BYTES + 65_536

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { StoreUnreachableError } from '../store/chunk-store.ts'
 import type { S3Access } from './s3-access.ts'
 import { createS3Client } from './s3-client.ts'
 import { S3Error, storeError } from './s3-error.ts'
 import { parseObjectPage } from './s3-xml.ts'
-import { StoreUnreachableError } from '../store/chunk-store.ts'
 
 /**
  * Throws StoreUnreachableError, whose message says what is wrong with the bucket or the keys and what

@@ -2,9 +2,10 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { encodeHex } from '#protocol/hex.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { ChunkCorruptError, type ChunkStore, type Codec, type StoredChunk } from './chunk-store.ts'
-import { inflateMember, isGzip } from '../codec/gzip-member.ts'
+import { inflateMember, isGzip, storedMember } from '../codec/gzip-member.ts'
+import { plainFrame } from '../codec/plain-frame.ts'
 import { inflateFrame, isZstd } from '../codec/zstd-frame.ts'
+import { ChunkCorruptError, type ChunkStore, type Codec, type StoredChunk } from './chunk-store.ts'
 
 const gzipAsync = promisify(gzip)
 
@@ -22,6 +23,19 @@ export async function hashChunk(content: Uint8Array): Promise<Sha256> {
 /** The form in which a chunk is stored. */
 export function compressChunk(content: Uint8Array): Promise<Uint8Array> {
   return gzipAsync(content, { level: GZIP_LEVEL, chunkSize: GZIP_OUTPUT_BYTES })
+}
+
+/**
+ * Content as a codec holds it uncompressed, so that the length follows from that of the content alone: in
+ * new memory, or at the start of `target`.
+ */
+export function wrapPlain(codec: Codec, content: Uint8Array, target?: Uint8Array): Uint8Array {
+  switch (codec) {
+    case 'gzip':
+      return storedMember(content, target)
+    case 'zstd':
+      return plainFrame(content, target)
+  }
 }
 
 /** How a chunk is compressed, by its first bytes; undefined: in no way that we know. */

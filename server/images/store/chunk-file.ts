@@ -1,9 +1,9 @@
 import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
-import { codecOf } from './chunk-codec.ts'
-import type { ChunkForm, Codec, StoredSize } from './chunk-store.ts'
 import { statedLength } from '../codec/gzip-member.ts'
 import { decodeFrameHeader, FRAME_HEADER_BYTES, FrameDecodeError } from '../codec/zstd-frame.ts'
+import { codecOf } from './chunk-codec.ts'
+import type { ChunkForm, Codec, StoredSize } from './chunk-store.ts'
 
 /** The files of a directory store: their names, and what can be told without inflating them. */
 

@@ -3,11 +3,11 @@ import { parentPort } from 'node:worker_threads'
 import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
 import { letGo } from '#protocol/let-go.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { codecOf } from './chunk-codec.ts'
-import type { ThreadAnswer, ThreadRequest } from './chunk-threads.ts'
 import { inflateMember, MemberDecodeError } from '../codec/gzip-member.ts'
-import { isStoreThere, placeChunk, touchChunk } from './place-chunk.ts'
 import { FrameDecodeError, inflateFrameSync } from '../codec/zstd-frame.ts'
+import { codecOf, wrapPlain } from './chunk-codec.ts'
+import type { ThreadAnswer, ThreadRequest } from './chunk-threads.ts'
+import { isStoreThere, placeChunk, touchChunk } from './place-chunk.ts'
 
 /** What frames inflate to: used again, so whoever uses it does so without waiting for anything. */
 let inflated: Uint8Array | undefined
@@ -42,12 +42,9 @@ async function verifyAndPut(request: ThreadRequest & { kind: 'verify-and-put' })
 }
 
 async function wrap({ stored, hash, codec, target }: ThreadRequest & { kind: 'wrap' }) {
-  // Not every thread is ever asked: what it takes to start one is time of the first uploads.
-  const { EXPORT_FORMATS } = await import('../export/export-format.ts')
-  const format = EXPORT_FORMATS.find((each) => each.codec === codec)!
   return await withContent(stored, (content) =>
     hashOf(content) === hash
-      ? { wrappedBytes: format.wrap(content, target).length }
+      ? { wrappedBytes: wrapPlain(codec, content, target).length }
       : { refusal: 'its content has another hash' },
   )
 }

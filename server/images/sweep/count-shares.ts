@@ -1,11 +1,11 @@
 import { createGiveBack } from '#server/give-back.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { parseManifest } from '../commit/check-image.ts'
+import { layoutEntry, type SegmentLayout } from '../export/layout.ts'
 import { verifiedContent } from '../store/chunk-codec.ts'
 import { ChunkMissingError, type ChunkStore } from '../store/chunk-store.ts'
-import { layoutEntry, type SegmentLayout } from '../export/layout.ts'
-import { chunkKey, type ChunkKey, keyPrefix, segmentKeys } from './chunk-key.ts'
 import { GIVE_BACK_SEGMENTS } from '../store/segment-reader.ts'
+import { chunkKey, type ChunkKey, keyPrefix, segmentKeys } from './chunk-key.ts'
 import { type ShareCount, ShareCounter, TooManyChunksError } from './share-counter.ts'
 
 export interface CountedManifest {

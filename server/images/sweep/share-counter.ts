@@ -1,5 +1,5 @@
-import type { ChunkKey } from './chunk-key.ts'
 import type { Codec } from '../store/chunk-store.ts'
+import type { ChunkKey } from './chunk-key.ts'
 
 const FIRST_CAPACITY = 1024
 const MOST_FILLED = 0.6

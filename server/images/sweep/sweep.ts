@@ -1,9 +1,9 @@
 import { parseSha256 } from '#protocol/sha256.ts'
 import { parseManifest } from '../commit/check-image.ts'
-import { chunkKey, type ChunkKey, keyPrefix, segmentKeys } from './chunk-key.ts'
 import { type ChunkStore, PREFIXES } from '../store/chunk-store.ts'
-import { HashSet } from './hash-set.ts'
 import { createSegmentReader } from '../store/segment-reader.ts'
+import { chunkKey, type ChunkKey, keyPrefix, segmentKeys } from './chunk-key.ts'
+import { HashSet } from './hash-set.ts'
 
 export type SweepOptions = {
   store: ChunkStore
