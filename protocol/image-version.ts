@@ -49,3 +49,8 @@ export const RetentionSchema = Type.Object({
   kept: Type.Array(Type.Object({ version: VersionNumber, reasons: Type.Array(KeepReasonSchema) })),
 })
 export type Retention = Static<typeof RetentionSchema>
+
+/** Of what makes a version of an image. */
+export const PromoteQuery = Type.Optional(
+  Type.Boolean({ description: 'false: the name goes on standing for what it stands for' }),
+)
