@@ -84,6 +84,7 @@ export function addVersions(images: Command, signal: AbortSignal): void {
         'stampede images retention debian-13',
         'stampede images retention debian-13 --keep 3 --dry-run',
         'stampede images retention debian-13 --keep 3 --days 90',
+        'stampede images retention debian-13 --default --dry-run',
       ),
     )
     .action(action<[string], RetentionOptions>(signal, retention))
@@ -155,10 +156,14 @@ async function retention(
     throw new UsageError('--all and --default stand alone')
   const api = await context.api()
   const path = `${imagePath(name)}/retention`
-  if (dryRun && !isRule)
-    throw new UsageError('--dry-run needs --keep or --days, whose outcome is to be told')
-  if (dryRun || (!isRule && !all && !isDefault)) {
-    const shown = await api.call<Retention>('GET', path, { query: { keepVersions, keepDays } })
+  const isSaid = isRule || !!all || !!isDefault
+  if (dryRun && !isSaid)
+    throw new UsageError(
+      '--dry-run needs --keep, --days, --all or --default, whose outcome is to be told',
+    )
+  if (dryRun || !isSaid) {
+    const query = { keepVersions, keepDays, keepAll: all, useDefault: isDefault }
+    const shown = await api.call<Retention>('GET', path, { query })
     return context.show(shown, () => describe(shown, 'Would go'))
   }
   const json = isDefault
@@ -173,7 +178,7 @@ const REASONS: Record<KeepReason, string> = {
   assigned: 'assigned',
   running: 'an active run',
   linked: 'a link',
-  rule: 'the rule',
+  rule: 'by this rule',
 }
 
 function describe({ keepVersions, keepDays, isDefault, removed, kept }: Retention, word: string) {
@@ -184,9 +189,10 @@ function describe({ keepVersions, keepDays, isDefault, removed, kept }: Retentio
   return [
     `Kept: ${rule.join(' and ') || 'every version'}${isDefault ? " (the server's settings)" : ''}`,
     ...kept.map(
-      ({ version, reasons }) => `  ${version} for ${reasons.map((r) => REASONS[r]).join(', ')}`,
+      ({ version, reasons }) =>
+        `  version ${version}: ${reasons.map((reason) => REASONS[reason]).join(', ')}`,
     ),
-    `${word}: ${removed.join(', ') || 'none'}`,
+    `${word}: ${removed.length > 0 ? `version ${removed.join(', ')}` : 'none'}`,
   ].join('\n')
 }
 

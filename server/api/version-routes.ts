@@ -16,7 +16,7 @@ import { previewRetention, saveRetention } from '#server/db/image-retention.ts'
 import { findImage } from '#server/db/image-queries.ts'
 import { listVersions } from '#server/db/image-versions.ts'
 import { noteAudit } from './audit.ts'
-import { ConflictError, NotFoundError } from './errors.ts'
+import { ConflictError, NotFoundError, RequestError } from './errors.ts'
 import { entityTag, ifMatch, sendTagged } from './etag.ts'
 import type { ImageLibrary } from './image-library.ts'
 import { imageTag } from './image-tag.ts'
@@ -176,20 +176,19 @@ function retentionRoutes({
           querystring: Type.Object({
             keepVersions: Type.Optional(versions),
             keepDays: Type.Optional(days),
+            keepAll: Type.Optional(Type.Boolean()),
+            useDefault: Type.Optional(Type.Boolean()),
           }),
-          response: { 200: RetentionSchema, 404: ErrorSchema },
+          response: { 200: RetentionSchema, 404: ErrorSchema, 422: ErrorSchema },
         },
       },
       async (request, reply) => {
         const { params, query } = request
-        const isAsked = query.keepVersions !== undefined || query.keepDays !== undefined
-        const rule = isAsked
-          ? { keepVersions: query.keepVersions ?? null, keepDays: query.keepDays ?? null }
-          : undefined
+        const rule = askedRule(query)
         const given = { standard, times: { now: now(), today: new Date() } }
         const shown = await previewRetention(db, params.name, { rule, ...given })
         if (!shown) return missing(params.name)
-        const stored = isAsked ? await previewRetention(db, params.name, given) : shown
+        const stored = rule === undefined ? shown : await previewRetention(db, params.name, given)
         return sendTagged(request, reply, ruleTag(stored ?? shown), shown)
       },
     )
@@ -224,6 +223,24 @@ function retentionRoutes({
       },
     )
   }
+}
+
+/** The rule that a question is about: null is that of the settings, undefined what there is. */
+function askedRule({
+  keepVersions = null,
+  keepDays = null,
+  keepAll,
+  useDefault,
+}: Partial<RetentionRule> & { keepAll?: boolean; useDefault?: boolean }) {
+  const isLimited = keepVersions !== null || keepDays !== null
+  if (Number(isLimited) + Number(!!keepAll) + Number(!!useDefault) > 1)
+    throw new RequestError(
+      422,
+      'retention-contradicts',
+      'Ask about keepVersions and keepDays, about keepAll, or about useDefault, not about several',
+    )
+  if (useDefault) return null
+  return isLimited || keepAll ? { keepVersions, keepDays } : undefined
 }
 
 function ruleTag({ keepVersions, keepDays }: RetentionRule): string {

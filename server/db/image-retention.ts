@@ -49,7 +49,10 @@ export function judgeVersions(
   }
 }
 
-/** What the image's rule, or another one, would do. Undefined if there is no such image. */
+/**
+ * What the image's rule, or another one (null: that of the settings), would do. Undefined if there
+ * is no such image.
+ */
 export async function previewRetention(
   db: Database,
   name: string,
@@ -57,14 +60,14 @@ export async function previewRetention(
     rule,
     standard,
     times,
-  }: { rule?: RetentionRule | undefined; standard: RetentionRule; times: RetentionTimes },
+  }: { rule?: RetentionRule | null | undefined; standard: RetentionRule; times: RetentionTimes },
 ): Promise<Retention | undefined> {
   const [row] = await db.select().from(images).where(eq(images.name, name))
   if (!row) return undefined
-  const used = rule ?? row.retention ?? standard
+  const asked = rule === undefined ? row.retention : rule
+  const used = asked ?? standard
   const versions = await listVersions(db, name, times.now)
-  const isDefault = rule === undefined && row.retention === null
-  return { ...used, isDefault, ...judgeVersions(versions, used, times.today) }
+  return { ...used, isDefault: asked === null, ...judgeVersions(versions, used, times.today) }
 }
 
 /** Keeps the rule, null for the one of the settings, and goes by it at once. */

@@ -117,7 +117,14 @@ describe('stampede images, as a library', () => {
     assert.match(await run('retention', 'web', '--keep', '1', '--dry-run'), /Would go: none/)
     // The link of the test before holds version 1, being promoted holds version 2.
     const shown = await run('retention', 'web', '--keep', '1')
-    assert.match(shown, /3 for the rule\n {2}2 for promoted\n {2}1 for a link\nRemoved: none/)
+    assert.match(
+      shown,
+      / version 3: by this rule\n {2}version 2: promoted\n {2}version 1: a link\nRemoved: none/,
+    )
+    const preview = await run('retention', 'web', '--default', '--dry-run')
+    assert.match(preview, /the newest 10 \(the server's settings\).*Would go: none/s)
+    assert.match(await run('retention', 'web', '--all', '--dry-run'), /^Kept: every version$/m)
+    assert.match(await run('retention', 'web'), /^Kept: the newest 1$/m, 'previews save nothing')
     assert.match(await run('retention', 'web', '--default'), /settings/)
     await run('rm', 'web@latest', '--yes')
     assert.doesNotMatch(await run('versions', 'web'), /^ +3 /m)

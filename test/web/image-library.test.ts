@@ -20,7 +20,10 @@ describe('the versions and contents of images', () => {
   let app: SeededApp
   let browser: TestBrowser
   before(async () => {
-    app = await openSeededApp({ machines: 6, env: { STAMPEDE_PULL_LOCAL: '1' } })
+    app = await openSeededApp({
+      machines: 6,
+      env: { STAMPEDE_PULL_LOCAL: '1', STAMPEDE_KEEP_VERSIONS: '3' },
+    })
     browser = await openBrowser()
     for (const seed of [1, 2, 3])
       await app.call('PUT', '/api/images/web', new Uint8Array(MIB).fill(seed))
@@ -74,6 +77,23 @@ describe('the versions and contents of images', () => {
     await page.getByRole('button', { name: 'Save and remove' }).click()
     await page.getByText('Removed: version 1').waitFor()
     assert.equal((await image('web')).versionCount, 1)
+    assertQuiet()
+  })
+
+  it('are told of before the settings of the server decide on them', async () => {
+    const put = (path: string, body: unknown) => app.call('PUT', `/api/images/${path}`, body)
+    await put('kept', new Uint8Array(512).fill(1))
+    await put('kept/retention', {})
+    for (const seed of [2, 3, 4, 5]) await put('kept', new Uint8Array(512).fill(seed))
+    const { page, assertQuiet } = await open('/images/kept')
+    await page.getByRole('button', { name: 'What is kept' }).click()
+    await page.getByText('Nothing would go at the moment').waitFor()
+    await page.getByLabel('As the settings of the server say').click()
+    await page.getByText('The settings keep the newest 3. Would go at once: version 2, 1').waitFor()
+    assert.equal((await image('kept')).versionCount, 5)
+    await page.getByRole('button', { name: 'Save and remove' }).click()
+    await page.getByText('Removed: version 2, 1').waitFor()
+    assert.equal((await image('kept')).versionCount, 3)
     assertQuiet()
   })
 

@@ -6132,6 +6132,8 @@ export interface operations {
             query?: {
                 keepVersions?: number;
                 keepDays?: number;
+                keepAll?: boolean;
+                useDefault?: boolean;
             };
             header?: {
                 /** @description The ETag of an earlier answer */
@@ -6195,6 +6197,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
             default: components["responses"]["Failure"];
         };
     };

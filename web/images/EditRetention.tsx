@@ -43,19 +43,16 @@ function RetentionForm({ name, present, onClose }: RetentionFormProps) {
   const [choice, setChoice] = useState<Choice>(choiceOf(present))
   const [versions, setVersions] = useState<number | null>(present.keepVersions ?? 5)
   const [days, setDays] = useState<number | null>(present.keepDays)
-  const rule: Rule = { keepVersions: versions, keepDays: days }
-  const isRule = choice === 'some' && (versions !== null || days !== null)
+  const rule = chosenRule(choice, versions, days)
   const { data: preview, error } = useQuery({
     ...retentionQuery(name, rule),
-    enabled: isRule,
+    enabled: rule !== undefined,
   })
+  const removes = rule !== undefined && preview !== undefined && preview.removed.length > 0
 
   async function save(): Promise<void> {
-    const all = { keepVersions: null, keepDays: null }
-    const saved = await saveRetention(
-      name,
-      choice === 'default' ? 'default' : choice === 'all' ? all : rule,
-    )
+    if (rule === undefined) return
+    const saved = await saveRetention(name, rule)
     await cache.invalidateQueries({ queryKey: keys.image(name) })
     await cache.invalidateQueries({ queryKey: keys.images })
     const { removed } = saved
@@ -65,9 +62,9 @@ function RetentionForm({ name, present, onClose }: RetentionFormProps) {
   return (
     <FormModal
       title="What is kept"
-      action={isRule && preview && preview.removed.length > 0 ? 'Save and remove' : 'Save'}
-      color={isRule && preview && preview.removed.length > 0 ? 'red' : undefined}
-      isReady={choice !== 'some' || isRule}
+      action={removes ? 'Save and remove' : 'Save'}
+      color={removes ? 'red' : undefined}
+      isReady={rule !== undefined && preview !== undefined}
       onClose={onClose}
       onSubmit={save}
     >
@@ -103,18 +100,42 @@ function RetentionForm({ name, present, onClose }: RetentionFormProps) {
             value={days ?? ''}
             onChange={(value) => setDays(numberOf(value))}
           />
-          <ErrorAlert error={error} />
-          {isRule && preview && (
-            <Text size="sm" role="status" fw={500}>
-              {preview.removed.length > 0
-                ? `Would go at once: version ${preview.removed.join(', ')}`
-                : 'Nothing would go at the moment'}
-            </Text>
-          )}
         </>
       )}
+      <ErrorAlert error={error} />
+      {rule !== undefined && preview && <Outcome {...preview} />}
     </FormModal>
   )
+}
+
+function Outcome({ keepVersions, keepDays, isDefault, removed }: Retention) {
+  return (
+    <Text size="sm" role="status" fw={500}>
+      {isDefault && `The settings keep ${keptWords(keepVersions, keepDays)}. `}
+      {removed.length > 0
+        ? `Would go at once: version ${removed.join(', ')}`
+        : 'Nothing would go at the moment'}
+    </Text>
+  )
+}
+
+function keptWords(versions: number | null, days: number | null): string {
+  const parts = [
+    versions !== null && (versions === 1 ? 'the newest one' : `the newest ${versions}`),
+    days !== null && `those younger than ${days === 1 ? 'a day' : `${days} days`}`,
+  ]
+  return parts.filter(Boolean).join(' and ') || 'all of them'
+}
+
+/** Undefined while nothing is said that could be saved. */
+function chosenRule(
+  choice: Choice,
+  keepVersions: number | null,
+  keepDays: number | null,
+): Rule | 'default' | undefined {
+  if (choice === 'default') return 'default'
+  if (choice === 'all') return { keepVersions: null, keepDays: null }
+  return keepVersions === null && keepDays === null ? undefined : { keepVersions, keepDays }
 }
 
 function choiceOf({ isDefault, keepVersions, keepDays }: Retention): Choice {

@@ -32,18 +32,25 @@ export interface Rule {
 }
 
 /** What the rule would do; without one, what the image's own does. */
-export function retentionQuery(name: string, rule: Rule | undefined) {
+export function retentionQuery(name: string, rule: Rule | 'default' | undefined) {
   return queryOptions({
     queryKey: [...keys.image(name), 'retention', rule],
     async queryFn(): Promise<Retention> {
-      const query = {
-        ...(rule && rule.keepVersions !== null && { keepVersions: rule.keepVersions }),
-        ...(rule && rule.keepDays !== null && { keepDays: rule.keepDays }),
-      }
-      const params = { path: { name }, query }
+      const params = { path: { name }, query: questionOf(rule) }
       return bodyOf(client.GET('/api/images/{name}/retention', { params }))
     },
   })
+}
+
+function questionOf(rule: Rule | 'default' | undefined) {
+  if (rule === undefined) return {}
+  if (rule === 'default') return { useDefault: true }
+  const { keepVersions, keepDays } = rule
+  if (keepVersions === null && keepDays === null) return { keepAll: true }
+  return {
+    ...(keepVersions !== null && { keepVersions }),
+    ...(keepDays !== null && { keepDays }),
+  }
 }
 
 export async function saveRetention(name: string, rule: Rule | 'default'): Promise<Retention> {

@@ -269,6 +269,33 @@ describeOnEveryDatabase('versions of an image', (_open, database) => {
     assert.equal(restored.body.isDefault, true)
   })
 
+  it('are told of before the settings, or no rule at all, decide on them', async () => {
+    const path = '/api/images/undecided/retention'
+    await put('undecided', 70)
+    await app.call('PUT', path, {})
+    for (let seed = 71; seed <= 76; seed++) await put('undecided', seed)
+    const ask = (query: string) => app.call<Retention & Refusal>('GET', `${path}?${query}`)
+    assert.partialDeepStrictEqual((await ask('useDefault=true')).body, {
+      keepVersions: 4,
+      keepDays: null,
+      isDefault: true,
+      removed: [3, 2, 1],
+    })
+    assert.partialDeepStrictEqual((await ask('')).body, { isDefault: false, removed: [] })
+    await app.call('PUT', path, { keepVersions: 6 })
+    assert.partialDeepStrictEqual((await ask('keepAll=true')).body, {
+      keepVersions: null,
+      keepDays: null,
+      isDefault: false,
+      removed: [],
+    })
+    assert.deepEqual(await numbers('undecided'), [7, 6, 5, 4, 3, 2])
+    const both = await ask('useDefault=true&keepVersions=2')
+    assert.deepEqual([both.status, both.body.error.code], [422, 'retention-contradicts'])
+    const { body } = await app.call<Retention>('PUT', path, { useDefault: true })
+    assert.deepEqual(body.removed, [3, 2])
+  })
+
   it('go by their age, where days were said', async () => {
     for (let seed = 1; seed <= 3; seed++) await put('aged', 60 + seed)
     const { db } = app.database
