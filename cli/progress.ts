@@ -25,10 +25,11 @@ export function createProgress(label: string, bytesTotal: number): Progress {
 
   function line(): string {
     const rate = rateAt(performance.now(), bytesDone)
-    const left = rate > 0 ? `, ${duration((bytesTotal - bytesDone) / rate)} left` : ''
+    const speed = rate === undefined ? '' : `, ${formatBytes(Math.round(rate))}/s`
+    const left = rate ? `, ${duration((bytesTotal - bytesDone) / rate)} left` : ''
     const share = `${String(percent(bytesDone, bytesTotal)).padStart(3)} % of ${formatBytes(bytesTotal)}`
     const bar = screen ? `${progressBar(bytesDone / Math.max(1, bytesTotal), BAR_CHARACTERS)} ` : ''
-    return `${label} ${bar}${share}, ${formatBytes(Math.round(rate))}/s${left}`
+    return `${label} ${bar}${share}${speed}${left}`
   }
 
   return {
@@ -51,13 +52,13 @@ export function createProgress(label: string, bytesTotal: number): Progress {
   }
 }
 
-/** Bytes a second over the last few seconds. */
-function createRate(): (now: number, bytes: number) => number {
+/** Bytes a second over the last few seconds; undefined while there is nothing to compare with. */
+function createRate(): (now: number, bytes: number) => number | undefined {
   const marks: { at: number; bytes: number }[] = []
   return (now, bytes) => {
     marks.push({ at: now, bytes })
     while (marks.length > 2 && now - marks[0]!.at > RATE_SECONDS * 1000) marks.shift()
     const [first] = marks
-    return first && now > first.at ? ((bytes - first.bytes) * 1000) / (now - first.at) : 0
+    return first && now > first.at ? ((bytes - first.bytes) * 1000) / (now - first.at) : undefined
   }
 }
