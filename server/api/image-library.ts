@@ -8,25 +8,8 @@ import type { CheckImage } from '#server/db/image-changes.ts'
 import { applyRetention } from '#server/db/image-retention.ts'
 import type { VersionOrigin } from '#server/db/image-versions.ts'
 import type { RetentionRule } from '#protocol/image-version.ts'
-import {
-  allManifests,
-  findImage,
-  findManifest,
-  pruneManifests,
-  saveImage,
-} from '#server/db/image-queries.ts'
-import { pruneLayouts } from '#server/db/image-layouts.ts'
-import { pruneLinks } from '#server/db/links.ts'
-import { getJob } from '#server/db/store-jobs.ts'
-import {
-  closeUpload,
-  endUpload,
-  isExport,
-  listLongExports,
-  listOpenUploads,
-  SERVER_UPLOAD,
-  touchUpload,
-} from '#server/db/uploads.ts'
+import { findImage, findManifest, saveImage } from '#server/db/image-queries.ts'
+import { closeUpload, SERVER_UPLOAD, touchUpload } from '#server/db/uploads.ts'
 import { checkImage, parseManifest } from '#server/images/commit/check-image.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import type { CommitLock } from '#server/images/commit/commit-lock.ts'
@@ -38,10 +21,10 @@ import {
   type SectorBytes,
 } from '#server/images/import/import-image.ts'
 import { measureRoom, type StoreRoom } from '#server/images/store/store-room.ts'
-import { sweepChunks } from '#server/images/sweep/sweep.ts'
 import { createImageExports, type ImageExports } from './image-exports.ts'
 import { createChunkSets } from './chunk-sets.ts'
 import { createImageStatistics, type StoreStatistics } from './image-statistics.ts'
+import { openImageSweeps } from './image-sweeps.ts'
 import { createSweepClock, type SweepClock } from './sweep-clock.ts'
 
 export interface ImageLibraryOptions {
@@ -129,13 +112,10 @@ export interface ImageLibrary extends AsyncDisposable {
 
 /** An open upload is written down again this often; idle ones end after a day. */
 const TOUCH_MILLISECONDS = 60_000
-const SWEEP_MILLISECONDS = 3_600_000
 /** Decoders at once, those of uploads that wait for their next piece included. */
 const MAX_UPLOADS = 32
 /** How long a commit waits to be told what the image shares; a large store takes longer. */
 const COUNT_MILLISECONDS = 500
-/** Longer than exports take to be known to all servers. */
-const REPLACED_GRACE_SECONDS = 600
 const NO_LIMITS = { freeBytes: undefined, totalBytes: undefined, quotaBytes: undefined }
 const KEEP_ALL: RetentionRule = { keepVersions: null, keepDays: null }
 const COMPRESSED_FILE = /\.(gz|xz|zst|bz2|qcow2)$/i
@@ -146,24 +126,32 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   const { db } = database
   /** By a clock that nobody sets. */
   const touchedAt = new Map<string, number>()
-  const sweepClock = options.sweepClock ?? createSweepClock()
-  const { onCorrupt } = options
+  const clock = options.sweepClock ?? createSweepClock()
+  const { onCorrupt, onSwept, replacedGraceSeconds } = options
   const exports = createImageExports({ db, store, log, onCorrupt })
   const chunkSets = createChunkSets(store, (digest) => findManifest(db, digest))
   const counting = createImageStatistics(db, store)
+  const sweeps = openImageSweeps({
+    db,
+    store,
+    lock,
+    exports,
+    statistics: counting,
+    clock,
+    retention,
+    onSwept,
+    replacedGraceSeconds,
+    log,
+    now,
+  })
   let uploading = 0
   // Who starts a server is about to use it.
   let lastActiveAt = Date.now()
-  /** Resolves when all that is there now was counted. */
-  let counted = Promise.withResolvers<void>()
-  let sweeping: Promise<unknown> = Promise.resolve()
-  let isSweepQueued = false
-  let sweptAt: Date | undefined
 
   async function touch(holder: string): Promise<void> {
     lastActiveAt = Date.now()
     const last = touchedAt.get(holder)
-    if (sweepClock.wasSetBack()) touchedAt.clear()
+    if (clock.wasSetBack()) touchedAt.clear()
     else if (last !== undefined && performance.now() - last < TOUCH_MILLISECONDS) return
     await touchUpload(db, holder, new Date())
     touchedAt.set(holder, performance.now())
@@ -194,8 +182,8 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     await applyRetention(db, retention, { now: now(), today: new Date() }, name)
     await database.flush()
     await close(holder)
-    sweepSoon() // what the name meant before may be garbage now
-    await Promise.race([counted.promise, sleep(COUNT_MILLISECONDS, undefined, { ref: false })])
+    sweeps.sweepSoon() // what the name meant before may be garbage now
+    await Promise.race([sweeps.nextCount(), sleep(COUNT_MILLISECONDS, undefined, { ref: false })])
     const shown = await findImage(db, details.promote === false ? `${name}@${image.version}` : name)
     return shown?.digest === image.digest ? shown : image
   }
@@ -205,16 +193,6 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     return options.room
       ? await options.room(storedBytes)
       : measureRoom({ ...NO_LIMITS, usedBytes: storedBytes })
-  }
-
-  /** Before it, what was replaced is read by nobody any more. */
-  async function replacedCutoff(now: Date): Promise<Date | undefined> {
-    const { renewedAt } = (await getJob(db, 'recompress')).state as { renewedAt?: string }
-    if (renewedAt === undefined) return undefined
-    const long = (await listLongExports(db)).map(({ startedAt }) => startedAt.getTime())
-    const grace = (options.replacedGraceSeconds ?? REPLACED_GRACE_SECONDS) * 1000
-    const oldest = exports.oldestStart()?.getTime() ?? Infinity
-    return new Date(Math.min(Date.parse(renewedAt), now.getTime() - grace, oldest, ...long))
   }
 
   function checkLimit(sizeBytes: number): void {
@@ -257,86 +235,27 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
       return await commit(name, imported.manifest, holder, details)
     } catch (err) {
       await close(holder)
-      sweepSoon()
+      sweeps.sweepSoon()
       throw err
     } finally {
       clearInterval(touching)
     }
   }
 
-  /** One at a time: the cutoff is taken when it begins. */
-  function sweep(): Promise<number> {
-    const done = sweeping.then(async () => {
-      const started = new Date()
-      const oldest = await oldestUpload(started)
-      if (!oldest) sweepClock.forget()
-      const begun = oldest && oldest < started ? oldest : started
-      // Looked at for each part: the clock may be set while the sweep goes on.
-      const cutoff = () => sweepClock.earliest(begun)
-      await pruneLinks(db, now())
-      await applyRetention(db, retention, { now: now(), today: new Date() })
-      const longExports = await listLongExports(db)
-      const held = [...exports.digests(), ...longExports.map(({ digest }) => digest)]
-      await pruneManifests(db, [...new Set(held)], now())
-      await count()
-      const manifests = () => allManifests(db)
-      const exclusively: CommitLock['exclusive'] = (work) => lock.exclusive(work)
-      const replaced = await replacedCutoff(started)
-      if (replaced) await pruneLayouts(db, replaced)
-      const cutoffs = { cutoff, replacedCutoff: replaced }
-      const removed = await sweepChunks({ store, exclusively, manifests, ...cutoffs })
-      sweptAt = started
-      if (!oldest) options.onSwept?.()
-      if (removed > 0) log.info({ removed }, 'Swept chunks that no image needs')
-      return removed
-    })
-    sweeping = done.catch(() => {})
-    return done
-  }
-
-  /** When the oldest open upload began; those that nobody goes on with are ended first. */
-  async function oldestUpload(now: Date): Promise<Date | undefined> {
-    const open = await listOpenUploads(db)
-    const over = new Set(sweepClock.over(open, now))
-    for (const upload of over) await endUpload(db, upload)
-    const starts = open.filter((upload) => !over.has(upload) && !isExport(upload))
-    return starts.map(({ startedAt }) => startedAt).toSorted((a, b) => a.getTime() - b.getTime())[0]
-  }
-
-  async function count(): Promise<void> {
-    const { resolve } = counted
-    counted = Promise.withResolvers()
-    await counting
-      .count()
-      .catch((err: unknown) => log.error({ err }, 'Failed to count what images share'))
-    resolve()
-  }
-
-  function sweepSoon(): void {
-    if (isSweepQueued) return
-    isSweepQueued = true
-    void sweeping.then(() => {
-      isSweepQueued = false
-      sweep().catch((err: unknown) => log.error({ err }, 'Failed to sweep the chunk store'))
-    })
-  }
-
-  const sweepTimer = setInterval(sweepSoon, SWEEP_MILLISECONDS)
-
   return {
     store,
     upload,
     commit,
     touch,
-    sweep,
-    sweepSoon,
+    sweep: () => sweeps.sweep(),
+    sweepSoon: () => sweeps.sweepSoon(),
     statistics: () => counting.read(),
     room,
     lock,
     activity: () => {
       const isBusy = uploading > 0 || exports.oldestStart() !== undefined
       if (isBusy) lastActiveAt = Date.now()
-      return { isBusy, lastAt: lastActiveAt, sweptAt }
+      return { isBusy, lastAt: lastActiveAt, sweptAt: sweeps.sweptAt() }
     },
 
     async checkRoom({ sizeBytes, fileName }) {
@@ -351,10 +270,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
 
     isChunkOf: (hash, digest) => chunkSets.has(hash, digest),
 
-    async [Symbol.asyncDispose]() {
-      clearInterval(sweepTimer)
-      await sweeping
-    },
+    [Symbol.asyncDispose]: () => sweeps[Symbol.asyncDispose](),
   }
 }
 

@@ -6,6 +6,7 @@ import { after, before, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino from 'pino'
 import { openImageLibrary, type ImageLibrary } from '#server/api/image-library.ts'
+import { createSweepClock } from '#server/api/sweep-clock.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { createDatabaseCommitLock } from '#server/db/commit-lock.ts'
 import { findImage, listImages } from '#server/db/image-queries.ts'
@@ -35,17 +36,19 @@ describeOnEveryDatabase('the image library', (openTestDatabase, kind) => {
     use: (library: ImageLibrary) => Promise<void>,
   ): Promise<void> {
     const store: ChunkStore = { ...test.store, flush: () => flush(library) }
-    await using library: ImageLibrary = openImageLibrary({
-      database,
-      store,
-      lock: kind === 'postgres' ? createDatabaseCommitLock(database.db) : createCommitLock(),
-      spoolFolder: test.spoolFolder,
-      maxImageBytes: 2 ** 40,
-      log: pino({ level: 'silent' }),
-      now: () => new Date(),
-    })
+    await using library: ImageLibrary = openImageLibrary(options(store))
     await use(library)
   }
+
+  const options = (store: ChunkStore) => ({
+    database,
+    store,
+    lock: kind === 'postgres' ? createDatabaseCommitLock(database.db) : createCommitLock(),
+    spoolFolder: test.spoolFolder,
+    maxImageBytes: 2 ** 40,
+    log: pino({ level: 'silent' }),
+    now: () => new Date(),
+  })
 
   const upload = (library: ImageLibrary, name: string, content = diskContent()) =>
     library.upload({
@@ -92,6 +95,27 @@ describeOnEveryDatabase('the image library', (openTestDatabase, kind) => {
       await swept
       assert.deepEqual(order, ['flushed', 'swept'])
     })
+  })
+
+  it('begins no sweep any more once it is closed', async () => {
+    const looks: string[] = []
+    const clock = createSweepClock()
+    {
+      await using library = openImageLibrary({
+        ...options(test.store),
+        sweepClock: {
+          ...clock,
+          over: (...open) => {
+            looks.push('a sweep looks for open uploads')
+            return clock.over(...open)
+          },
+        },
+      })
+      library.sweepSoon()
+    }
+    const before = looks.length
+    for (let round = 0; round < 3; round++) await findImage(database.db, 'flushed')
+    assert.equal(looks.length, before)
   })
 
   it('says what the store takes, each chunk once, and what sharing saves', async () => {

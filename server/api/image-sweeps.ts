@@ -1,0 +1,142 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { RetentionRule } from '#protocol/image-version.ts'
+import type { Database } from '#server/db/database.ts'
+import { pruneLayouts } from '#server/db/image-layouts.ts'
+import { allManifests, pruneManifests } from '#server/db/image-queries.ts'
+import { applyRetention } from '#server/db/image-retention.ts'
+import { pruneLinks } from '#server/db/links.ts'
+import { getJob } from '#server/db/store-jobs.ts'
+import { endUpload, isExport, listLongExports, listOpenUploads } from '#server/db/uploads.ts'
+import type { CommitLock } from '#server/images/commit/commit-lock.ts'
+import type { ChunkStore } from '#server/images/store/chunk-store.ts'
+import { sweepChunks } from '#server/images/sweep/sweep.ts'
+import type { ImageExports } from './image-exports.ts'
+import type { ImageStatistics } from './image-statistics.ts'
+import type { SweepClock } from './sweep-clock.ts'
+
+export interface ImageSweeps extends AsyncDisposable {
+  /** Removes the chunks that nothing needs; how many those were. */
+  sweep(): Promise<number>
+  /** The same in the background. */
+  sweepSoon(): void
+  /** Resolves when the next sweep has counted what images share. */
+  nextCount(): Promise<void>
+  /** When the last one that came to its end began. */
+  sweptAt(): Date | undefined
+}
+
+export interface ImageSweepsOptions {
+  db: Database
+  store: ChunkStore
+  lock: CommitLock
+  exports: ImageExports
+  statistics: ImageStatistics
+  clock: SweepClock
+  /** Which versions of an image are kept, if nothing else was said of it. */
+  retention: RetentionRule
+  /** All chunks that are left belong to images. */
+  onSwept?: (() => void) | undefined
+  /** Of an export in hand another server may not know yet: what was replaced stays this long at least. */
+  replacedGraceSeconds?: number | undefined
+  log: FastifyBaseLogger
+  /** When links expire. All else goes by the clock of the store's file system. */
+  now: () => Date
+}
+
+const SWEEP_MILLISECONDS = 3_600_000
+/** Longer than exports take to be known to all servers. */
+const REPLACED_GRACE_SECONDS = 600
+
+/** Everything that is over goes: uploads, links, versions, manifests, layouts, and then the chunks. */
+export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
+  const { db, store, lock, exports, clock, retention, log, now } = options
+  let sweeping: Promise<unknown> = Promise.resolve()
+  let isQueued = false
+  let isClosed = false
+  let sweptAt: Date | undefined
+  let counted = Promise.withResolvers<void>()
+
+  /** One at a time: the cutoff is taken when it begins. */
+  function sweep(): Promise<number> {
+    const done = sweeping.then(async () => {
+      const started = new Date()
+      const oldest = await oldestUpload(started)
+      if (!oldest) clock.forget()
+      const begun = oldest && oldest < started ? oldest : started
+      // Looked at for each part: the clock may be set while the sweep goes on.
+      const cutoff = () => clock.earliest(begun)
+      await pruneLinks(db, now())
+      await applyRetention(db, retention, { now: now(), today: new Date() })
+      const longExports = await listLongExports(db)
+      const held = [...exports.digests(), ...longExports.map(({ digest }) => digest)]
+      await pruneManifests(db, [...new Set(held)], now())
+      await count()
+      const manifests = () => allManifests(db)
+      const exclusively: CommitLock['exclusive'] = (work) => lock.exclusive(work)
+      const replaced = await replacedCutoff(started)
+      if (replaced) await pruneLayouts(db, replaced)
+      const cutoffs = { cutoff, replacedCutoff: replaced }
+      const removed = await sweepChunks({ store, exclusively, manifests, ...cutoffs })
+      sweptAt = started
+      if (!oldest) options.onSwept?.()
+      if (removed > 0) log.info({ removed }, 'Swept chunks that no image needs')
+      return removed
+    })
+    sweeping = done.catch(() => {})
+    return done
+  }
+
+  /** When the oldest open upload began; those that nobody goes on with are ended first. */
+  async function oldestUpload(now: Date): Promise<Date | undefined> {
+    const open = await listOpenUploads(db)
+    const over = new Set(clock.over(open, now))
+    for (const upload of over) await endUpload(db, upload)
+    const starts = open.filter((upload) => !over.has(upload) && !isExport(upload))
+    return starts.map(({ startedAt }) => startedAt).toSorted((a, b) => a.getTime() - b.getTime())[0]
+  }
+
+  /** Before it, what was replaced is read by nobody any more. */
+  async function replacedCutoff(now: Date): Promise<Date | undefined> {
+    const { renewedAt } = (await getJob(db, 'recompress')).state as { renewedAt?: string }
+    if (renewedAt === undefined) return undefined
+    const long = (await listLongExports(db)).map(({ startedAt }) => startedAt.getTime())
+    const grace = (options.replacedGraceSeconds ?? REPLACED_GRACE_SECONDS) * 1000
+    const oldest = exports.oldestStart()?.getTime() ?? Infinity
+    return new Date(Math.min(Date.parse(renewedAt), now.getTime() - grace, oldest, ...long))
+  }
+
+  async function count(): Promise<void> {
+    const { resolve } = counted
+    counted = Promise.withResolvers()
+    await options.statistics
+      .count()
+      .catch((err: unknown) => log.error({ err }, 'Failed to count what images share'))
+    resolve()
+  }
+
+  function sweepSoon(): void {
+    if (isQueued) return
+    isQueued = true
+    void sweeping.then(() => {
+      isQueued = false
+      // Database and store may be closed by now.
+      if (isClosed) return
+      sweep().catch((err: unknown) => log.error({ err }, 'Failed to sweep the chunk store'))
+    })
+  }
+
+  const timer = setInterval(sweepSoon, SWEEP_MILLISECONDS)
+
+  return {
+    sweep,
+    sweepSoon,
+    nextCount: () => counted.promise,
+    sweptAt: () => sweptAt,
+
+    async [Symbol.asyncDispose]() {
+      isClosed = true
+      clearInterval(timer)
+      await sweeping
+    },
+  }
+}
