@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { readContent } from '#server/images/store/chunk-codec.ts'
+import { readContent, verifiedContent } from '#server/images/store/chunk-codec.ts'
 import {
   ChunkCorruptError,
   ChunkMissingError,
@@ -98,6 +98,23 @@ export function testChunkStore(open: () => Promise<OpenedStore>): void {
     await assert.rejects(store.read(HASH), ChunkCorruptError)
     await opened.damage(HASH, Buffer.from('something else that is long enough'))
     await assert.rejects(store.read(HASH), ChunkCorruptError)
+  })
+
+  it('finds what is longer than any chunk damaged, sets it aside, and takes the chunk anew', async () => {
+    await using opened = await open()
+    const { store } = opened
+    await store.putIfAbsent(HASH, MEMBER)
+    for (const length of [3 * MIB, 5 * MIB]) {
+      await opened.damage(HASH, Buffer.concat([MEMBER, Buffer.alloc(length)]))
+      const reading = store.read(HASH, Buffer.alloc(MIB + 65_536))
+      await assert.rejects(
+        reading.then((stored) => verifiedContent(HASH, stored)),
+        ChunkCorruptError,
+      )
+      assert.equal(await store.quarantine(HASH), true)
+      await store.putIfAbsent(HASH, MEMBER)
+      assert.ok(CONTENT.equals(await readContent(store, HASH)))
+    }
   })
 
   it('puts a chunk in the place of what is none', async () => {

@@ -5,7 +5,7 @@ import { AwsV4Signer } from 'aws4fetch'
 import pLimit from 'p-limit'
 import pRetry from 'p-retry'
 import type { S3Access } from './s3-access.ts'
-import { mayPass, S3Error, S3NetworkError } from './s3-error.ts'
+import { mayPass, S3Error, S3LengthError, S3NetworkError } from './s3-error.ts'
 
 export type S3Request = {
   method: 'GET' | 'HEAD' | 'PUT' | 'DELETE'
@@ -23,7 +23,7 @@ export type S3Answer = { headers: IncomingHttpHeaders; body: Uint8Array }
 /** Signed requests to one bucket, some at a time, repeated while that may help. */
 export interface S3Client extends Disposable {
   readonly access: S3Access
-  /** Throws S3Error for any answer but success, and S3NetworkError if there is none. */
+  /** Throws S3Error for any answer but success, S3LengthError for one that is too long, S3NetworkError for none. */
   send(request: S3Request): Promise<S3Answer>
   /** A URL that answers an object to whoever has it. */
   presign(key: string, seconds: number): Promise<string>
@@ -119,7 +119,11 @@ export function createS3Client(
             else reject(new S3Error(what, status, incoming.headers, bytes))
           },
           (cause: Error) =>
-            reject(new S3NetworkError(`${what} broke off: ${cause.message}`, { cause })),
+            reject(
+              cause instanceof S3LengthError
+                ? cause
+                : new S3NetworkError(`${what} broke off: ${cause.message}`, { cause }),
+            ),
         )
       })
       outgoing.end(body)
@@ -169,7 +173,7 @@ function reasonOf(err: Error): string {
   return err.message || (err as NodeJS.ErrnoException).code || err.name
 }
 
-/** The body, in `buffer` as long as it fits. A connection cut before its end is an error of the stream. */
+/** The body, in `buffer` if there is one. A connection cut before its end is an error of the stream. */
 async function collect(
   incoming: http.IncomingMessage,
   buffer: Uint8Array | undefined,
@@ -178,7 +182,9 @@ async function collect(
   let length = 0
   for await (const piece of incoming as AsyncIterable<Buffer>) {
     if (length + piece.length > (buffer?.length ?? MAX_ANSWER_BYTES))
-      throw new Error(`The answer is longer than ${buffer?.length ?? MAX_ANSWER_BYTES} bytes`)
+      throw new S3LengthError(
+        `its answer is longer than ${buffer?.length ?? MAX_ANSWER_BYTES} bytes`,
+      )
     if (buffer) buffer.set(piece, length)
     else pieces.push(piece)
     length += piece.length

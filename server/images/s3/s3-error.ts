@@ -25,9 +25,14 @@ export class S3Error extends Error {
 const LONGEST_ERROR_BYTES = 16_384
 const FULL = ['QuotaExceeded', 'XMinioStorageFull', 'InsufficientCapacity', 'EntityTooLarge']
 
+/** What was answered does not fit where it was to go, and will not the next time. */
+export class S3LengthError extends Error {
+  override name = 'S3LengthError'
+}
+
 /** 409: another conditional request for the same key was faster by a hair, and may yet fail. */
 export function mayPass(err: unknown): boolean {
-  if (!(err instanceof S3Error)) return true
+  if (!(err instanceof S3Error)) return !(err instanceof S3LengthError)
   if (err.code === 'RequestTimeout') return true
   return [408, 409, 429, 500, 502, 503, 504].includes(err.status) && !isFull(err)
 }
@@ -42,6 +47,11 @@ export function storeError(access: S3Access, cause: unknown): unknown {
   if (cause instanceof S3Error && isFull(cause))
     return new StoreFullError(
       `The chunk store ${access.address} is full (${cause.code || cause.status}); raise its quota or delete images`,
+      { cause },
+    )
+  if (cause instanceof S3LengthError)
+    return new StoreUnreachableError(
+      `The chunk store ${access.address} does not answer as S3 does: ${cause.message}; check AWS_ENDPOINT_URL`,
       { cause },
     )
   if (cause instanceof S3Error || isNetworkError(cause))

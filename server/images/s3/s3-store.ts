@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
 import { codecOf, isContentOf } from '../store/chunk-codec.ts'
-import { CODECS, contentBytesOf, isChunk, isChunkLength, isForm } from '../store/chunk-file.ts'
+import {
+  CODECS,
+  contentBytesOf,
+  isChunk,
+  isChunkLength,
+  isForm,
+  LONGEST_BYTES,
+} from '../store/chunk-file.ts'
 import {
   ChunkCorruptError,
   type ChunkForm,
@@ -12,10 +19,11 @@ import {
   type ListedChunk,
   type StoredChunk,
   type StoredSize,
+  StoreUnreachableError,
   type Sweep,
 } from '../store/chunk-store.ts'
 import type { S3Client, S3Request } from './s3-client.ts'
-import { S3Error, storeError } from './s3-error.ts'
+import { S3Error, S3LengthError, storeError } from './s3-error.ts'
 import { type ListedObject, parseObjectPage } from './s3-xml.ts'
 import type { TouchLog } from './touch-log.ts'
 
@@ -29,6 +37,9 @@ const CLOCK_MARGIN_MILLISECONDS = 5000
 const TRIES = 5
 /** Chunks found absent a moment ago, which whoever asked is about to put. */
 const KEPT_ABSENT = 16_384
+
+/** Stands for bytes that are no chunk whatever they are. */
+const TOO_LONG = new Uint8Array()
 
 type Found = StoredSize & { etag: string }
 
@@ -87,6 +98,27 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
         : undefined
     // Copied here by a tool that keeps no metadata: its bytes tell the same.
     return storedBytes <= 2 * CHUNK_BYTES ? await measure(hash) : undefined
+  }
+
+  /** What is longer than any chunk is none, and is not read to its end. */
+  async function readKey(key: string, buffer?: Uint8Array): Promise<Uint8Array | undefined> {
+    try {
+      return (await sendUnless(404, { method: 'GET', key, buffer }))?.body
+    } catch (err) {
+      if (err instanceof StoreUnreachableError && err.cause instanceof S3LengthError)
+        return TOO_LONG
+      throw err
+    }
+  }
+
+  /** The tag of what is there and is not the chunk; undefined if it is, or if nothing is. */
+  async function findDamaged(hash: Sha256): Promise<string | undefined> {
+    const there = await sendUnless(404, { method: 'HEAD', key: chunkKey(hash) })
+    if (!there || Number(there.headers['content-length']) > LONGEST_BYTES)
+      return there && String(there.headers.etag)
+    const answer = await sendUnless(404, { method: 'GET', key: chunkKey(hash) })
+    const isWhole = !answer || (await isContentOf(hash, answer.body))
+    return isWhole ? undefined : String(answer.headers.etag)
   }
 
   async function measure(hash: Sha256): Promise<Found | undefined> {
@@ -272,14 +304,13 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
     list,
 
     async read(hash, buffer, { form } = {}): Promise<StoredChunk> {
-      const current = await sendUnless(404, { method: 'GET', key: chunkKey(hash), buffer })
-      const isAsked = !form || (current && isForm(current.body, form))
-      const earlier = isAsked
-        ? undefined
-        : await sendUnless(404, { method: 'GET', key: replacedKey(hash, form), buffer })
+      const current = await readKey(chunkKey(hash), buffer)
+      const isAsked = !form || (current && isForm(current, form))
+      const earlier = isAsked ? undefined : await readKey(replacedKey(hash, form), buffer)
       // The buffer that both were read into holds the earlier one only if there was one.
-      const bytes = (earlier ?? current)?.body
+      const bytes = earlier ?? current
       if (!bytes) throw new ChunkMissingError(hash)
+      if (bytes === TOO_LONG) throw new ChunkCorruptError(hash, 'it is longer than any chunk')
       const codec = codecOf(bytes)
       if (!codec || !isChunk(bytes, codec))
         throw new ChunkCorruptError(hash, `its ${bytes.length} bytes are no chunk`)
@@ -288,11 +319,11 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
 
     async quarantine(hash) {
       for (let tries = 0; tries < TRIES; tries++) {
-        const answer = await sendUnless(404, { method: 'GET', key: chunkKey(hash) })
+        const etag = await findDamaged(hash)
         // Healed since it was found.
-        if (!answer || (await isContentOf(hash, answer.body))) return false
+        if (etag === undefined) return false
         const kept = `quarantine/${randomUUID()}-${hash}`
-        if (!(await copy(hash, kept, String(answer.headers.etag)))) continue
+        if (!(await copy(hash, kept, etag))) continue
         await remove(chunkKey(hash))
         return true
       }
