@@ -79,14 +79,14 @@ function parseError(body: Buffer): { code?: string; message: string } {
   } catch {
     // Not JSON: quoted below.
   }
-  return { message: `"${body.toString('latin1', 0, 200)}"` }
+  return { message: body.length > 0 ? `"${body.toString('latin1', 0, 200)}"` : 'it gave no reason' }
 }
 
 /** Told how the server is reached. */
 export interface Reach {
   /** A request failed and is tried again. */
   failed(message: string): void
-  /** The server answered. */
+  /** One that had failed was answered. */
   answered(): void
 }
 
@@ -101,36 +101,41 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   const { reach } = options
   const exchange = createExchange(options)
   const redirects = createRedirects((serverUrl) => createExchange({ serverUrl, token: undefined }))
-  const ask: Exchange = async (request) => {
-    const answer = await exchange(request)
-    if (!AWAY_STATUSES.has(answer.status)) reach?.answered()
-    return answer
-  }
 
-  async function attempt(request: HttpRequest, attemptNumber: number): Promise<HttpAnswer> {
-    if (attemptNumber > 1 && request.arrivedAt !== undefined) {
+  async function attempt(request: HttpRequest, earlier: Error | undefined): Promise<HttpAnswer> {
+    if (earlier && request.arrivedAt !== undefined) {
       const { arrivedAt: path, signal } = request
-      const { status, body } = await ask({ method: 'HEAD', path, ...(signal && { signal }) })
-      if (status === 200) return { status, body }
-      if (status !== 404) throw new HttpStatusError({ method: 'HEAD', path }, status, body)
+      const { status, body } = await exchange({ method: 'HEAD', path, ...(signal && { signal }) })
+      if (status === 200) {
+        reach?.answered()
+        return { status, body }
+      }
+      if (status !== 404) {
+        // An answer to HEAD has no words.
+        const isSame = earlier instanceof HttpStatusError && earlier.status === status
+        throw isSame ? earlier : new HttpStatusError({ method: 'HEAD', path }, status, body)
+      }
     }
     const answer = await askOrFollow(request)
+    // While its store is away, a server goes on answering reports, which do not fail.
+    if (earlier && !AWAY_STATUSES.has(answer.status)) reach?.answered()
     if (answer.status < 300) return answer
     const error = new HttpStatusError(request, answer.status, answer.body)
     throw isFinal(answer.status) ? new AbortError(error) : error
   }
 
   async function askOrFollow(request: HttpRequest): Promise<HttpAnswer> {
-    const answer = await ask(redirects.prepare(request))
+    const answer = await exchange(redirects.prepare(request))
     if (answer.location === undefined || request.method !== 'GET') return answer
-    return (await redirects.follow(answer.location, request)) ?? ask(withoutRedirect(request))
+    return (await redirects.follow(answer.location, request)) ?? exchange(withoutRedirect(request))
   }
 
   return {
     async send(request) {
       const { signal } = request
       let faults = 0
-      return await pRetry((attemptNumber) => attempt(request, attemptNumber), {
+      let earlier: Error | undefined
+      return await pRetry(() => attempt(request, earlier), {
         retries: Number.POSITIVE_INFINITY,
         minTimeout: FIRST_WAIT_MILLISECONDS,
         // Its own for each request: at one that all share, they would come all at once.
@@ -139,7 +144,10 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         randomize: true,
         ...(signal && { signal }),
         shouldRetry: ({ error }) => !isFault(error) || ++faults < MAX_FAULTS,
-        onFailedAttempt: ({ error }) => reach?.failed(error.message),
+        onFailedAttempt({ error }) {
+          earlier = error
+          reach?.failed(error.message)
+        },
       })
     },
   }

@@ -53,6 +53,53 @@ describe('HTTP client of the agent', () => {
     assert.equal(answers, 1)
   })
 
+  it('is still waiting for an answer while the server answers something else', async () => {
+    let isAway = true
+    await using server = await openServer((request, response) => {
+      if (request.url === '/chunk' && isAway) response.writeHead(503).end()
+      else response.end()
+    })
+    const told: string[] = []
+    const failed = Promise.withResolvers<void>()
+    const http = createHttpClient({
+      serverUrl: server.url,
+      token: undefined,
+      maxOutageSeconds: 5,
+      reach: {
+        failed: () => (told.push('failed'), failed.resolve()),
+        answered: () => told.push('answered'),
+      },
+    })
+    const chunk = http.send({ method: 'GET', path: '/chunk' })
+    await failed.promise
+    await http.send({ method: 'POST', path: '/report' })
+    assert.ok(!told.includes('answered'))
+    isAway = false
+    await chunk
+    assert.equal(told.at(-1), 'answered')
+  })
+
+  it('says why a body cannot be taken, also when HEAD is answered without a word', async () => {
+    let requests = 0
+    await using server = await openServer((request, response) => {
+      requests++
+      const error = { code: 'store-unreachable', message: 'The store does not answer' }
+      if (requests > 3) response.writeHead(request.method === 'HEAD' ? 404 : 201).end()
+      else response.writeHead(503).end(JSON.stringify({ error }))
+    })
+    const failures: string[] = []
+    const http = createHttpClient({
+      serverUrl: server.url,
+      token: undefined,
+      maxOutageSeconds: 5,
+      reach: { failed: (message) => failures.push(message), answered: () => {} },
+    })
+    const put = { method: 'PUT', path: '/c', body: Buffer.from('x'), arrivedAt: '/c' } as const
+    assert.equal((await http.send(put)).status, 201)
+    assert.equal(failures.length, 3)
+    for (const failure of failures) assert.match(failure, /PUT \/c: The store does not answer/)
+  })
+
   it('takes a refusal for final, in the words of the server', async () => {
     let requests = 0
     await using server = await openServer((_, response) => {
