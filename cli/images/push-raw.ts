@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import pLimit from 'p-limit'
-import { GptDecodeError, detectSectorBytes } from '#protocol/gpt.ts'
+import { detectSectorBytes } from '#protocol/gpt.ts'
 import type { Image, ImageInfo } from '#protocol/image-info.ts'
 import {
   CHUNK_BYTES,
@@ -10,7 +10,7 @@ import {
   chunkCount,
   encodeManifest,
 } from '#protocol/image.ts'
-import { bootModes, parsePartitionTable } from '#protocol/partition-table.ts'
+import { learnInfo } from '#protocol/learn-info.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { withPatience, type ApiClient } from '../api-client.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
@@ -64,22 +64,11 @@ export async function pushRaw(path: string, options: PushOptions): Promise<Pushe
     throw new CliError(EXIT.failed, `${path} changed while it was read; push it again`)
   const manifest = encodeManifest({ sizeBytes, sectorBytes, segments })
   const image = await commit(manifest, options)
-  const info: ImageInfo = { ...learn(head, sectorBytes), source: options.source }
+  const info: ImageInfo = { ...learnInfo(head, sectorBytes), source: options.source }
   const path_ = `/api/images/${options.name}@${image.version}/info`
   return {
     image: await options.api.call<Image>('PUT', path_, { json: info }).catch(() => image),
     bytesSent,
-  }
-}
-
-/** What the partition table tells; nothing if it is damaged. */
-function learn(head: Uint8Array, sectorBytes: number): ImageInfo {
-  try {
-    const table = parsePartitionTable(head, sectorBytes)
-    return { partitionTable: table.kind, partitions: table.partitions, bootModes: bootModes(table) }
-  } catch (err) {
-    if (err instanceof GptDecodeError) return {}
-    throw err
   }
 }
 

@@ -1,6 +1,6 @@
-import { GptDecodeError } from '#protocol/gpt.ts'
-import type { ImageInfo } from '#protocol/image-info.ts'
-import { bootModes, parsePartitionTable } from '#protocol/partition-table.ts'
+import { GptDecodeError } from './gpt.ts'
+import type { ImageInfo } from './image-info.ts'
+import { bootModes, parsePartitionTable } from './partition-table.ts'
 
 /** What the first bytes of a disk tell; nothing of a table that is damaged. */
 export function learnInfo(head: Uint8Array, sectorBytes: number): ImageInfo {
