@@ -1,7 +1,7 @@
 import { ErrorSchema } from '#protocol/shapes.ts'
 import { Value } from 'typebox/value'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ApiError, UnreachableError } from './errors.ts'
+import { ApiError, CliError, UnreachableError } from './errors.ts'
 import { printable } from './text.ts'
 
 /** A call that is answered from the database; plans of a thousand machines take longest. */
@@ -148,8 +148,7 @@ function parseJson(text: string): unknown {
 /** `fetch failed` tells nobody anything: its cause does. */
 export function explainFailure(err: unknown, server: string, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason
-  if (!(err instanceof Error) || err instanceof ApiError || err instanceof UnreachableError)
-    return err
+  if (!(err instanceof Error) || err instanceof CliError) return err
   const cause = err.cause as (Error & { code?: string }) | undefined
   const code = cause?.code ?? (err.name === 'TimeoutError' ? 'TIMEOUT' : undefined)
   const reason = (code && REASONS[code]) ?? cause?.message ?? err.message

@@ -5,8 +5,9 @@ import { formatBytes } from '#protocol/disk-choice.ts'
 import type { ImageDirectory } from '#protocol/image-info.ts'
 import { explainFailure, readError } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
-import { CliError, EXIT, UsageError } from '../errors.ts'
+import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
+import { isFileError, refuseOutput, unwritable } from '../local-file.ts'
 import type { Column } from '../table.ts'
 import { printable } from '../text.ts'
 import { imagePath } from './image-versions.ts'
@@ -90,13 +91,15 @@ async function get(
   path: string,
   { partition, volume, output, force }: FilesOptions,
 ): Promise<void> {
+  const isSaved = output !== undefined && output !== '-'
+  if (isSaved) await refuseOutput(output, force)
   const client = await api()
   const query = { path, partition: numberOf(partition), volume }
   const address = `${imagePath(name)}/files`
   const response = await client.fetch('GET', address, { query }, signal)
   if (!response.ok || !response.body) throw readError(response, await response.text(), address)
   const body = response.body as AsyncIterable<Uint8Array>
-  if (output === undefined || output === '-') {
+  if (!isSaved) {
     try {
       for await (const bytes of body)
         if (!process.stdout.write(bytes))
@@ -106,18 +109,23 @@ async function get(
     }
     return
   }
-  const file = await open(output, force ? 'w' : 'wx').catch((err: NodeJS.ErrnoException) => {
-    throw err.code === 'EEXIST'
-      ? new CliError(EXIT.refused, `${output} is there already; add --force to replace it`)
-      : new UsageError(`${output} cannot be written: ${err.message}`)
+  await save(output, body, force).catch((err: unknown) => {
+    throw isFileError(err) ? unwritable(output, err) : explainFailure(err, client.server, signal)
   })
+  say(`${basename(path)} of "${name}" is in ${output}`)
+}
+
+async function save(
+  output: string,
+  body: AsyncIterable<Uint8Array>,
+  isForced = false,
+): Promise<void> {
+  await using file = await open(output, isForced ? 'w' : 'wx')
   try {
     for await (const bytes of body) await file.writeFile(bytes)
-    await file.close()
   } catch (err) {
-    await file.close()
-    await rm(output, { force: true }) // half of it is nothing that anybody wants
-    throw explainFailure(err, client.server, signal)
+    // Half of a file is nothing that anybody wants; a device stays.
+    if ((await file.stat()).isFile()) await rm(output, { force: true })
+    throw err
   }
-  say(`${basename(path)} of "${name}" is in ${output}`)
 }

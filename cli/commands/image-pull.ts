@@ -6,13 +6,14 @@ import type { Image } from '#protocol/image-info.ts'
 import type { Manifest } from '#protocol/image.ts'
 import type { ApiClient } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
-import { CliError, EXIT, UsageError } from '../errors.ts'
+import { CliError, EXIT, UnreachableError, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { openRemoteChunks, type RemoteChunks } from '../images/chunks.ts'
 import { damageText } from '../images/damage-text.ts'
 import { download, findExport, verifyCompressed } from '../images/pull-file.ts'
 import { pullRaw } from '../images/pull-raw.ts'
 import { verifyQcow2 } from '../images/verify-qcow2.ts'
+import { isFileError, refuseOutput, UnwritableError, unwritable } from '../local-file.ts'
 import { createProgress } from '../progress.ts'
 
 interface PullOptions {
@@ -76,12 +77,9 @@ async function pull(context: Context, name: string, options: PullOptions): Promi
     throw new UsageError(
       'What is not a file cannot be checked: use "stampede images link" and curl',
     )
-  if (!options.force && (await exists(output)))
-    throw new CliError(EXIT.refused, `${output} is there already; add --force to replace it`)
-  await access(dirname(resolve(output)), constants.W_OK).catch((err: NodeJS.ErrnoException) => {
-    throw new UsageError(
-      `${output} cannot be written: ${err.code === 'ENOENT' ? 'there is no such folder' : err.message}`,
-    )
+  await refuseOutput(output, options.force)
+  await access(dirname(resolve(output)), constants.W_OK).catch((err: unknown) => {
+    throw new UsageError(unwritable(output, err).message)
   })
   const api = await context.api()
   const image = await api.call<Image>('GET', `/api/images/${encodeURIComponent(name)}`)
@@ -108,18 +106,34 @@ function partOf(output: string, version: string): string {
   return `${output}.${version}.part`
 }
 
-async function pullDisk(
+/** Tells what stays of a pull that did not end, for the next one to go on with. */
+async function keeping<Result>(
   { signal, say }: Context,
-  image: Image,
-  output: string,
-  chunks: RemoteChunks,
-) {
+  part: string,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work()
+  } catch (err) {
+    const fault = isFileError(err) ? unwritable(part, err) : err
+    const isPassing =
+      signal.aborted || fault instanceof UnwritableError || fault instanceof UnreachableError
+    if (isPassing && (await exists(part)))
+      say(`What came is kept in ${part}; the same command goes on with it`)
+    throw fault
+  }
+}
+
+async function pullDisk(context: Context, image: Image, output: string, chunks: RemoteChunks) {
+  const { signal, say } = context
   const manifest = await chunks.manifest(image.digest)
   const part = partOf(output, image.digest.slice(0, 16))
   if (await exists(part)) say('Going on with what an earlier pull left')
   const progress = createProgress(`Pulling ${image.name}`, image.sizeBytes)
   try {
-    const pulled = await pullRaw(part, manifest, { chunks, onProgress: progress.update, signal })
+    const pulled = await keeping(context, part, () =>
+      pullRaw(part, manifest, { chunks, onProgress: progress.update, signal }),
+    )
     await rename(part, output)
     progress.note(`${formatBytes(pulled.bytesFetched)} of content were fetched`)
     return pulled
@@ -129,7 +143,7 @@ async function pullDisk(
 }
 
 async function pullFile(
-  { signal }: Context,
+  context: Context,
   api: ApiClient,
   { image, name, format }: { image: Image; name: string; format: Exclude<Format, 'raw'> },
   output: string,
@@ -142,7 +156,9 @@ async function pullFile(
   const part = partOf(output, found.etag.replace(/[^0-9a-z-]/g, '').replace(/^.{48}/, ''))
   const fetching = createProgress(`Pulling ${basename(output)}`, found.sizeBytes)
   try {
-    await download(api, found, part, { progress: fetching, signal })
+    await keeping(context, part, () =>
+      download(api, found, part, { progress: fetching, signal: context.signal }),
+    )
   } finally {
     fetching.end()
   }

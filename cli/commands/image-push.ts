@@ -12,6 +12,7 @@ import { openRemoteChunks } from '../images/chunks.ts'
 import { convertQcow2, detectFormat } from '../images/disk-file.ts'
 import { pushRaw } from '../images/push-raw.ts'
 import { pushUpload } from '../images/push-upload.ts'
+import { unreadable } from '../local-file.ts'
 import { createProgress, type Progress } from '../progress.ts'
 import { describeImage } from './images.ts'
 
@@ -81,10 +82,8 @@ function sectorSize(text: string | undefined): 512 | 4096 | undefined {
 }
 
 async function checkFile(path: string): Promise<void> {
-  const found = await stat(path).catch((err: NodeJS.ErrnoException) => {
-    throw new UsageError(
-      `${path} cannot be read: ${err.code === 'ENOENT' ? 'there is no such file' : err.message}`,
-    )
+  const found = await stat(path).catch((err: unknown) => {
+    throw unreadable(path, err)
   })
   if (found.isBlockDevice())
     throw new UsageError(`${path} is a disk, not a file; capture it with stampede-agent instead`)

@@ -6,6 +6,7 @@ import { ACTIVE_RUN_STATES, type Receipt, type RunDetail } from '#protocol/run.t
 import { action, type Context } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { examples } from '../help.ts'
+import { unwritable } from '../local-file.ts'
 import { checkSignature, parseKey, readKeyFile, readReceiptFile } from '../receipts/verify.ts'
 import { verdictOf } from '../run-text.ts'
 import { formatFacts } from '../table.ts'
@@ -63,7 +64,10 @@ async function showReceipt(context: Context, id: string, options: ReceiptOptions
   const isChecked = options.verify === true || options.key !== undefined
   if (isChecked) checkSignature(document, await trustedKey(context, options))
   if (options.output !== undefined) {
-    await writeFile(options.output, `${JSON.stringify(document, undefined, 2)}\n`)
+    const { output } = options
+    await writeFile(output, `${JSON.stringify(document, undefined, 2)}\n`).catch((err: unknown) => {
+      throw unwritable(output, err)
+    })
     context.say(`The signed receipt is in ${options.output}`)
   }
   context.show(run.receipt, () => receiptText(document, isChecked))

@@ -4,6 +4,7 @@ import { createGunzip } from 'node:zlib'
 import { CHUNK_BYTES, chunkLength, type Manifest } from '#protocol/image.ts'
 import { explainFailure, readError, withPatience, type ApiClient } from '../api-client.ts'
 import { CliError, EXIT } from '../errors.ts'
+import { unwritable } from '../local-file.ts'
 import type { Progress } from '../progress.ts'
 import { readFrames } from './zstd-frames.ts'
 import { OUTAGE_SECONDS, hashChunk, isZero, type RemoteChunks } from './chunks.ts'
@@ -63,7 +64,10 @@ export async function download(
         if (response.status !== 206 || !response.body)
           throw readError(response, await response.text(), path)
         for await (const part of response.body as AsyncIterable<Uint8Array>) {
-          await out.write(part)
+          // What the disk refuses is not asked of the server again.
+          await out.appendFile(part).catch((err: unknown) => {
+            throw unwritable(file, err)
+          })
           offset += part.length
           progress.update(offset)
         }

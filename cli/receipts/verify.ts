@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { Value } from 'typebox/value'
 import { signatureFault, SignedReceiptSchema, type SignedReceipt } from '#protocol/receipt.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
+import { unreadable } from '../local-file.ts'
 import { printable } from '../text.ts'
 
 /** A receipt is a page; a key is a line. */
@@ -57,9 +58,8 @@ function parseJson(text: string): unknown {
 }
 
 async function readSmallFile(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    const why = cause.code === 'ENOENT' ? 'there is no such file' : cause.message
-    throw new UsageError(`"${path}" cannot be read: ${why}`)
+  const bytes = await readFile(path).catch((err: unknown) => {
+    throw unreadable(path, err)
   })
   if (bytes.length > MAX_FILE_BYTES)
     throw new UsageError(`"${path}" has ${bytes.length} bytes, too many for a receipt or a key`)

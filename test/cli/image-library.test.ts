@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -98,6 +98,29 @@ describe('stampede images, as a library', () => {
     assert.match(stderr, /is damaged: the content differs at byte/)
   })
 
+  it('says that a disk is full, keeps what came, and does not blame the server', async () => {
+    const { etag } = await head('web.qcow2')
+    const name = etag!.replace(/[^0-9a-z-]/g, '').replace(/^.{48}/, '')
+    const part = `full.qcow2.${name}.part`
+    await symlink('/dev/full', join(shell.home, part))
+    const pulled = await shell.run(['images', 'pull', 'web', '-o', 'full.qcow2'])
+    assert.equal(pulled.code, 1)
+    assert.ok(pulled.stderr.includes(`${part} cannot be written: its disk is full`), pulled.stderr)
+    assert.ok(pulled.stderr.includes(`What came is kept in ${part}; the same command goes on`))
+    assert.doesNotMatch(pulled.stderr, /No answer/)
+  })
+
+  it('writes over no folder', async () => {
+    await mkdir(join(shell.home, 'folder'))
+    for (const command of [
+      ['pull', 'web', '-o', 'folder', '--force'],
+      ['get', 'web', '/etc/hosts', '-o', 'folder', '--force'],
+    ]) {
+      const { code, stderr } = await shell.run(['images', ...command])
+      assert.deepEqual([code, stderr], [2, 'Error: folder is a folder; name a file in it\n'])
+    }
+  })
+
   async function head(name: string) {
     const answer = await fetch(`http://127.0.0.1:${app.port}/images/${name}`, {
       headers: { authorization: 'Bearer admin-token-of-the-tests' },
@@ -169,6 +192,10 @@ describe('stampede images, as a library', () => {
       6,
     )
     assert.match(await run('ls-files', 'system', '/etc'), /fstab +file +14 bytes/)
+    await symlink('/dev/full', join(shell.home, 'full'))
+    const full = await shell.run(['images', 'get', 'system', '/etc/fstab', '-fo', 'full'])
+    assert.equal(full.code, 1)
+    assert.match(full.stderr, /^Error: full cannot be written: its disk is full/)
     const missing = await shell.run(['images', 'get', 'system', '/etc/shadow'])
     assert.deepEqual([missing.code, /no "\/etc\/shadow"/.test(missing.stderr)], [3, true])
   })

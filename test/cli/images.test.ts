@@ -170,7 +170,7 @@ describe('stampede images', () => {
     for (const [file, reason] of [
       ['odd.img', /no whole number of sectors/],
       ['vm.vmdk', /VMDK file; convert it first/],
-      ['nowhere.img', /no such file/],
+      ['nowhere.img', /there is no such file$/m],
       ['Über.img', /no name of an image/],
     ] as const) {
       const { code, stderr } = await shell.run(['images', 'push', file])
