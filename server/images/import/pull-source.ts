@@ -60,8 +60,9 @@ export async function* pullSource(options: PullSourceOptions): AsyncGenerator<Ui
   for (;;) {
     let failure: unknown
     const before = bytesDone
+    let response: IncomingMessage | undefined
     try {
-      const response = await open(options, bytesDone, version)
+      response = await open(options, bytesDone, version)
       version ??= versionOf(response)
       checkSize(version.totalBytes, maxBytes)
       onProgress(bytesDone, version.totalBytes)
@@ -78,6 +79,8 @@ export async function* pullSource(options: PullSourceOptions): AsyncGenerator<Ui
       signal.throwIfAborted()
       if (err instanceof PullError || err instanceof ImageRefusedError) throw err
       failure = err
+    } finally {
+      response?.destroy()
     }
     if (bytesDone > before) failures = 0
     if (++failures > MAX_TRIES || (bytesDone > 0 && !canGoOn(version)))

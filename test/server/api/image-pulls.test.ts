@@ -23,6 +23,8 @@ const DISK = diskContent({ chunks: 4 })
 const FILE = gzipSync(DISK, { level: 1 })
 const SHA256 = createHash('sha256').update(FILE).digest('hex')
 const WAIT_MILLISECONDS = 60_000
+/** Sooner than for an answer that never goes on. */
+const LEFT_MILLISECONDS = 30_000
 
 /** A mirror that does what each path says. */
 async function openMirror(handlers: Record<string, Handler>) {
@@ -230,6 +232,20 @@ describeOnEveryDatabase('pulling an image from a URL', (_open, database) => {
     assert.deepEqual([again.status, again.body.error.code], [409, 'pull-ended'])
     const { body: list } = await app.call<{ items: ImagePull[] }>('GET', '/api/pulls')
     assert.equal(list.items[0]?.id, body.id)
+  })
+
+  it('leaves the connection to a file that it does not want', async () => {
+    const left = Promise.withResolvers<void>()
+    await using mirror = await openMirror({
+      '/endless.img': (_request, response) => {
+        response.writeHead(200, { 'content-length': 2 ** 52 }).flushHeaders()
+        response.once('close', left.resolve)
+      },
+    })
+    const ended = await end('endless', `${mirror.url}/endless.img`)
+    assert.equal(ended.error?.code, 'image-too-large')
+    const tooLate = sleep(LEFT_MILLISECONDS, 'it stays', { ref: false })
+    assert.equal(await Promise.race([left.promise, tooLate]), undefined)
   })
 
   it('that a server was at when it died is told of as failed', async () => {
