@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
-import { after, before, describe } from 'node:test'
+import { after, before, describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { createChunkTouches } from '#server/db/chunk-touches.ts'
 import type { S3Access } from '#server/images/s3/s3-access.ts'
 import { createS3Client, type S3ClientOptions } from '#server/images/s3/s3-client.ts'
@@ -15,6 +17,7 @@ import {
   openTestDatabase,
   type TestDatabase,
 } from '#test/support/database.ts'
+import { sha256 } from '#test/support/disk-content.ts'
 import { openRadosGateway, type RadosGateway } from '#test/support/rados-gateway.ts'
 
 /** All that needs a gateway, so that it is started once. */
@@ -65,6 +68,31 @@ describe('stores in S3', () => {
     openStore: (access: S3Access, options?: S3ClientOptions) =>
       createS3Store(createS3Client(access, options), createChunkTouches(database.db, 'embedded')),
   }
+  describe('a chunk that is swept while it is replaced', () => {
+    const hash = sha256(Buffer.alloc(512, 'content '))
+    const forms = [1, 9].map((level) => gzipSync(Buffer.alloc(512, 'content '), { level }))
+    for (const [moment, header] of [
+      ['before it is kept aside', 'x-amz-copy-source'],
+      ['before the new form is put', 'if-match'],
+    ] as const)
+      it(`is absent: ${moment}`, async () => {
+        using client = createS3Client(gateway.access('stampede', `${randomUUID()}/`))
+        const key = `chunks/${hash.slice(0, 2)}/${hash.slice(2)}`
+        const store = createS3Store(
+          {
+            ...client,
+            async send(request) {
+              if (request.headers?.[header]) await client.send({ method: 'DELETE', key })
+              return await client.send(request)
+            },
+          },
+          createChunkTouches(database.db, 'embedded'),
+        )
+        await store.putIfAbsent(hash, forms[0]!)
+        assert.equal(await store.replace(hash, forms[1]!), false)
+        assert.equal((await store.touch([hash])).size, 0)
+      })
+  })
   describe('chunks that are copied', () => testStoreMigration(subject))
   // Last, for it kills the gateway, which takes a while to be what it was.
   describe('faults', () => testS3Faults(subject))

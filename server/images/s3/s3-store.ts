@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { CHUNK_BYTES } from '#protocol/image.ts'
-import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
 import { codecOf, isContentOf } from '../store/chunk-codec.ts'
 import {
   CODECS,
@@ -22,9 +22,11 @@ import {
   StoreUnreachableError,
   type Sweep,
 } from '../store/chunk-store.ts'
-import type { S3Client, S3Request } from './s3-client.ts'
+import type { S3Client } from './s3-client.ts'
 import { S3Error, S3LengthError, storeError } from './s3-error.ts'
-import { type ListedObject, parseObjectPage } from './s3-xml.ts'
+import { chunkObject, findForm, findHash, objectPrefix, replacedObject } from './s3-keys.ts'
+import { createS3Objects } from './s3-objects.ts'
+import type { ListedObject } from './s3-xml.ts'
 import type { TouchLog } from './touch-log.ts'
 
 const CONTENT_BYTES_HEADER = 'x-amz-meta-content-bytes'
@@ -38,7 +40,7 @@ const TRIES = 5
 /** Chunks found absent a moment ago, which whoever asked is about to put. */
 const KEPT_ABSENT = 16_384
 
-/** Stands for bytes that are no chunk whatever they are. */
+/** In place of what cannot be a chunk, whatever its bytes are. */
 const TOO_LONG = new Uint8Array()
 
 type Found = StoredSize & { etag: string }
@@ -50,42 +52,12 @@ type Found = StoredSize & { etag: string }
  * as `replaced/ab/cdef….<codec>.<length>`.
  */
 export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
+  const objects = createS3Objects(client)
   const absent = new Set<Sha256>()
-
-  async function send(request: S3Request) {
-    try {
-      return await client.send(request)
-    } catch (err) {
-      if (err instanceof S3Error && [404, 412].includes(err.status) && !isBucketMissing(err))
-        throw err
-      // A HEAD is refused without a word; the same as a GET is told why.
-      if (err instanceof S3Error && request.method === 'HEAD' && err.code === '')
-        await client
-          .send({ ...request, method: 'GET', headers: { range: 'bytes=0-0' } })
-          .catch((told: unknown) => {
-            throw storeError(client.access, told)
-          })
-      throw storeError(client.access, err)
-    }
-  }
-
-  /** Undefined for an answer that has the status. */
-  async function sendUnless(status: 404 | 412, request: S3Request) {
-    try {
-      return await send(request)
-    } catch (err) {
-      if (err instanceof S3Error && err.status === status) return undefined
-      throw asStoreError(err)
-    }
-  }
-
-  function asStoreError(err: unknown): unknown {
-    return storeError(client.access, err)
-  }
 
   /** Undefined if there is nothing that can be a whole chunk. */
   async function find(hash: Sha256): Promise<Found | undefined> {
-    const answer = await sendUnless(404, { method: 'HEAD', key: chunkKey(hash) })
+    const answer = await objects.sendUnless([404], { method: 'HEAD', key: chunkObject(hash) })
     if (!answer) return undefined
     const { headers } = answer
     const storedBytes = Number(headers['content-length'])
@@ -100,10 +72,10 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
     return storedBytes <= 2 * CHUNK_BYTES ? await measure(hash) : undefined
   }
 
-  /** What is longer than any chunk is none, and is not read to its end. */
+  /** What is longer than any chunk is not read to its end. */
   async function readKey(key: string, buffer?: Uint8Array): Promise<Uint8Array | undefined> {
     try {
-      return (await sendUnless(404, { method: 'GET', key, buffer }))?.body
+      return (await objects.sendUnless([404], { method: 'GET', key, buffer }))?.body
     } catch (err) {
       if (err instanceof StoreUnreachableError && err.cause instanceof S3LengthError)
         return TOO_LONG
@@ -113,16 +85,16 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
 
   /** The tag of what is there and is not the chunk; undefined if it is, or if nothing is. */
   async function findDamaged(hash: Sha256): Promise<string | undefined> {
-    const there = await sendUnless(404, { method: 'HEAD', key: chunkKey(hash) })
+    const there = await objects.sendUnless([404], { method: 'HEAD', key: chunkObject(hash) })
     if (!there || Number(there.headers['content-length']) > LONGEST_BYTES)
       return there && String(there.headers.etag)
-    const answer = await sendUnless(404, { method: 'GET', key: chunkKey(hash) })
+    const answer = await objects.sendUnless([404], { method: 'GET', key: chunkObject(hash) })
     const isWhole = !answer || (await isContentOf(hash, answer.body))
     return isWhole ? undefined : String(answer.headers.etag)
   }
 
   async function measure(hash: Sha256): Promise<Found | undefined> {
-    const answer = await sendUnless(404, { method: 'GET', key: chunkKey(hash) })
+    const answer = await objects.sendUnless([404], { method: 'GET', key: chunkObject(hash) })
     const codec = answer && codecOf(answer.body)
     if (!codec || !isChunk(answer.body, codec)) return undefined
     const contentBytes = contentBytesOf(answer.body, codec)
@@ -178,21 +150,13 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
       'content-type': MEDIA_TYPES[codec],
       [CONTENT_BYTES_HEADER]: String(contentBytes),
     }
-    const answer = await sendUnless(412, {
-      method: 'PUT',
-      key: chunkKey(hash),
-      headers,
-      body: bytes,
-    }).catch((err: unknown) => {
-      // If-Match: it is gone.
-      if (err instanceof S3Error && err.status === 404) return undefined
-      throw err
-    })
-    return answer !== undefined
+    const request = { method: 'PUT', key: chunkObject(hash), headers, body: bytes } as const
+    // With `if-match`, what is gone is answered by one or the other.
+    return (await objects.sendUnless([404, 412], request)) !== undefined
   }
 
   async function overwrite(hash: Sha256, bytes: Uint8Array): Promise<boolean> {
-    const answer = await sendUnless(404, { method: 'HEAD', key: chunkKey(hash) })
+    const answer = await objects.sendUnless([404], { method: 'HEAD', key: chunkObject(hash) })
     return answer !== undefined && (await putOver(hash, bytes, String(answer.headers.etag)))
   }
 
@@ -200,7 +164,8 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await find(hash)
       if (!found) return false
-      if (!(await copy(hash, replacedKey(hash, found), found.etag))) continue
+      if (!(await objects.copy(chunkObject(hash), replacedObject(hash, found), found.etag)))
+        continue
       if (await putOver(hash, bytes, found.etag)) return true
     }
     throw changing(hash)
@@ -214,20 +179,6 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
     )
   }
 
-  /** False if it is gone or another by now. */
-  async function copy(hash: Sha256, key: string, etag: string): Promise<boolean> {
-    const { bucket, prefix } = client.access
-    const headers = {
-      'x-amz-copy-source': `/${bucket}/${prefix}${chunkKey(hash)}`,
-      'x-amz-copy-source-if-match': etag,
-    }
-    const answer = await sendUnless(412, { method: 'PUT', key, headers }).catch((err: unknown) => {
-      if (err instanceof S3Error && err.status === 404) return undefined
-      throw err
-    })
-    return answer !== undefined
-  }
-
   function changing(hash: Sha256): unknown {
     return storeError(
       client.access,
@@ -235,33 +186,9 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
     )
   }
 
-  async function remove(key: string): Promise<void> {
-    await sendUnless(404, { method: 'DELETE', key })
-  }
-
-  async function* objects(prefix: string): AsyncGenerator<ListedObject> {
-    for (let next: string | undefined = ''; next !== undefined;) {
-      const { body } = await send({
-        method: 'GET',
-        query: {
-          'list-type': '2',
-          'encoding-type': 'url',
-          prefix: client.access.prefix + prefix,
-          ...(next && { 'continuation-token': next }),
-        },
-      }).catch((err: unknown) => {
-        throw asStoreError(err)
-      })
-      const page = parseObjectPage(new TextDecoder().decode(body))
-      for (const object of page.objects)
-        yield { ...object, key: object.key.slice(client.access.prefix.length) }
-      next = page.next
-    }
-  }
-
   async function* chunks(prefix: string): AsyncGenerator<ListedObject & { hash: Sha256 }> {
-    for await (const object of objects(prefixKey('chunks', prefix))) {
-      const hash = hashOf(object.key)
+    for await (const object of objects.list(objectPrefix('chunks', prefix))) {
+      const hash = findHash(object.key)
       if (hash) yield { ...object, hash }
     }
   }
@@ -269,11 +196,9 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
   async function* replaced(
     prefix: string,
   ): AsyncGenerator<ListedObject & { hash: Sha256; form: ChunkForm }> {
-    for await (const object of objects(prefixKey('replaced', prefix))) {
-      const [name = '', codecName, length] = object.key.split('.')
-      const hash = hashOf(name)
-      const codec = CODECS.find((each) => each === codecName)
-      if (hash && codec) yield { ...object, hash, form: { codec, storedBytes: Number(length) } }
+    for await (const object of objects.list(objectPrefix('replaced', prefix))) {
+      const found = findForm(object.key)
+      if (found) yield { ...object, ...found }
     }
   }
 
@@ -294,7 +219,7 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
   async function sweepReplaced(prefix: string, cutoff: Date): Promise<void> {
     const before = cutoff.getTime() + client.clockOffsetMilliseconds() - CLOCK_MARGIN_MILLISECONDS
     for await (const { key, modifiedAt } of replaced(prefix))
-      if (modifiedAt.getTime() < before) await remove(key)
+      if (modifiedAt.getTime() < before) await objects.remove(key)
   }
 
   return {
@@ -304,9 +229,9 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
     list,
 
     async read(hash, buffer, { form } = {}): Promise<StoredChunk> {
-      const current = await readKey(chunkKey(hash), buffer)
+      const current = await readKey(chunkObject(hash), buffer)
       const isAsked = !form || (current && isForm(current, form))
-      const earlier = isAsked ? undefined : await readKey(replacedKey(hash, form), buffer)
+      const earlier = isAsked ? undefined : await readKey(replacedObject(hash, form), buffer)
       // The buffer that both were read into holds the earlier one only if there was one.
       const bytes = earlier ?? current
       if (!bytes) throw new ChunkMissingError(hash)
@@ -323,14 +248,14 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
         // Healed since it was found.
         if (etag === undefined) return false
         const kept = `quarantine/${randomUUID()}-${hash}`
-        if (!(await copy(hash, kept, etag))) continue
-        await remove(chunkKey(hash))
+        if (!(await objects.copy(chunkObject(hash), kept, etag))) continue
+        await objects.remove(chunkObject(hash))
         return true
       }
       throw changing(hash)
     },
 
-    presign: (hash, seconds) => client.presign(chunkKey(hash), seconds),
+    presign: (hash, seconds) => client.presign(chunkObject(hash), seconds),
 
     async sweep({ prefix, isLive, cutoff, replacedCutoff }: Sweep): Promise<number> {
       const garbage: Sha256[] = []
@@ -341,7 +266,7 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
         removed += await touches.removing(prefix, cutoff, async (wasTouched) => {
           const part = garbage.slice(start, start + REMOVED_AT_ONCE)
           const victims = part.filter((hash) => !wasTouched(hash))
-          await Promise.all(victims.map((hash) => remove(chunkKey(hash))))
+          await Promise.all(victims.map((hash) => objects.remove(chunkObject(hash))))
           return victims.length
         })
       await touches.forget(prefix, cutoff)
@@ -354,30 +279,6 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
   }
 }
 
-function chunkKey(hash: Sha256): string {
-  return `chunks/${hash.slice(0, 2)}/${hash.slice(2)}`
-}
-
-function replacedKey(hash: Sha256, { codec, storedBytes }: ChunkForm): string {
-  return `replaced/${hash.slice(0, 2)}/${hash.slice(2)}.${codec}.${storedBytes}`
-}
-
-function prefixKey(kind: 'chunks' | 'replaced', prefix: string): string {
-  const digits = prefix.length > 2 ? `${prefix.slice(0, 2)}/${prefix.slice(2)}` : `${prefix}/`
-  return `${kind}/${prefix === '' ? '' : digits}`
-}
-
-/** Undefined for what is not named as we would; it is not ours to touch. */
-function hashOf(key: string): Sha256 | undefined {
-  const [, head, tail, ...more] = key.split('/')
-  const text = `${head}${tail}`
-  return more.length === 0 && new RegExp(SHA256_PATTERN).test(text) ? parseSha256(text) : undefined
-}
-
 function sizeOf({ codec, storedBytes, contentBytes }: Found): StoredSize {
   return { codec, storedBytes, contentBytes }
-}
-
-function isBucketMissing({ code }: S3Error): boolean {
-  return code === 'NoSuchBucket'
 }
