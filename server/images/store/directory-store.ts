@@ -1,10 +1,15 @@
-import { randomUUID } from 'node:crypto'
-import { link, mkdir, open, readdir, rename, rm, stat, unlink, utimes } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { isContentOf } from './chunk-codec.ts'
-import { chunkFiles, CODECS, isChunk, type NamedFile, replacedName } from './chunk-file.ts'
+import {
+  QUARANTINE_FOLDER,
+  removeUntouched,
+  replaceChunk,
+  replacedPath,
+  setAside,
+} from './change-chunk.ts'
+import { chunkFiles, CODECS, isChunk, type NamedFile } from './chunk-file.ts'
 import {
   ChunkCorruptError,
   type ChunkForm,
@@ -16,13 +21,13 @@ import {
   type ReadOptions,
   type StoredChunk,
   type StoredSize,
-  StoreFullError,
   StoreUnreachableError,
   type Sweep,
 } from './chunk-store.ts'
 import { putChunk, touchChunks, verifyAndPutChunk } from './chunk-threads.ts'
+import { codeOf, ignore, storeError } from './directory-error.ts'
+import { chunkPath, TEMPORARY_FOLDER } from './place-chunk.ts'
 import { readWhole } from './read-chunk-file.ts'
-import { chunkPath, getCodec, TEMPORARY_FOLDER, temporaryPath } from './place-chunk.ts'
 
 export type DirectoryStoreOptions = {
   folder: string
@@ -30,7 +35,6 @@ export type DirectoryStoreOptions = {
   flush: () => Promise<void>
 }
 
-export const QUARANTINE_FOLDER = 'quarantine'
 /** libuv has four threads; a few more calls keep them busy. */
 const CONCURRENT_CALLS = 16
 /** Chunks that one thread touches in one go, while others wait for it. */
@@ -50,8 +54,6 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
   /** Of the last chunk that was read: one file that is not there costs as much as one that is. */
   let likely: Codec = 'zstd'
   const pathOf = (hash: Sha256, codec: Codec) => chunkPath(folder, hash, codec)
-  const replacedPath = (hash: Sha256, form: ChunkForm) =>
-    join(folder, hash.slice(0, 2), replacedName(hash, form))
 
   /**
    * Changes of one chunk, one after the other. With two names for it, `link` alone could not make the
@@ -64,83 +66,10 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
     try {
       return await done
     } catch (cause) {
-      throw unreachable(cause)
+      throw storeError(cause)
     } finally {
       if (changing.get(hash) === settled) changing.delete(hash)
     }
-  }
-
-  async function write(path: string, bytes: Uint8Array): Promise<void> {
-    await using file = await open(path, 'wx', 0o640)
-    await file.writeFile(bytes)
-    // The kernel's own time stamps lag a few milliseconds behind the clock that cutoffs come from.
-    await file.utimes(new Date(), new Date())
-  }
-
-  async function removeForms(hash: Sha256, but: Codec): Promise<void> {
-    for (const codec of CODECS)
-      if (codec !== but) await unlink(pathOf(hash, codec)).catch(ignore('ENOENT'))
-  }
-
-  async function replace(hash: Sha256, bytes: Uint8Array): Promise<boolean> {
-    const codec = getCodec(hash, bytes)
-    const [old] = (await touchChunks(folder, [hash])).sizes
-    if (!old) return false
-    const temporary = temporaryPath(folder)
-    try {
-      await write(temporary, bytes)
-      // What it takes the place of survives a power failure, so this must before it does.
-      await using file = await open(temporary, 'r+')
-      await file.datasync()
-      if (!(await keepAside(hash, old))) return false
-      await rename(temporary, pathOf(hash, codec))
-      await removeForms(hash, codec)
-      return true
-    } finally {
-      await unlink(temporary).catch(() => {})
-    }
-  }
-
-  /** False if it is gone. Another name for the same file: its time, from here on, is that of the replacement. */
-  async function keepAside(hash: Sha256, form: ChunkForm): Promise<boolean> {
-    try {
-      await link(pathOf(hash, form.codec), replacedPath(hash, form)).catch(ignore('EEXIST'))
-      await utimes(replacedPath(hash, form), new Date(), new Date())
-      return true
-    } catch (cause) {
-      if (codeOf(cause) === 'ENOENT') return false
-      throw cause
-    }
-  }
-
-  /**
-   * Moved away first and looked at again: a touch either came before, and is seen now, or finds no
-   * file and its caller stores the chunk anew. So no lock is needed against touches.
-   */
-  async function removeUntouched(path: string, cutoff: Date): Promise<boolean> {
-    const found = await stat(path).catch(ignore('ENOENT'))
-    if (!found || found.mtimeMs >= cutoff.getTime()) return false
-    const aside = temporaryPath(folder)
-    await rename(path, aside)
-    const wasTouched = (await stat(aside)).mtimeMs >= cutoff.getTime()
-    if (wasTouched) await link(aside, path).catch(ignore('EEXIST'))
-    await unlink(aside)
-    return !wasTouched
-  }
-
-  /**
-   * Moved away first and looked at again: whoever found it damaged did so a while ago, and another may
-   * have healed it since.
-   */
-  async function setAside(hash: Sha256, codec: Codec): Promise<boolean> {
-    const path = pathOf(hash, codec)
-    const kept = join(folder, QUARANTINE_FOLDER, `${randomUUID()}-${hash}.${codec}`)
-    if (!(await rename(path, kept).then(() => true, ignore('ENOENT')))) return false
-    const bytes = await readWhole(kept, undefined, true).catch(ignore('EIO'))
-    if (!bytes || !(await isContentOf(hash, bytes))) return true
-    await link(kept, path).catch(ignore('EEXIST'))
-    await unlink(kept)
-    return false
   }
 
   async function readFirst(
@@ -153,7 +82,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
       const bytes = await readWhole(path, buffer, fromMedium, isUrgent).catch((cause: unknown) => {
         if (codeOf(cause) === 'EIO')
           throw new ChunkCorruptError(hash, 'the medium cannot read it', { cause })
-        if (codeOf(cause) !== 'ENOENT') throw unreachable(cause)
+        if (codeOf(cause) !== 'ENOENT') throw storeError(cause)
       })
       if (!bytes || (storedBytes !== undefined && bytes.length !== storedBytes)) continue
       if (!isChunk(bytes, codec))
@@ -209,7 +138,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
       await Promise.all(
         partsOf(hashes).map(async (part) => {
           const found = await touchChunks(folder, part).catch((cause: unknown) => {
-            throw unreachable(cause)
+            throw storeError(cause)
           })
           if (!found.isStoreThere) throw notThere()
           for (const [at, size] of found.sizes.entries()) if (size) sizes.set(part[at]!, size)
@@ -227,7 +156,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
       // A form is kept aside before another takes its name, so in this order it is found.
       const asked = form && [
         { path: pathOf(hash, form.codec), ...form },
-        { path: replacedPath(hash, form), ...form },
+        { path: replacedPath(folder, hash, form), ...form },
       ]
       const found =
         (asked && (await readFirst(hash, asked, buffer, options))) ??
@@ -246,12 +175,12 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
 
     putIfRight: (hash, bytes) => alone(hash, () => verifyAndPutChunk(folder, hash, bytes)),
 
-    replace: (hash, bytes) => alone(hash, () => replace(hash, bytes)),
+    replace: (hash, bytes) => alone(hash, () => replaceChunk(folder, hash, bytes)),
 
     quarantine: (hash) =>
       alone(hash, async () => {
         let isAside = false
-        for (const codec of CODECS) if (await setAside(hash, codec)) isAside = true
+        for (const codec of CODECS) if (await setAside(folder, hash, codec)) isAside = true
         return isAside
       }),
 
@@ -261,7 +190,7 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
         for (const each of folders)
           for await (const chunk of list(each)) if (chunk.hash.startsWith(prefix)) yield chunk
       } catch (cause) {
-        throw unreachable(cause)
+        throw storeError(cause)
       }
     },
 
@@ -271,17 +200,21 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
         const isReplaced = ({ replacedBytes }: NamedFile) => replacedBytes !== undefined
         const garbage = files.filter((file) => !isReplaced(file) && !isLive(file.hash))
         const removals = garbage.map(({ hash, codec }) =>
-          alone(hash, () => removeUntouched(pathOf(hash, codec), cutoff)),
+          alone(hash, () => removeUntouched(folder, pathOf(hash, codec), cutoff)),
         )
         const removed = (await Promise.all(removals)).filter(Boolean).length
         if (replacedCutoff)
           for (const { hash, codec, replacedBytes: storedBytes = 0 } of files.filter(isReplaced))
             await alone(hash, () =>
-              removeUntouched(replacedPath(hash, { codec, storedBytes }), replacedCutoff),
+              removeUntouched(
+                folder,
+                replacedPath(folder, hash, { codec, storedBytes }),
+                replacedCutoff,
+              ),
             )
         return removed
       } catch (cause) {
-        throw unreachable(cause)
+        throw storeError(cause)
       }
     },
 
@@ -304,26 +237,4 @@ export async function prepareDirectoryStore(folder: string): Promise<void> {
   for (const name of [TEMPORARY_FOLDER, QUARANTINE_FOLDER])
     await mkdir(join(folder, name), { recursive: true, mode: 0o750 })
   for (const prefix of PREFIXES) await mkdir(join(folder, prefix)).catch(ignore('EEXIST'))
-}
-
-function codeOf(err: unknown): string | undefined {
-  return (err as NodeJS.ErrnoException).code
-}
-
-function ignore(code: string): (err: unknown) => undefined {
-  return (err) => {
-    if (codeOf(err) !== code) throw err
-    return undefined
-  }
-}
-
-/** What a caller of the store is told; a bug of ours stays what it is. */
-function unreachable(cause: unknown): unknown {
-  const code = codeOf(cause)
-  if (code === undefined || cause instanceof TypeError) return cause
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new StoreFullError('The chunk store is full; make room or delete images', { cause })
-  return new StoreUnreachableError(`The chunk store does not answer: ${(cause as Error).message}`, {
-    cause,
-  })
 }

@@ -19,6 +19,7 @@ import type { Sha256 } from '#protocol/sha256.ts'
 import { codecOf } from './chunk-codec.ts'
 import { CODECS, fileName, sizeOf } from './chunk-file.ts'
 import type { Codec, StoredSize } from './chunk-store.ts'
+import { codeOf } from './directory-error.ts'
 
 /**
  * How the files of a directory store are looked at and made: for threads that may wait, with calls
@@ -137,8 +138,4 @@ function unlinkIfThere(path: string): void {
   } catch (err) {
     if (codeOf(err) !== 'ENOENT') throw err
   }
-}
-
-function codeOf(err: unknown): string | undefined {
-  return (err as NodeJS.ErrnoException).code
 }
