@@ -37,6 +37,12 @@ export interface OpenedDatabase extends AsyncDisposable {
   failed: AbortSignal
 }
 
+/**
+ * Of the usual 128 MB most would lie idle: the kernel caches the same files, and this server is to run on
+ * small machines, too.
+ */
+const PGLITE_PARAMETERS = [...PGlite.defaultStartParams, '-c', 'shared_buffers=32MB']
+
 export class DatabaseOpenError extends Error {
   override name = 'DatabaseOpenError'
 }
@@ -88,7 +94,7 @@ async function openEmbedded(folder: string): Promise<OpenedDatabase> {
 
 async function createPglite(folder: string): Promise<PGlite> {
   try {
-    return await PGlite.create(folder)
+    return await PGlite.create({ dataDir: folder, startParams: PGLITE_PARAMETERS })
   } catch (cause) {
     throw new DatabaseOpenError(
       `The embedded database in "${folder}" does not open (${String(cause)}); restore the folder from a backup or move it away to begin anew`,

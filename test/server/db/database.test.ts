@@ -21,6 +21,14 @@ describeOnEveryDatabase('database', (openTestDatabase, kind) => {
     assert.equal(found?.name, 'rack3')
   })
 
+  it('takes less memory than Postgres would of itself, where it shares that of the server', async () => {
+    if (kind === 'postgres') return
+    await using fresh = await openFreshDatabase(kind)
+    await using database = await openDatabase(fresh.config)
+    const { rows } = (await database.db.execute(sql`show shared_buffers`)) as { rows: unknown }
+    assert.deepEqual(rows, [{ shared_buffers: '32MB' }])
+  })
+
   it('migrates once when several servers start at the same time', async () => {
     if (kind === 'embedded') return // the data folder's lock lets one server in
     await using database = await openTestDatabase()
