@@ -15,6 +15,8 @@ import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 
 /** Longer than it takes to count as the only reader. */
 const LONE_MILLISECONDS = 150
+/** To have the kernel forget a file. */
+const MOST_TRIES = 20
 
 /** ext4, XFS, btrfs: those that can tell whether a read would wait. */
 const TELLING = [0xef53, 0x5846_5342, 0x9123_683e]
@@ -139,11 +141,14 @@ describe('chunks on their way out', () => {
     )
     const scratch = Buffer.alloc(2 * MIB)
     for (const path of paths) {
-      // What dd has the kernel forget (posix_fadvise) must be on the medium first.
-      execFileSync('sync', [path])
+      // What dd has the kernel forget (posix_fadvise) must be on the medium first. Pages that another
+      // processor is about to sort into its lists stay, so one try may not do.
       const forget = ['oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none']
-      execFileSync('dd', ['if=/dev/null', `of=${path}`, ...forget])
-      assert.equal(readCached(path, scratch), undefined)
+      for (let tries = 0; readCached(path, scratch) !== undefined; tries++) {
+        assert.ok(tries < MOST_TRIES, `The kernel does not forget ${path}`)
+        execFileSync('sync', [path])
+        execFileSync('dd', ['if=/dev/null', `of=${path}`, ...forget])
+      }
     }
     // All at once, as an agent asks for them.
     for (const { hash } of wanted) ask(socket, hash)
