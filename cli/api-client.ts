@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import { ErrorSchema } from '#protocol/shapes.ts'
+import { UPLOAD_HEADER } from '#protocol/upload-header.ts'
 import { Value } from 'typebox/value'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ApiError, CliError, UnreachableError } from './errors.ts'
@@ -46,6 +48,9 @@ export interface ApiClientOptions {
 }
 
 export function createApiClient({ server, token, signal }: ApiClientOptions): ApiClient {
+  // What two commands of one person store, or read, is kept for each by itself.
+  const upload = randomUUID()
+
   async function send(
     method: string,
     path: string,
@@ -60,7 +65,7 @@ export function createApiClient({ server, token, signal }: ApiClientOptions): Ap
       return await fetch(url, {
         method,
         headers: {
-          ...(token !== undefined && { authorization: `Bearer ${token}` }),
+          ...(token !== undefined && { authorization: `Bearer ${token}`, [UPLOAD_HEADER]: upload }),
           ...(call.json !== undefined && { 'content-type': 'application/json' }),
           ...call.headers,
         },

@@ -11,6 +11,7 @@ import { chunkPutRoute, createExpectedChunks } from './chunk-put-route.ts'
 import { NotFoundError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
+import { createImageReaders } from './image-readers.ts'
 import { sendBytes } from './send-bytes.ts'
 import {
   checkMayReadChunk,
@@ -51,6 +52,7 @@ export function chunkRoutes({
   const reads = createSharedReads(store)
   const expected = createExpectedChunks()
   return async (app) => {
+    const readers = createImageReaders(database.db, app.log)
     await app.register(chunkPutRoute(library, expected))
 
     app.get(
@@ -59,7 +61,9 @@ export function chunkRoutes({
       async (request, reply) => {
         const digest = parseSha256(request.params.digest)
         checkMayReadManifest(request, digest)
-        const manifest = await findManifest(database.db, digest)
+        const manifest = await readers.begin(request, digest, () =>
+          findManifest(database.db, digest),
+        )
         if (!manifest) throw new NotFoundError(`There is no image with digest ${digest}`)
         return reply
           .type(MANIFEST_MEDIA_TYPE)
@@ -84,6 +88,7 @@ export function chunkRoutes({
       async (request, reply) => {
         const hash = parseSha256(request.params.sha256)
         await checkMayReadChunk(request, hash, library).catch(rethrowImageError)
+        readers.goOn(request)
         if (redirect && store.presign && request.query.direct === undefined)
           return reply
             .header('cache-control', 'no-store')

@@ -6,7 +6,15 @@ import { allManifests, pruneManifests } from '#server/db/image-queries.ts'
 import { applyRetention } from '#server/db/image-retention.ts'
 import { pruneLinks } from '#server/db/links.ts'
 import { getJob } from '#server/db/store-jobs.ts'
-import { endUpload, isExport, listLongExports, listOpenUploads } from '#server/db/uploads.ts'
+import {
+  endUpload,
+  isExport,
+  isRead,
+  listLongExports,
+  listOpenUploads,
+  listReads,
+  type OpenUpload,
+} from '#server/db/uploads.ts'
 import type { CommitLock } from '#server/images/commit/commit-lock.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import { sweepChunks } from '#server/images/sweep/sweep.ts'
@@ -67,8 +75,8 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
       const cutoff = () => clock.earliest(begun)
       await pruneLinks(db, now())
       await applyRetention(db, retention, { now: now(), today: new Date() })
-      const longExports = await listLongExports(db)
-      const held = [...exports.digests(), ...longExports.map(({ digest }) => digest)]
+      const longExports = (await listLongExports(db)).map(({ digest }) => digest)
+      const held = [...exports.digests(), ...longExports, ...(await listReads(db))]
       await pruneManifests(db, [...new Set(held)], now())
       await count()
       const manifests = () => allManifests(db)
@@ -91,7 +99,8 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
     const open = await listOpenUploads(db)
     const over = new Set(clock.over(open, now))
     for (const upload of over) await endUpload(db, upload)
-    const starts = open.filter((upload) => !over.has(upload) && !isExport(upload))
+    const storesChunks = (upload: OpenUpload) => !isExport(upload) && !isRead(upload)
+    const starts = open.filter((upload) => !over.has(upload) && storesChunks(upload))
     return starts.map(({ startedAt }) => startedAt).toSorted((a, b) => a.getTime() - b.getTime())[0]
   }
 

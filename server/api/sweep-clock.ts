@@ -1,4 +1,10 @@
-import { IDLE_UPLOAD_SECONDS, isOfServer, type OpenUpload } from '#server/db/uploads.ts'
+import {
+  IDLE_READ_SECONDS,
+  IDLE_UPLOAD_SECONDS,
+  isOfServer,
+  isRead,
+  type OpenUpload,
+} from '#server/db/uploads.ts'
 
 /** Of a server that died; a living one touches its uploads every minute. */
 const DEAD_SERVER_SECONDS = 600
@@ -65,7 +71,7 @@ export function createSweepClock(
       const before = idle
       idle = new Map()
       return uploads.filter(({ id, holder, touchedAt: at }) => {
-        const limitSeconds = isOfServer(holder) ? DEAD_SERVER_SECONDS : IDLE_UPLOAD_SECONDS
+        const limitSeconds = limitOf({ holder })
         const touchedAt = at.getTime()
         if (Math.abs(now.getTime() - touchedAt) < limitSeconds * 1000) return false
         const known = before.get(id)
@@ -75,4 +81,9 @@ export function createSweepClock(
       })
     },
   }
+}
+
+function limitOf(upload: Pick<OpenUpload, 'holder'>): number {
+  if (isOfServer(upload.holder)) return DEAD_SERVER_SECONDS
+  return isRead(upload) ? IDLE_READ_SECONDS : IDLE_UPLOAD_SECONDS
 }

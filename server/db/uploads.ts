@@ -13,6 +13,13 @@ export const SERVER_UPLOAD = 'upload:'
 /** Of an export that takes long; it keeps what it reads, and no garbage besides. */
 const EXPORT = 'export:'
 
+/** Of somebody who reads an image chunk by chunk, by no run; it keeps what it reads, and no garbage besides. */
+const READ = 'read:'
+const NO_DIGEST = parseSha256('0'.repeat(64))
+
+/** A reader may compare a large disk, or wait for an answer, for so long without asking for a chunk. */
+export const IDLE_READ_SECONDS = 3600
+
 export interface OpenUpload {
   id: string
   holder: string
@@ -26,6 +33,32 @@ export function isExport({ holder }: Pick<OpenUpload, 'holder'>): boolean {
 
 export function isOfServer(holder: string): boolean {
   return holder.startsWith(SERVER_UPLOAD) || isExport({ holder })
+}
+
+export function isRead({ holder }: Pick<OpenUpload, 'holder'>): boolean {
+  return holder.startsWith(READ)
+}
+
+export function readHolder(digest: Sha256, reader: string): string {
+  return `${READ}${digest}:${reader}`
+}
+
+/** Of all images that it began to read. */
+export async function goOnReading(db: Database, reader: string, now: Date): Promise<void> {
+  const readers = sql`substr(${uploads.holder}, ${readHolder(NO_DIGEST, '').length + 1})`
+  await db
+    .update(uploads)
+    .set({ touchedAt: now })
+    .where(and(like(uploads.holder, `${READ}%`), eq(readers, reader)))
+}
+
+/** What is being read chunk by chunk, on all servers. */
+export async function listReads(db: Database): Promise<Sha256[]> {
+  const rows = await db
+    .select({ holder: uploads.holder })
+    .from(uploads)
+    .where(like(uploads.holder, `${READ}%`))
+  return rows.map(({ holder }) => parseSha256(holder.split(':')[1]!))
 }
 
 export function exportHolder(digest: Sha256, id: string): string {
@@ -59,7 +92,7 @@ export async function closeUpload(db: Database, holder: string): Promise<void> {
   await db.delete(uploads).where(eq(uploads.holder, holder))
 }
 
-/** Uploads, captures and long exports on all servers. */
+/** Uploads, captures, reads and long exports on all servers. */
 export async function listOpenUploads(db: Database): Promise<OpenUpload[]> {
   return await db.select().from(uploads)
 }

@@ -184,6 +184,20 @@ describe('chunks', () => {
     assert.equal((await app.call('HEAD', `/chunks/${hash}`)).status, 200)
   })
 
+  it('are kept for whoever reads them by hand, though the image is deleted meanwhile', async () => {
+    const content = Buffer.alloc(MIB, 'of an image that is being deployed ')
+    const uploaded = await app.call<{ digest: string }>('PUT', '/api/images/leaving', content)
+    const { digest } = uploaded.body
+    const headers = { [UPLOAD_HEADER]: randomUUID() }
+    const read = async (path: string) =>
+      (await app.call('GET', path, undefined, { headers })).status
+    assert.equal(await read(`/images/by-digest/${digest}`), 200)
+    assert.equal((await app.call('DELETE', '/api/images/leaving')).status, 204)
+    assert.equal((await app.call('POST', '/api/store/sweep')).status, 200)
+    assert.equal(await read(`/chunks/${sha256(content)}`), 200)
+    assert.equal(await read(`/images/by-digest/${digest}`), 200)
+  })
+
   it('refuses manifests that cannot be', async () => {
     await put(sha256(CHUNK), gzipSync(CHUNK))
     const stored = async (...references: Parameters<typeof encodeSegment>[0]) => {

@@ -50,6 +50,15 @@ describe('a sweep', () => {
       assert.deepEqual(clock.over([touchedAt(after)], now()), [])
     })
 
+  it('ends what was read by hand after an hour, seen for as long', () => {
+    const { clock, pass, now } = createClocks()
+    const reads = [touchedAt(now(), `read:${'0'.repeat(64)}:user:1`)]
+    pass(HOUR)
+    assert.deepEqual(clock.over(reads, now()), [])
+    pass(HOUR)
+    assert.deepEqual(clock.over(reads, now()), reads)
+  })
+
   it('ends an upload of a server that died after ten minutes, seen for as long', () => {
     const { clock, pass, now } = createClocks()
     const uploads = [touchedAt(now(), 'upload:1')]
