@@ -8,7 +8,7 @@ export function storeText(store: StoreStatus): string {
   const rows: [label: string, text: string][] = [
     ['Store', printable(store.location)],
     ['Room', roomText(store)],
-    ['Images', plural(store.images, 'image')],
+    ['Images', String(store.images)],
     ['Chunks', chunksText(store)],
     ['Saved', `${formatBytes(store.savedBytes)} by what images share`],
     ['Damage', damageText(store)],
@@ -46,12 +46,13 @@ function chunksText({ chunks, storedBytes, contentBytes, codecs }: StoreStatus):
   return `${chunks} in ${formatBytes(storedBytes)} for ${formatBytes(contentBytes)} of content${split}`
 }
 
-function damageText({ damaged }: StoreStatus): string {
+function damageText({ damaged, lostChunks }: StoreStatus): string {
   if (damaged.length === 0) return paint('green', 'none known')
   const images = damaged.map(
-    ({ image, chunks }) => `${printable(image)} (${plural(chunks, 'chunk')})`,
+    ({ image, version, isPromoted, chunks }) =>
+      `${printable(image)}${isPromoted ? '' : `@${version}`} (${plural(chunks, 'chunk')})`,
   )
-  return paint('red', `lost of ${images.join(', ')}`)
+  return paint('red', `${plural(lostChunks, 'chunk')} lost, of ${images.join(', ')}`)
 }
 
 function scrubText({ scrub, storedBytes }: StoreStatus): string {
@@ -66,7 +67,7 @@ function scrubText({ scrub, storedBytes }: StoreStatus): string {
 
 function recompressionText({ recompression }: StoreStatus): string {
   const { state, progress, replacedChunks, savedBytes } = recompression
-  const saved = `${formatBytes(savedBytes)} off ${plural(replacedChunks, 'chunk')} so far`
+  const saved = `${plural(replacedChunks, 'chunk')} made smaller by ${formatBytes(savedBytes)} so far`
   switch (state) {
     case 'off':
       return `off; ${saved}`

@@ -20,6 +20,8 @@ export const ImageVersionSchema = Type.Object({
   runId: Type.Union([Type.String(), Type.Null()]),
   fileName: Type.Optional(Type.String()),
   info: ImageInfoSchema,
+  /** Chunks of it were lost in the store: it cannot be deployed until they are brought again. */
+  damaged: Type.Optional(Type.Object({ chunks: Type.Integer({ minimum: 1 }) })),
   /** Whether it is what the name alone stands for. */
   isPromoted: Type.Boolean(),
   /** When the name came to stand for it the last time, and by whose hand. */

@@ -41,8 +41,18 @@ export const StoreStatusSchema = Type.Object({
     gzip: Type.Object({ chunks: Type.Integer(), storedBytes: ByteCount }),
     zstd: Type.Object({ chunks: Type.Integer(), storedBytes: ByteCount }),
   }),
-  /** Images that lack chunks: they cannot be deployed until somebody brings these again. */
-  damaged: Type.Array(Type.Object({ image: Type.String(), chunks: Type.Integer() })),
+  /** Versions of images that lack chunks: they cannot be deployed until somebody brings these again. */
+  damaged: Type.Array(
+    Type.Object({
+      image: Type.String(),
+      version: Type.Integer(),
+      /** Whether the name alone stands for it. */
+      isPromoted: Type.Boolean(),
+      chunks: Type.Integer(),
+    }),
+  ),
+  /** Chunks that images lack, each once. */
+  lostChunks: Type.Integer(),
   /** Where lost chunks are looked for, STAMPEDE_HEAL_FROM. */
   healFrom: Type.Union([Type.String(), Type.Null()]),
   recompression: Type.Object({

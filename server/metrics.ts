@@ -25,8 +25,8 @@ function addStoreMetrics(registers: Registry[], status: () => Promise<StoreStatu
   )
   gauge(
     'stampede_store_damaged_chunks',
-    'Chunks that images lack because the store lost them',
-    (store) => store.damaged.reduce((sum, { chunks }) => sum + chunks, 0),
+    'Chunks that images lack because the store lost them, each once',
+    (store) => store.lostChunks,
   )
   gauge(
     'stampede_store_recompression_saved_bytes',

@@ -4,7 +4,7 @@ import type { Check, CheckName, SystemStatus } from '#protocol/system-status.ts'
 import { findAgentFile } from './agent-files.ts'
 import type { StoreStatistics } from './api/image-statistics.ts'
 import type { Config } from './config.ts'
-import { listDamagedImages } from './db/damaged-chunks.ts'
+import { listDamagedVersions } from './db/damaged-chunks.ts'
 import type { Database } from './db/database.ts'
 import { listOtherDhcpServers } from './db/other-dhcp-servers.ts'
 import { StoreUnreachableError } from './images/store/chunk-store.ts'
@@ -144,7 +144,7 @@ async function checkAgentFiles({ config }: SystemStatusOptions): Promise<Check> 
 
 /** Before all else that may be said of the store. */
 async function checkDamage({ db }: SystemStatusOptions): Promise<Check | undefined> {
-  const damaged = await listDamagedImages(db).catch(() => [])
+  const damaged = await listDamagedVersions(db).catch(() => [])
   if (damaged.length === 0) return undefined
   const names = damaged.map(({ name }) => `"${name}"`).join(', ')
   return ill(

@@ -8,11 +8,15 @@ import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import type { Column } from '../table.ts'
-import { ago, plural, printable } from '../text.ts'
+import { ago, paint, plural, printable } from '../text.ts'
 
 const COLUMNS: Column<ImageVersion>[] = [
   { head: 'Version', cell: ({ version }) => version, align: 'right', key: true },
-  { head: 'Stands', cell: ({ isPromoted }) => (isPromoted ? 'promoted' : undefined) },
+  {
+    head: 'Stands',
+    cell: standing,
+    paint: (text) => (text.includes('damaged') ? paint('red', text) : text),
+  },
   { head: 'Digest', cell: ({ digest }) => digest.slice(0, 12) },
   { head: 'Disk', cell: ({ sizeBytes }) => formatBytes(sizeBytes), align: 'right' },
   {
@@ -25,6 +29,11 @@ const COLUMNS: Column<ImageVersion>[] = [
   { head: 'From', cell: ({ info }) => info.source && printable(info.source) },
   { head: 'Used by', cell: usersOf },
 ]
+
+function standing({ isPromoted, damaged }: ImageVersion): string | undefined {
+  const words = [isPromoted && 'promoted', damaged && 'damaged'].filter(Boolean)
+  return words.join(', ') || undefined
+}
 
 function usersOf({ usedBy }: ImageVersion): string | undefined {
   const { machines, runs, links } = usedBy

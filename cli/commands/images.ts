@@ -33,6 +33,18 @@ const IMAGE_COLUMNS: Column<Image>[] = [
   { head: 'Created', cell: ({ createdAt }) => ago(createdAt) },
 ]
 
+const DAMAGE: Column<Image> = {
+  head: 'State',
+  cell: ({ damaged }) => damaged && 'damaged',
+  paint: (text) => paint('red', text),
+}
+
+/** There is a column of what is damaged only if something is. */
+function columnsFor(images: readonly Image[]): Column<Image>[] {
+  const [name, ...rest] = IMAGE_COLUMNS
+  return images.some(({ damaged }) => damaged) ? [name!, DAMAGE, ...rest] : IMAGE_COLUMNS
+}
+
 /** `3`, or `2 of 5` where there are others. */
 function versionOf({ version, versionCount }: Image): string {
   return versionCount === 1 ? String(version) : `${version} of ${versionCount}`
@@ -125,7 +137,8 @@ function pathOf(image: string): string {
 async function list(context: Context): Promise<void> {
   const api = await context.api()
   const none = 'No images; "stampede images push disk.qcow2" or "stampede capture" make one'
-  context.showList(await api.list<Image>('/api/images'), IMAGE_COLUMNS, none)
+  const images = await api.list<Image>('/api/images')
+  context.showList(images, columnsFor(images.items), none)
 }
 
 async function show(context: Context, name: string): Promise<void> {

@@ -3,7 +3,7 @@ import type { Sha256 } from '#protocol/sha256.ts'
 import type { StoreStatus } from '#protocol/store.ts'
 import type { ImageLibrary } from '#server/api/image-library.ts'
 import type { Config } from '#server/config.ts'
-import { listDamagedImages } from '#server/db/damaged-chunks.ts'
+import { countLostChunks, listDamagedVersions } from '#server/db/damaged-chunks.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { EVENTS_CHANNEL } from '#server/db/events.ts'
 import { countRunsByState } from '#server/db/runs.ts'
@@ -110,7 +110,8 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
         ...locationOf(config),
         ...room,
         ...(await library.statistics()),
-        damaged: (await listDamagedImages(db)).map(({ name, chunks }) => ({ image: name, chunks })),
+        damaged: (await listDamagedVersions(db)).map(({ name: _name, ...version }) => version),
+        lostChunks: await countLostChunks(db),
         healFrom: source?.name ?? null,
         recompression: recompressionStatus(rows.recompress, care.recompress, new Date()),
         scrub: scrubStatus(rows.scrub, care, new Date()),

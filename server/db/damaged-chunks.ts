@@ -1,9 +1,9 @@
-import { asc, count, eq, inArray } from 'drizzle-orm'
+import { asc, count, countDistinct, desc, eq, inArray } from 'drizzle-orm'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { findImage } from './image-queries.ts'
-import { damagedChunks, images } from './schema.ts'
+import { damagedChunks, images, imageVersions } from './schema.ts'
 
 /** Chunks that images lack because they were found to be rotten, until somebody brings them again. */
 
@@ -54,30 +54,73 @@ export async function clearDamage(db: Database, hashes: readonly Sha256[]): Prom
   })
 }
 
+/** Tells of the images that have a version with such content, and names those versions. */
 async function tellImages(tx: Transaction, digests: readonly Sha256[]): Promise<string[]> {
   if (digests.length === 0) return []
   const rows = await tx
-    .select({ name: images.name })
-    .from(images)
-    .where(inArray(images.digest, [...digests]))
-    .orderBy(asc(images.name))
-  for (const { name } of rows) {
+    .select(versionColumns)
+    .from(imageVersions)
+    .innerJoin(images, eq(images.name, imageVersions.image))
+    .where(inArray(imageVersions.digest, [...digests]))
+    .orderBy(asc(imageVersions.image), desc(imageVersions.version))
+  for (const name of new Set(rows.map(({ image }) => image))) {
     const image = await findImage(tx, name)
     if (image) recordEvent(tx, 'image', image)
   }
-  return rows.map(({ name }) => name)
+  return rows.map(versionName)
+}
+
+const versionColumns = {
+  image: imageVersions.image,
+  version: imageVersions.version,
+  promoted: images.version,
+}
+
+/** The name of the image where it stands for this version, else with the number. */
+function versionName({ image, version, promoted }: VersionOfImage): string {
+  return version === promoted ? image : `${image}@${version}`
+}
+
+interface VersionOfImage {
+  image: string
+  version: number
+  /** What the name stands for. */
+  promoted: number
 }
 
 export async function listDamage(db: Database): Promise<(Damage & { digest: Sha256 })[]> {
   return db.select().from(damagedChunks).orderBy(asc(damagedChunks.foundAt))
 }
 
-/** Images by how many chunks they lack. */
-export async function listDamagedImages(db: Database): Promise<{ name: string; chunks: number }[]> {
-  return db
-    .select({ name: images.name, chunks: count() })
+export interface DamagedVersion {
+  image: string
+  version: number
+  isPromoted: boolean
+  chunks: number
+  /** `debian-13`, or `debian-13@2` where the name stands for another version. */
+  name: string
+}
+
+/** Versions of images by how many chunks they lack, newest first. */
+export async function listDamagedVersions(db: Database): Promise<DamagedVersion[]> {
+  const rows = await db
+    .select({ ...versionColumns, chunks: count() })
     .from(damagedChunks)
-    .innerJoin(images, eq(images.digest, damagedChunks.digest))
-    .groupBy(images.name)
-    .orderBy(asc(images.name))
+    .innerJoin(imageVersions, eq(imageVersions.digest, damagedChunks.digest))
+    .innerJoin(images, eq(images.name, imageVersions.image))
+    .groupBy(imageVersions.image, imageVersions.version, images.version)
+    .orderBy(asc(imageVersions.image), desc(imageVersions.version))
+  return rows.map((row) => {
+    const { image, version, promoted, chunks } = row
+    return { image, version, isPromoted: version === promoted, chunks, name: versionName(row) }
+  })
+}
+
+/** Chunks that images lack, each once. */
+export async function countLostChunks(db: Database): Promise<number> {
+  const [row] = await db
+    .select({ chunks: countDistinct(damagedChunks.hash) })
+    .from(damagedChunks)
+    .innerJoin(imageVersions, eq(imageVersions.digest, damagedChunks.digest))
+  return row?.chunks ?? 0
 }

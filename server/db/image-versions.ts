@@ -2,6 +2,7 @@ import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm'
 import { parseImageReference } from '#protocol/image-reference.ts'
 import type { ImageVersion } from '#protocol/image-version.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
+import { countDamage } from './damage-count.ts'
 import type { Database, Transaction } from './database.ts'
 import { findVersionUsage } from './image-usage.ts'
 import { images, imageVersions, manifests, type StoredImageInfo } from './schema.ts'
@@ -111,6 +112,10 @@ export async function listVersions(
     .where(eq(imageVersions.image, name))
     .orderBy(desc(imageVersions.version))
   const usage = await findVersionUsage(db, name, rows, now)
+  const damage = await countDamage(
+    db,
+    rows.map(({ digest }) => digest),
+  )
   return rows.map(({ info: { fileName, ...info }, promoted, createdAt, promotedAt, ...row }) => ({
     ...row,
     createdAt: createdAt.toISOString(),
@@ -118,6 +123,7 @@ export async function listVersions(
     isPromoted: promoted === row.version,
     ...(fileName !== undefined && { fileName }),
     info,
+    ...(damage.has(row.digest) && { damaged: { chunks: damage.get(row.digest)! } }),
     usedBy: usage.get(row.version)!,
   }))
 }

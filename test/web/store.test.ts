@@ -51,10 +51,13 @@ describe('the page of the store', () => {
 
     await page.getByRole('link', { name: 'whole' }).click()
     await page.getByText('The store has lost a part of this image').waitFor()
+    const versions = page.getByRole('region', { name: 'Versions', exact: true })
+    await versions.getByText('damaged').first().waitFor()
     await assertGoodLooks(page)
     // Its content comes again, and nobody has to reload the page.
     await app.call('PUT', '/api/images/again', DISK)
     await page.getByText('The store has lost a part of this image').waitFor({ state: 'detached' })
+    await versions.getByText('damaged').first().waitFor({ state: 'detached' })
     assertQuiet()
   })
 

@@ -1872,6 +1872,9 @@ export interface components {
             runId: string | null;
             fileName?: string;
             info: components["schemas"]["ImageInfo"];
+            damaged?: {
+                chunks: number;
+            };
             isPromoted: boolean;
             promotedAt: string | null;
             promotedBy: string | null;
@@ -2008,8 +2011,11 @@ export interface components {
             };
             damaged: {
                 image: string;
+                version: number;
+                isPromoted: boolean;
                 chunks: number;
             }[];
+            lostChunks: number;
             healFrom: string | null;
             recompression: {
                 enabled: boolean;
@@ -7512,9 +7518,12 @@ export interface operations {
                      *       "damaged": [
                      *         {
                      *           "image": "debian-12",
+                     *           "version": 3,
+                     *           "isPromoted": true,
                      *           "chunks": 1
                      *         }
                      *       ],
+                     *       "lostChunks": 1,
                      *       "healFrom": "https://192.0.2.2:8443",
                      *       "recompression": {
                      *         "enabled": true,
@@ -7613,9 +7622,12 @@ export interface operations {
                      *       "damaged": [
                      *         {
                      *           "image": "debian-12",
+                     *           "version": 3,
+                     *           "isPromoted": true,
                      *           "chunks": 1
                      *         }
                      *       ],
+                     *       "lostChunks": 1,
                      *       "healFrom": "https://192.0.2.2:8443",
                      *       "recompression": {
                      *         "enabled": true,
@@ -7728,9 +7740,12 @@ export interface operations {
                      *       "damaged": [
                      *         {
                      *           "image": "debian-12",
+                     *           "version": 3,
+                     *           "isPromoted": true,
                      *           "chunks": 1
                      *         }
                      *       ],
+                     *       "lostChunks": 1,
                      *       "healFrom": "https://192.0.2.2:8443",
                      *       "recompression": {
                      *         "enabled": true,

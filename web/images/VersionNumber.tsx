@@ -1,8 +1,10 @@
 import { Badge, Group, Text } from '@mantine/core'
 import type { ImageVersion } from '#protocol/image-version.ts'
+import { DamagedBadge } from './DamagedBadge.tsx'
 
 /** The number, and whether the name alone stands for it. */
-export function VersionNumber({ version: { version, isPromoted } }: { version: ImageVersion }) {
+export function VersionNumber({ version: row }: { version: ImageVersion }) {
+  const { version, isPromoted } = row
   return (
     <Group gap="xs" wrap="nowrap">
       <Text size="sm" fw={600} className="tabular">
@@ -13,6 +15,7 @@ export function VersionNumber({ version: { version, isPromoted } }: { version: I
           promoted
         </Badge>
       )}
+      <DamagedBadge image={row} />
     </Group>
   )
 }

@@ -51,10 +51,12 @@ function Damage({ store: { damaged, healFrom } }: { store: StoreStatus }) {
           {healFrom !== null && `${healFrom} was asked for it and does not have it, or not whole.`}
         </Text>
         <ul style={{ margin: 0 }}>
-          {damaged.map(({ image, chunks }) => (
-            <li key={image}>
-              <AlertLink to={`/images/${image}`}>{image}</AlertLink> lacks{' '}
-              {chunks === 1 ? 'one chunk' : `${chunks} chunks`}
+          {damaged.map(({ image, version, isPromoted, chunks }) => (
+            <li key={`${image}@${version}`}>
+              <AlertLink to={`/images/${image}`}>
+                {isPromoted ? image : `${image}@${version}`}
+              </AlertLink>{' '}
+              lacks {chunks === 1 ? 'one chunk' : `${chunks} chunks`}
             </li>
           ))}
         </ul>

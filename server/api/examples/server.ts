@@ -83,7 +83,8 @@ const store: StoreStatus = {
     gzip: { chunks: 4210, storedBytes: 1_765_432_109 },
     zstd: { chunks: 20_100, storedBytes: 8_111_111_101 },
   },
-  damaged: [{ image: 'debian-12', chunks: 1 }],
+  damaged: [{ image: 'debian-12', version: 3, isPromoted: true, chunks: 1 }],
+  lostChunks: 1,
   healFrom: 'https://192.0.2.2:8443',
   recompression: {
     enabled: true,

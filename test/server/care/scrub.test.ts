@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import type { Image } from '#protocol/image-info.ts'
+import type { ImageVersion } from '#protocol/image-version.ts'
 import type { StoreStatus } from '#protocol/store.ts'
 import type { SystemStatus } from '#protocol/system-status.ts'
 import { isScrubDue } from '#server/care/scrub-job.ts'
@@ -58,7 +59,8 @@ describe('a chunk that rots in the store', () => {
   before(async () => {
     app = await openScrubbedApp()
     folder = join(app.dataFolder, 'store')
-    for (const name of ['hit', 'hit-too']) await app.call('PUT', `/api/images/${name}`, DISK)
+    for (const name of ['hit', 'hit-too', 'old']) await app.call('PUT', `/api/images/${name}`, DISK)
+    await app.call('PUT', '/api/images/old', Buffer.alloc(2 * MIB, 'new'))
     await app.call('PUT', '/api/images/well', Buffer.alloc(2 * MIB, 'well'))
     await app.call('PUT', `/api/machines/${MAC}`, { name: 'node', locked: false })
   })
@@ -77,9 +79,35 @@ describe('a chunk that rots in the store', () => {
     assert.equal(await damagedOf('well'), undefined)
     const { body } = await app.call<StoreStatus>('GET', '/api/store')
     assert.deepEqual(body.damaged, [
-      { image: 'hit', chunks: 1 },
-      { image: 'hit-too', chunks: 1 },
+      { image: 'hit', version: 1, isPromoted: true, chunks: 1 },
+      { image: 'hit-too', version: 1, isPromoted: true, chunks: 1 },
+      { image: 'old', version: 1, isPromoted: false, chunks: 1 },
     ])
+    assert.equal(body.lostChunks, 1)
+    const { body: metrics } = await app.call<string>('GET', '/metrics')
+    assert.match(metrics, /^stampede_store_damaged_chunks 1$/m)
+  })
+
+  it('is told of a version that the name does not stand for, which may be rolled back to', async () => {
+    assert.equal(await damagedOf('old'), undefined)
+    const { body } = await app.call<{ items: ImageVersion[] }>('GET', '/api/images/old/versions')
+    assert.deepEqual(
+      body.items.map(({ version, damaged }) => [version, damaged?.chunks]),
+      [
+        [2, undefined],
+        [1, 1],
+      ],
+    )
+    using shell = createShell(app.port)
+    const { stdout: versions } = await shell.run(['images', 'versions', 'old'])
+    assert.match(versions, /^ +2 +promoted .*\n +1 +damaged /m)
+    const { stdout: images } = await shell.run(['images', 'ls'])
+    assert.match(images, /^NAME +STATE .*\nhit +damaged .*\nhit-too +damaged .*\nold +– /)
+    const { stdout: store } = await shell.run(['store'])
+    assert.match(
+      store,
+      /^Damage +1 chunk lost, of hit \(1 chunk\), hit-too \(1 chunk\), old@1 \(1 chunk\)$/m,
+    )
   })
 
   it('is kept aside for whoever looks into it', async () => {
@@ -99,7 +127,7 @@ describe('a chunk that rots in the store', () => {
     const system = await app.call<SystemStatus>('GET', '/api/system')
     const { ok, message } = system.body.checks.find(({ name }) => name === 'store')!
     assert.equal(ok, false)
-    assert.match(message, /lost parts of images "hit", "hit-too"/)
+    assert.match(message, /lost parts of images "hit", "hit-too", "old@1"/)
   })
 
   it('is why the command saves none of its images', async () => {
