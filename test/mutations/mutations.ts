@@ -16,6 +16,7 @@ export interface Mutation {
 
 const STEPS = 'test/agent/steps'
 const WRITE_IMAGE = `${STEPS}/write-image.test.ts`
+const WRITE_IMAGE_FAULTS = `${STEPS}/write-image-faults.test.ts`
 
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -83,7 +84,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'agent/pipeline/verify-pieces.ts',
     text: 'if ((await hashChunk(bytes)) !== piece.hash) throw',
     replacement: "if ((await hashChunk(bytes)) === '') throw",
-    tests: [WRITE_IMAGE, 'test/faults/deploy-device.test.ts'],
+    tests: [WRITE_IMAGE_FAULTS, 'test/faults/deploy-device.test.ts'],
     pattern: 'loses a bit of a chunk|the middle: (bit flip|lost write)',
   },
   {
@@ -92,7 +93,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'agent/http-chunk-client.ts',
     text: 'if (content.hash !== hash)',
     replacement: "if (content.hash === '')",
-    tests: [WRITE_IMAGE],
+    tests: [WRITE_IMAGE_FAULTS],
     pattern: 'a corrupt chunk in the middle',
   },
   {
@@ -118,7 +119,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'agent/pipeline/verify-pieces.ts',
     text: 'if (!isZero(bytes)) throw readBackError(device, start)',
     replacement: 'if (bytes.length === 0) throw readBackError(device, start)',
-    tests: [WRITE_IMAGE],
+    tests: [WRITE_IMAGE_FAULTS],
     pattern: 'loses a bit of zeros',
   },
   {
