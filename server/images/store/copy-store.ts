@@ -46,7 +46,9 @@ const QUEUED = 64
  * it is put. One that is there in another form is replaced, for images say how long their chunks are.
  */
 export async function copyStore(options: CopyOptions): Promise<CopyProgress> {
-  const { from, to, signal, onProgress } = options
+  const { from, to, onProgress } = options
+  const failure = new AbortController()
+  const signal = AbortSignal.any([options.signal, failure.signal])
   const limit = pLimit(COPIED_AT_ONCE)
   const buffers: Uint8Array<SharedArrayBuffer>[] = []
   const progress: CopyProgress = {
@@ -104,21 +106,28 @@ export async function copyStore(options: CopyOptions): Promise<CopyProgress> {
     const present = to.list(prefix)[Symbol.asyncIterator]()
     let there = await present.next()
     const copying = new Map<Promise<void>, number>()
-    for await (const chunk of from.list(prefix)) {
-      while (!there.done && there.value.hash < chunk.hash) there = await present.next()
-      const same = !there.done && there.value.hash === chunk.hash ? there.value : undefined
-      const done: Promise<void> = limit(() => copyChunk(chunk, same)).then(async () => {
-        copying.delete(done)
-        // Of what is being copied, the first; nothing before it is left.
-        progress.position = copying.values().next().value ?? prefixOf(chunk.hash)
-        await onProgress({ ...progress })
-      })
-      copying.set(done, prefixOf(chunk.hash))
-      // Awaited below, or here; whichever comes first tells of an error.
-      done.catch(() => {})
-      if (copying.size >= QUEUED) await Promise.race(copying.keys())
+    try {
+      for await (const chunk of from.list(prefix)) {
+        while (!there.done && there.value.hash < chunk.hash) there = await present.next()
+        const same = !there.done && there.value.hash === chunk.hash ? there.value : undefined
+        const done: Promise<void> = limit(() => copyChunk(chunk, same)).then(async () => {
+          copying.delete(done)
+          // Of what is being copied, the first; nothing before it is left.
+          progress.position = copying.values().next().value ?? prefixOf(chunk.hash)
+          await onProgress({ ...progress })
+        })
+        copying.set(done, prefixOf(chunk.hash))
+        // Awaited below, or here; whichever comes first tells of an error.
+        done.catch(() => {})
+        if (copying.size >= QUEUED) await Promise.race(copying.keys())
+      }
+      await Promise.all(copying.keys())
+    } catch (err) {
+      // Whoever asked may close both stores once they are told.
+      failure.abort(err)
+      await Promise.allSettled(copying.keys())
+      throw err
     }
-    await Promise.all(copying.keys())
   }
 
   const first = options.position ?? 0
