@@ -54,10 +54,14 @@ describe('the page of the store', () => {
     const versions = page.getByRole('region', { name: 'Versions', exact: true })
     await versions.getByText('damaged').first().waitFor()
     await assertGoodLooks(page)
+    // What would only fail is not offered.
+    const offered = page.getByRole('link', { name: /^(Deploy|Download)/ })
+    assert.equal(await offered.count(), 0)
     // Its content comes again, and nobody has to reload the page.
     await app.call('PUT', '/api/images/again', DISK)
     await page.getByText('The store has lost a part of this image').waitFor({ state: 'detached' })
     await versions.getByText('damaged').first().waitFor({ state: 'detached' })
+    assert.equal(await offered.count(), 2)
     assertQuiet()
   })
 

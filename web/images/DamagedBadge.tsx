@@ -5,7 +5,7 @@ import type { Image } from '#protocol/image-info.ts'
 export function DamagedBadge({ image: { damaged } }: { image: Pick<Image, 'damaged'> }) {
   if (!damaged) return undefined
   return (
-    <Badge size="sm" color="red.9">
+    <Badge size="sm" color="red.9" flex="none">
       damaged
     </Badge>
   )

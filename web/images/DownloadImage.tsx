@@ -16,7 +16,18 @@ const OTHER_FILES = [
 ]
 
 /** The image as a file, and a line that writes it to a disk without an agent. */
-export function DownloadImage({ image: { name } }: { image: Image }) {
+export function DownloadImage({ image: { name, damaged } }: { image: Image }) {
+  if (!damaged) return <Downloads name={name} />
+  return (
+    <Section title="Take it elsewhere">
+      <Text size="sm" c="dimmed">
+        Not while the store lacks a part of it.
+      </Text>
+    </Section>
+  )
+}
+
+function Downloads({ name }: { name: string }) {
   const mayOperate = useMay('operator')
   const [link, setLink] = useState<{ url: string; expiresAt: string }>()
   const [isBusy, setBusy] = useState(false)

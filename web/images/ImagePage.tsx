@@ -57,13 +57,15 @@ function KnownImage({ edited, onChanged }: { edited: EditedImage; onChanged: () 
               >
                 Edit
               </Button>
-              <Button
-                component={Link}
-                to={planPath({ workflow: 'deploy', image: image.name })}
-                leftSection={<IconPlayerPlay size={16} aria-hidden />}
-              >
-                Deploy
-              </Button>
+              {!image.damaged && (
+                <Button
+                  component={Link}
+                  to={planPath({ workflow: 'deploy', image: image.name })}
+                  leftSection={<IconPlayerPlay size={16} aria-hidden />}
+                >
+                  Deploy
+                </Button>
+              )}
             </>
           )
         }

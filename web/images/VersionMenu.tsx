@@ -19,7 +19,7 @@ interface VersionMenuProps extends Pick<VersionsProps, 'promoted' | 'onAsk'> {
 /** What can be done with one version. */
 export function VersionMenu({ version: row, promoted, onAsk }: VersionMenuProps) {
   const mayOperate = useMay('operator')
-  const { image, version, isPromoted } = row
+  const { image, version, isPromoted, damaged } = row
   return (
     <Menu position="bottom-end">
       <Menu.Target>
@@ -33,10 +33,14 @@ export function VersionMenu({ version: row, promoted, onAsk }: VersionMenuProps)
         </Button>
       </Menu.Target>
       <Menu.Dropdown>
-        <Menu.Item component="a" href={`/images/${image}@${version}.img.gz`} download>
-          Download
-        </Menu.Item>
-        {mayOperate && (
+        {damaged ? (
+          <Menu.Item disabled>Download: the store has lost a part of it</Menu.Item>
+        ) : (
+          <Menu.Item component="a" href={`/images/${image}@${version}.img.gz`} download>
+            Download
+          </Menu.Item>
+        )}
+        {mayOperate && !damaged && (
           <Menu.Item
             component={Link}
             to={planPath({ workflow: 'deploy', image: `${image}@${version}` })}

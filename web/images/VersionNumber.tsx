@@ -6,12 +6,12 @@ import { DamagedBadge } from './DamagedBadge.tsx'
 export function VersionNumber({ version: row }: { version: ImageVersion }) {
   const { version, isPromoted } = row
   return (
-    <Group gap="xs" wrap="nowrap">
+    <Group gap={6}>
       <Text size="sm" fw={600} className="tabular">
         {version}
       </Text>
       {isPromoted && (
-        <Badge size="sm" color="teal.9">
+        <Badge size="sm" color="teal.9" flex="none">
           promoted
         </Badge>
       )}

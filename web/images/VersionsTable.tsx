@@ -19,7 +19,9 @@ export function VersionsTable({ versions, ...menu }: VersionsProps) {
             <Table.Th>Version</Table.Th>
             <Table.Th>Made</Table.Th>
             <Table.Th>From</Table.Th>
-            <Table.Th ta="right">Its own</Table.Th>
+            <Table.Th ta="right" style={{ whiteSpace: 'nowrap' }}>
+              Its own
+            </Table.Th>
             <Table.Th>Used by</Table.Th>
             <Table.Th>
               <VisuallyHidden>Actions</VisuallyHidden>

@@ -18,6 +18,8 @@ export function MigrateStore({ migration }: { migration: StoreMigration | null }
   const [isAsking, setIsAsking] = useState(false)
   const mayAdminister = useMay('admin')
   const isGoing = migration?.state === 'working' || migration?.state === 'waiting'
+  // There is nothing to see, and nothing that this user may do.
+  if (!migration && !mayAdminister) return undefined
   return (
     <Section
       title="Copy to another store"
