@@ -1,5 +1,4 @@
 import type { ImageInfo } from '#protocol/image-info.ts'
-import type { LayoutSegment } from '#protocol/lvm-layout.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { DiskContent } from '../export/disk-content.ts'
 import { btrfsFileSystem } from './btrfs.ts'
@@ -13,7 +12,7 @@ import {
   resolvePath,
 } from './file-system.ts'
 import { ImageFileError } from './image-file-error.ts'
-import { spoolPartition } from './partition-spool.ts'
+import { openSpooledPlaces } from './spooled-places.ts'
 import { xfsFileSystem } from './xfs.ts'
 
 export interface ImageFilesOptions {
@@ -61,9 +60,6 @@ export interface ImageFiles extends AsyncDisposable {
   list(request: ImageFilesRequest): Promise<OpenedDirectory>
 }
 
-/** Partitions that stay unpacked for whoever looks on. */
-const MAX_KEPT = 2
-const KEPT_MILLISECONDS = 120_000
 const READERS: Record<FileSystemKind, (path: string, signal: AbortSignal) => ImageFileSystem> = {
   ext: extFileSystem,
   xfs: xfsFileSystem,
@@ -71,67 +67,10 @@ const READERS: Record<FileSystemKind, (path: string, signal: AbortSignal) => Ima
   ntfs: ntfsFileSystem,
   fat: fatFileSystem,
 }
-interface Kept {
-  spool: Promise<{ path: string } & AsyncDisposable>
-  users: number
-  timer?: NodeJS.Timeout
-}
-
 /** Single files of images: the partition is unpacked, and looked into by programs without privileges. */
 export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): ImageFiles {
-  const kept = new Map<string, Kept>()
+  const places = openSpooledPlaces(spoolFolder)
   const stop = new AbortController()
-
-  async function drop(key: string): Promise<void> {
-    const one = kept.get(key)
-    if (!one || one.users > 0) return
-    kept.delete(key)
-    clearTimeout(one.timer)
-    await one.spool.then(
-      (spool) => spool[Symbol.asyncDispose](),
-      () => {},
-    )
-  }
-
-  /** The unpacked partition, until it is given back. */
-  async function take(
-    disk: DiskContent,
-    digest: Sha256,
-    place: string,
-    layout: readonly LayoutSegment[],
-  ): Promise<{ path: string } & AsyncDisposable> {
-    const key = `${digest}/${place}`
-    let one = kept.get(key)
-    if (!one) {
-      const idle = [...kept].filter(([, { users }]) => users === 0).map(([other]) => other)
-      if (kept.size >= MAX_KEPT && idle[0] !== undefined) await drop(idle[0])
-      if (kept.size >= 2 * MAX_KEPT)
-        throw new ImageFileError('spool-full', 'Others look into other images; try again later')
-      const { signal } = stop
-      one = { spool: spoolPartition(disk, layout, { folder: spoolFolder, signal }), users: 0 }
-      one.spool.catch(() => kept.delete(key))
-      kept.set(key, one)
-    }
-    const mine = one
-    mine.users++
-    clearTimeout(mine.timer)
-    let isGiven = false
-    const give = async () => {
-      if (isGiven) return
-      isGiven = true
-      mine.users--
-      if (mine.users === 0 && !stop.signal.aborted)
-        mine.timer = setTimeout(() => void drop(key), KEPT_MILLISECONDS).unref()
-    }
-    try {
-      const { path } = await mine.spool
-      return { path, [Symbol.asyncDispose]: give }
-    } catch (err) {
-      await give()
-      clearTimeout(mine.timer)
-      throw err
-    }
-  }
 
   async function open(request: ImageFilesRequest) {
     await using opened = new AsyncDisposableStack()
@@ -140,8 +79,8 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
     opened.use(disk)
     const { partition, volume, volumes, layout, kind } = await choosePlace(disk, request)
     const place = { partition, ...(volume !== undefined && { volume }) }
-    const key = `${partition}/${volume ?? ''}`
-    const spool = opened.use(await take(disk, request.digest, key, layout))
+    const key = `${request.digest}/${partition}/${volume ?? ''}`
+    const spool = opened.use(await places.take(key, disk, layout))
     const signal = AbortSignal.any([request.signal, stop.signal])
     const system = READERS[kind](spool.path, signal)
     const found = await resolvePath(system, request.path).catch((err: unknown) => {
@@ -185,10 +124,7 @@ export function openImageFiles({ spoolFolder, openDisk }: ImageFilesOptions): Im
 
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('The server stops'))
-      for (const [key, one] of kept) {
-        one.users = 0
-        await drop(key)
-      }
+      await places[Symbol.asyncDispose]()
     },
   }
 }
