@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import { letGo } from '#protocol/let-go.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, Sha256Text } from '#protocol/shapes.ts'
@@ -14,10 +14,8 @@ import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 import { checkMayWrite, uploadHolder } from './principal-images.ts'
 
-/** 1 MiB that does not compress, and what gzip adds. */
-const MAX_CHUNK_BODY_BYTES = CHUNK_BYTES + 65_536
 const bodyBuffers = createFreeList(
-  () => new Uint8Array(new SharedArrayBuffer(MAX_CHUNK_BODY_BYTES)),
+  () => new Uint8Array(new SharedArrayBuffer(LONGEST_STORED_BYTES)),
 )
 const ChunkParams = Type.Object({ sha256: Sha256Text })
 
@@ -121,14 +119,14 @@ async function readBounded(body: Readable, buffer: Uint8Array): Promise<number> 
     if (length + part.length <= buffer.length) buffer.set(part, length)
     length += part.length
     letGo(part)
-    if (length > 16 * MAX_CHUNK_BODY_BYTES) body.destroy()
+    if (length > 16 * LONGEST_STORED_BYTES) body.destroy()
   })
   await finished(body, { writable: false }).catch((err: unknown) => {
-    if (length <= MAX_CHUNK_BODY_BYTES) throw err
+    if (length <= LONGEST_STORED_BYTES) throw err
   })
-  if (length > MAX_CHUNK_BODY_BYTES)
+  if (length > LONGEST_STORED_BYTES)
     throw new UnprocessableError(
-      `The chunk has more than ${MAX_CHUNK_BODY_BYTES} bytes; a chunk is at most 1 MiB of content`,
+      `The chunk has more than ${LONGEST_STORED_BYTES} bytes; a chunk is at most 1 MiB of content`,
       'chunk-too-large',
     )
   return length

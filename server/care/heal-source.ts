@@ -1,3 +1,4 @@
+import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { codecOf } from '#server/images/store/chunk-codec.ts'
 import {
@@ -14,7 +15,6 @@ export interface HealSource {
 }
 
 const ANSWER_MILLISECONDS = 30_000
-const MAX_CHUNK_BYTES = 1_048_576 + 65_536
 
 /** Another Stampede server. */
 export function createServerSource(url: string, token: string | undefined): HealSource {
@@ -43,7 +43,7 @@ async function readBounded(response: Response): Promise<Uint8Array> {
   let length = 0
   for await (const part of response.body ?? []) {
     length += part.length
-    if (length > MAX_CHUNK_BYTES) throw new Error('What was sent is longer than a chunk')
+    if (length > LONGEST_STORED_BYTES) throw new Error('What was sent is longer than a chunk')
     parts.push(part)
   }
   return Buffer.concat(parts)

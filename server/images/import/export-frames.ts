@@ -1,4 +1,4 @@
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import { SKIPPABLE_HEADER_BYTES, skippableLength, zeroFrame } from '../codec/plain-frame.ts'
 import {
   frameEnd,
@@ -10,8 +10,6 @@ import type { ByteInput } from './byte-input.ts'
 import type { Piece } from './chunk-cutter.ts'
 import { corrupt } from './decompress.ts'
 
-/** A chunk that does not compress, and its headers; no frame of an export is longer. */
-const LONGEST_FRAME_BYTES = CHUNK_BYTES + 65_536
 /** Of most frames there are few blocks: this much is looked at before more is asked for. */
 const FIRST_LOOK_BYTES = FRAME_HEADER_BYTES + 64
 
@@ -39,15 +37,15 @@ async function stampLength(input: ByteInput): Promise<number> {
 
 /** Undefined at the end. */
 async function nextFrame(input: ByteInput): Promise<Uint8Array | undefined> {
-  for (let count = FIRST_LOOK_BYTES; ; count = Math.min(2 * count, LONGEST_FRAME_BYTES)) {
+  for (let count = FIRST_LOOK_BYTES; ; count = Math.min(2 * count, LONGEST_STORED_BYTES)) {
     const head = await input.peek(count)
     if (head.length === 0) return undefined
     const end = endOf(head)
-    if (end !== undefined && end <= LONGEST_FRAME_BYTES) {
+    if (end !== undefined && end <= LONGEST_STORED_BYTES) {
       const frame = await input.peek(end)
       if (frame.length === end) return take(input, end)
     }
-    if (head.length < count || count === LONGEST_FRAME_BYTES)
+    if (head.length < count || count === LONGEST_STORED_BYTES)
       throw corrupt('zstd', 'a frame is cut short, or longer than a chunk can be')
   }
 }

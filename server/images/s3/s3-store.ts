@@ -1,15 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { codecOf, isContentOf } from '../store/chunk-codec.ts'
-import {
-  CODECS,
-  contentBytesOf,
-  isChunk,
-  isChunkLength,
-  isForm,
-  LONGEST_BYTES,
-} from '../store/chunk-file.ts'
+import { CODECS, contentBytesOf, isChunk, isChunkLength, isForm } from '../store/chunk-file.ts'
 import {
   ChunkCorruptError,
   type ChunkForm,
@@ -86,7 +79,7 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
   /** The tag of what is there and is not the chunk; undefined if it is, or if nothing is. */
   async function findDamaged(hash: Sha256): Promise<string | undefined> {
     const there = await objects.sendUnless([404], { method: 'HEAD', key: chunkObject(hash) })
-    if (!there || Number(there.headers['content-length']) > LONGEST_BYTES)
+    if (!there || Number(there.headers['content-length']) > LONGEST_STORED_BYTES)
       return there && String(there.headers.etag)
     const answer = await objects.sendUnless([404], { method: 'GET', key: chunkObject(hash) })
     const isWhole = !answer || (await isContentOf(hash, answer.body))

@@ -1,4 +1,4 @@
-import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
+import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
 import { statedLength } from '../codec/gzip-member.ts'
 import { decodeFrameHeader, FRAME_HEADER_BYTES, FrameDecodeError } from '../codec/zstd-frame.ts'
@@ -12,8 +12,6 @@ const EXTENSIONS: Record<Codec, string> = { gzip: '.gz', zstd: '.zst' }
 const FILE_NAME_LENGTH = 62
 /** Magic, header, an empty block, trailer: nothing shorter is a whole chunk. */
 const SHORTEST_BYTES: Record<Codec, number> = { gzip: 20, zstd: 9 }
-/** 1 MiB that does not compress becomes barely longer. */
-export const LONGEST_BYTES = CHUNK_BYTES + 65_536
 /** The length of the content, RFC 1952, section 2.3.1. */
 const TRAILER_BYTES = 4
 
@@ -57,7 +55,7 @@ export function isForm(bytes: Uint8Array, { codec, storedBytes }: ChunkForm): bo
 
 /** Whether a whole chunk of this codec can have so many bytes. */
 export function isChunkLength(storedBytes: number, codec: Codec): boolean {
-  return storedBytes >= SHORTEST_BYTES[codec] && storedBytes <= LONGEST_BYTES
+  return storedBytes >= SHORTEST_BYTES[codec] && storedBytes <= LONGEST_STORED_BYTES
 }
 
 /** What a whole chunk says of its content's length; undefined if it does not say. */

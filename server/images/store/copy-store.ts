@@ -1,5 +1,5 @@
 import pLimit from 'p-limit'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { isForm } from './chunk-file.ts'
 import {
@@ -37,7 +37,6 @@ export interface CopyProgress {
 
 /** Enough that a distant store is kept busy; each holds a chunk in memory. */
 const COPIED_AT_ONCE = 16
-const BUFFER_BYTES = CHUNK_BYTES + 65_536
 /** Chunks whose turn is to come. */
 const QUEUED = 64
 
@@ -62,7 +61,7 @@ export async function copyStore(options: CopyOptions): Promise<CopyProgress> {
   async function withBuffer<Result>(
     work: (buffer: Uint8Array<SharedArrayBuffer>) => Promise<Result>,
   ): Promise<Result> {
-    const buffer = buffers.pop() ?? new Uint8Array(new SharedArrayBuffer(BUFFER_BYTES))
+    const buffer = buffers.pop() ?? new Uint8Array(new SharedArrayBuffer(LONGEST_STORED_BYTES))
     try {
       return await work(buffer)
     } finally {

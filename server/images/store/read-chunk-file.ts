@@ -1,7 +1,7 @@
 import fs, { constants } from 'node:fs'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import { readCached } from './cached-read.ts'
-import { LONGEST_BYTES } from './chunk-file.ts'
 
 /** How the files of a directory store are read: out of memory if they are there, or past it. */
 
@@ -71,7 +71,7 @@ async function readInto(file: FileHandle, buffer: Uint8Array): Promise<Uint8Arra
 
 /** A page-aligned buffer for one reader at a time. */
 export function alignedBuffer(): Uint8Array<SharedArrayBuffer> {
-  const pages = Math.ceil((LONGEST_BYTES + ALIGNMENT) / 65_536)
+  const pages = Math.ceil((LONGEST_STORED_BYTES + ALIGNMENT) / 65_536)
   return new Uint8Array(new Memory({ initial: pages, maximum: pages, shared: true }).buffer)
 }
 

@@ -1,12 +1,9 @@
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import { createGiveBack } from '#server/give-back.ts'
 import { letGo } from '#protocol/let-go.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { verifiedContent } from './chunk-codec.ts'
 import type { ChunkStore } from './chunk-store.ts'
-
-/** 1 MiB that does not compress, and what its codec adds. */
-const STORED_BYTES = CHUNK_BYTES + 65_536
 
 /** 1 TiB of disk: images up to that never come here. About 70 MB are let go of each time. */
 export const GIVE_BACK_SEGMENTS = 32
@@ -16,7 +13,7 @@ export const GIVE_BACK_SEGMENTS = 32
  * ten million chunks has 320 of them, and memory outside of the heap is given back late.
  */
 export function createSegmentReader(store: ChunkStore): (hash: Sha256) => Promise<Uint8Array> {
-  const storedBuffer = Buffer.allocUnsafeSlow(STORED_BYTES)
+  const storedBuffer = Buffer.allocUnsafeSlow(LONGEST_STORED_BYTES)
   const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   const giveBack = createGiveBack(GIVE_BACK_SEGMENTS)
   return async (hash) => {

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { ChunkForm, ChunkStore, Codec, StoredChunk } from './chunk-store.ts'
 
@@ -29,7 +29,6 @@ export interface SharedReadOptions {
   reader?: object
 }
 
-const BUFFER_BYTES = CHUNK_BYTES + 65_536
 /** Of buffers that nobody uses; how many are in use is up to those who read. */
 const MAX_FREE = 64
 /** Machines in step do not ask at the very same moment: what was sent is good for so long after. */
@@ -49,7 +48,7 @@ interface Entry {
 
 /** Longer than any chunk, as it is stored or in an export. */
 export function createReadBuffer(): Buffer<SharedArrayBuffer> {
-  return Buffer.from(new SharedArrayBuffer(BUFFER_BYTES))
+  return Buffer.from(new SharedArrayBuffer(LONGEST_STORED_BYTES))
 }
 
 /**
