@@ -25,13 +25,14 @@ export function verdictOf({ state, error }: Run): string {
   return `${state === 'timed-out' ? 'took too long' : state === 'cancelled' ? 'was cancelled' : state}${reason}`
 }
 
-/** `image "debian-13", 1.2 GB written, verified` */
+/** `image "debian-13", 0.2 GB written, 1.0 GB there already, every byte verified` */
 export function receiptSummary({ receipt }: Run): string {
   if (!receipt) return ''
-  const { imageName, bytesWritten, bytesSent, imageVerified } = receipt
+  const { imageName, bytesWritten, bytesSkipped, bytesSent, imageVerified } = receipt
   return [
     imageName && `image "${printable(imageName)}"`,
     bytesWritten !== undefined && `${formatBytes(bytesWritten)} written`,
+    bytesSkipped && `${formatBytes(bytesSkipped)} there already`,
     bytesSent !== undefined && `${formatBytes(bytesSent)} sent`,
     imageVerified && 'every byte verified',
   ]

@@ -98,7 +98,7 @@ describe('a plan and its run', () => {
     await agent.report({ ...writing, bytesDone: 400_000_000, bytesPerSecond: 100_000_000 })
     for (const tab of [page, second]) {
       await tab.getByText('Running', { exact: true }).first().waitFor()
-      await tab.getByText(/400 MB of 1\.00 GB/).waitFor()
+      await tab.getByText(/400 MB of 1\.00 GB to write and read back/).waitFor()
     }
     await page.getByText('Reads the partition table').waitFor()
     await assertGoodLooks(page)

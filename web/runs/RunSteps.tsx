@@ -24,22 +24,30 @@ interface RunStepsProps {
   steps: readonly Step[]
   /** The run's error, told above: a step that has the same does not repeat it. */
   told?: string | null
+  /** BOOTy, which reads nothing back and so counts every byte once. */
+  isBooty?: boolean
 }
 
 /** The steps of a run in order, each with its bytes and its time. */
-export function RunSteps({ steps, told }: RunStepsProps) {
+export function RunSteps({ steps, told, isBooty = false }: RunStepsProps) {
   return (
     <ol className={classes.steps}>
       {steps.map((step) => (
         <li key={step.name} aria-current={step.state === 'running' ? 'step' : undefined}>
-          <StepRow step={step} isTold={step.error === told} />
+          <StepRow step={step} isTold={step.error === told} isBooty={isBooty} />
         </li>
       ))}
     </ol>
   )
 }
 
-function StepRow({ step, isTold }: { step: Step; isTold: boolean }) {
+interface StepRowProps {
+  step: Step
+  isTold: boolean
+  isBooty: boolean
+}
+
+function StepRow({ step, isTold, isBooty }: StepRowProps) {
   const { icon: Icon, color, word } = STATES[step.state]
   const fraction = fractionDone(step)
   return (
@@ -61,7 +69,7 @@ function StepRow({ step, isTold }: { step: Step; isTold: boolean }) {
             <VisuallyHidden>: {word}</VisuallyHidden>
           </Text>
           <Text size="sm" c="dimmed" className={classes.figures}>
-            {factsText(step)}
+            {factsText(step, isBooty)}
           </Text>
         </Group>
         {step.state === 'running' && (
@@ -87,17 +95,21 @@ function progressWord(fraction: number | undefined): string {
   return fraction === undefined ? 'at work' : `${Math.floor(fraction * 100)} % done`
 }
 
-function factsText(step: Step): string {
+function factsText(step: Step, isBooty: boolean): string {
   const took = secondsBetween(step.startedAt, step.finishedAt)
   const facts = [
-    step.state === 'skipped' ? 'not needed' : bytesText(step),
+    step.state === 'skipped' ? 'not needed' : bytesText(step, isBooty),
     took !== undefined && took >= 1 ? formatDuration(took) : '',
   ]
   return facts.filter((fact) => fact !== '').join(' · ')
 }
 
-function bytesText({ state, bytesDone, bytesTotal }: Step): string {
+function bytesText({ name, state, bytesDone, bytesTotal }: Step, isBooty: boolean): string {
   if (bytesTotal === 0) return ''
-  if (state === 'succeeded') return formatBytes(bytesTotal)
-  return `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}`
+  // Without these words, twice the size of the image would be a riddle.
+  const isTwice = name === 'write-image' && !isBooty
+  if (state === 'succeeded')
+    return `${formatBytes(bytesTotal)}${isTwice ? ' written and read back' : ''}`
+  const what = isTwice ? ' to write and read back' : ''
+  return `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}${what}`
 }

@@ -37,11 +37,16 @@ export function RunsTable({ runs, withMachine }: { runs: readonly Run[]; withMac
               <Anchor component={Link} to={`/runs/${run.id}`} size="sm" fw={600}>
                 {runTitle(run)}
               </Anchor>
-              {withMachine && (
-                <Text size="xs" hiddenFrom="sm">
-                  {names.get(run.mac) ?? run.mac}
+              <Text size="xs" hiddenFrom="md">
+                {withMachine && (
+                  <Text span inherit hiddenFrom="sm">
+                    {names.get(run.mac) ?? run.mac} ·{' '}
+                  </Text>
+                )}
+                <Text span inherit c="dimmed">
+                  <RelativeTime at={run.createdAt} />
                 </Text>
-              )}
+              </Text>
             </Table.Td>
             {withMachine && (
               <Table.Td visibleFrom="sm">
