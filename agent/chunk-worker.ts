@@ -42,7 +42,7 @@ function decode(stored: Uint8Array, chunk: Uint8Array): ChunkAnswer {
   try {
     length = inflate(Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength), chunk)
   } catch (err) {
-    return { corrupt: String(err) }
+    return { corrupt: (err as Error).message }
   }
   letGo(stored)
   return { hash: digestOf('sha256', chunk.subarray(0, length), 'hex'), length }

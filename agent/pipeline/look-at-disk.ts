@@ -43,8 +43,8 @@ export async function surveyImage(
     const count = Math.ceil((piece.end - piece.start) / CHUNK_BYTES)
     survey.chunks[kind] += count
     // A reservoir: each piece ends up in the sample with the same chance.
-    const slot = seen[kind] < SAMPLES[kind] ? seen[kind] : Math.floor(Math.random() * seen[kind])
-    seen[kind]++
+    const before = seen[kind]++
+    const slot = before < SAMPLES[kind] ? before : Math.floor(Math.random() * (before + 1))
     if (slot >= SAMPLES[kind]) continue
     const place = first + Math.floor(Math.random() * count)
     survey.samples[kind][slot] = { place, ...(kind === 'data' && { hash: piece.hash }) }
