@@ -6,7 +6,7 @@ const ROOT = resolve(import.meta.dirname, '..')
 export const AGENT_ENTRY = join(ROOT, 'agent/main.ts')
 /** A thread of it, which is a program of its own. */
 const CHUNK_WORKER = join(ROOT, 'agent/chunk-worker.ts')
-export const AGENT_FOLDER = join(ROOT, 'build/agent')
+const AGENT_FOLDER = join(ROOT, 'build/agent')
 
 /**
  * koffi loads a native library from a path next to itself, which a bundle would break: it stays a

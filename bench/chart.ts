@@ -15,7 +15,7 @@ const BAR_PIXELS = 22
 const WIDTH_PIXELS = 420
 const LABEL_PIXELS = 330
 
-export const GROUPS: readonly Group[] = [
+const GROUPS: readonly Group[] = [
   { title: 'Deploy to a blank disk', isOf: (key) => key.startsWith('deploy/') },
   {
     title: 'Deploy again, where 100 MB differ',

@@ -44,7 +44,7 @@ export function describeDisk(disk: Disk): string {
 }
 
 /** Whether all hints that are given describe the disk; text is compared trimmed and without case. */
-export function matchesHints(disk: Disk, hints: DiskHints): boolean {
+function matchesHints(disk: Disk, hints: DiskHints): boolean {
   return (
     (hints.serial === undefined || sameText(disk.serial, hints.serial)) &&
     (hints.wwn === undefined || sameWwn(disk.wwn, hints.wwn)) &&

@@ -73,13 +73,6 @@ export function netmaskOf(prefixLength: number): Ipv4 {
   return formatIpv4(2 ** 32 - 2 ** (32 - prefixLength))
 }
 
-/** The inverse of netmaskOf. Throws TypeError for a mask with holes. */
-export function prefixLengthOf(netmask: Ipv4): number {
-  const prefixLength = 32 - Math.log2(2 ** 32 - ipv4ToNumber(netmask))
-  if (!Number.isInteger(prefixLength)) throw new TypeError(`Not a netmask: "${netmask}"`)
-  return prefixLength
-}
-
 /** Every address of the network, its own and the broadcast address included. */
 export function networkRange({ address, prefixLength }: Ipv4Cidr): Ipv4Range {
   const size = 2 ** (32 - prefixLength)

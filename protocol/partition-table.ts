@@ -55,10 +55,6 @@ export function findEsp({ partitions }: PartitionTable): ImagePartition | undefi
   return partitions.find(({ type }) => type === ESP_TYPE || type === MBR_ESP_TYPE)
 }
 
-export function findBiosBoot({ partitions }: PartitionTable): ImagePartition | undefined {
-  return partitions.find(({ type }) => type === BIOS_BOOT_TYPE)
-}
-
 /** Kinds of firmware that find something to start on such a disk. */
 export function bootModes(table: PartitionTable): BootMode[] {
   const modes: BootMode[] = []

@@ -12,7 +12,7 @@ const LEVELS = [
 export type CompressionLevel = (typeof LEVELS)[number]['level']
 
 /** A link that is slower than two slow processors at this is found out within two batches. */
-export const FIRST_LEVEL: CompressionLevel = 2
+const FIRST_LEVEL: CompressionLevel = 2
 /** Below this it is not known what one waits for. */
 const CLEARLY = 1.5
 

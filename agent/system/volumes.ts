@@ -61,7 +61,7 @@ export async function openVolumes(
 type Lvm = Volumes['lvm']
 
 /** LVM commands that see these physical volumes and nothing else. */
-export function bindLvm(exec: Exec, pvPaths: readonly string[]): Lvm {
+function bindLvm(exec: Exec, pvPaths: readonly string[]): Lvm {
   return async (command, args) => {
     const scope = ['--devices', pvPaths.join(','), '--config', LVM_CONFIG]
     const timeoutSeconds = LVM_TIMEOUT_SECONDS

@@ -166,7 +166,7 @@ async function surveyVolume(
 }
 
 /** One piece is a range of the disk. */
-export function placeOf(
+function placeOf(
   layout: readonly LayoutSegment[],
 ): ByteSpan & { layout?: readonly LayoutSegment[] } {
   const [first, ...others] = layout
@@ -180,7 +180,7 @@ export function placeOf(
 }
 
 /** Where parts of a volume lie on the disk. */
-export function mapExtents(layout: readonly LayoutSegment[], extents: Extents): Extents {
+function mapExtents(layout: readonly LayoutSegment[], extents: Extents): Extents {
   let all = extentsOf([])
   for (const segment of layout) {
     const builders = segment.areas.map(() => createExtentsBuilder())

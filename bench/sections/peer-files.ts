@@ -4,7 +4,7 @@ import { timePipeline } from '../rounds.ts'
 import type { Setting } from '../setting.ts'
 
 /** The source disk as other tools keep it: what they deploy from, and how much that is. */
-export const PEER_FILES = {
+const PEER_FILES = {
   'image.gz': ({ source }: Setting, file: string) => `pigz -1 <${source} >${file}`,
   'image.zst': ({ source }: Setting, file: string) => `zstd -q -f -3 -T0 <${source} >${file}`,
   'partclone.zst': ({ sourcePartition, folder }: Setting, file: string) =>

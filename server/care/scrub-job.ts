@@ -119,7 +119,7 @@ async function scrubStore(options: ScrubOptions, context: JobContext): Promise<v
 }
 
 /** Why the chunk is not what its hash says; undefined if it is, or is gone. */
-export async function findDamage(
+async function findDamage(
   store: ChunkStore,
   hash: Sha256,
   buffer: Uint8Array<SharedArrayBuffer>,

@@ -4,7 +4,7 @@ const STATE = '/var/lib/cloud'
 const SETTINGS = '/etc/cloud/cloud.cfg.d'
 
 /** cloud-init is installed and not switched off. */
-export async function hasCloudInit(files: SystemFiles): Promise<boolean> {
+async function hasCloudInit(files: SystemFiles): Promise<boolean> {
   const isInstalled = (await files.kind('/etc/cloud/cloud.cfg')) === 'file'
   return isInstalled && (await files.kind('/etc/cloud/cloud-init.disabled')) === undefined
 }

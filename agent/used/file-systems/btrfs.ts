@@ -62,7 +62,7 @@ async function readExtentTree(
   return reader.build()
 }
 
-export function whyNotBtrfs(facts: BtrfsFacts): string | undefined {
+function whyNotBtrfs(facts: BtrfsFacts): string | undefined {
   const { devices, logRoot } = facts
   if (!Object.values(facts).every(Number.isSafeInteger)) return 'its superblock is not understood'
   if (devices !== 1) return `it is one of ${devices} devices of a file system`

@@ -25,7 +25,7 @@ export interface ExtFacts {
   blockBytes: number
 }
 
-export function parseDumpe2fs(text: string): ExtFacts {
+function parseDumpe2fs(text: string): ExtFacts {
   const value = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(text)?.[1] ?? ''
   return {
     state: value('Filesystem state').trim(),
@@ -35,7 +35,7 @@ export function parseDumpe2fs(text: string): ExtFacts {
 }
 
 /** Why its bitmaps can't be trusted, if so. */
-export function whyNotExt({ state, features }: ExtFacts): string | undefined {
+function whyNotExt({ state, features }: ExtFacts): string | undefined {
   if (features.includes('needs_recovery')) return 'its journal has not been replayed'
   if (features.includes('journal_dev')) return 'it is the journal of another file system'
   if (features.includes('bigalloc'))

@@ -17,7 +17,7 @@ export const surveyFat: Surveyor = async (context, view) => {
 }
 
 /** Why partclone should not be asked. */
-export function whyNotFat(bootSector: Buffer): string | undefined {
+function whyNotFat(bootSector: Buffer): string | undefined {
   const isFat32 = bootSector.readUInt16LE(0x16) === 0 // BPB_FATSz16
   if ((bootSector[isFat32 ? DIRTY_AT_FAT32 : DIRTY_AT_FAT16]! & 1) !== 0)
     return 'it was not unmounted'

@@ -44,7 +44,7 @@ export const surveyNtfs: Surveyor = async (context, view) => {
   )
 }
 
-export function parseNtfsInfo(text: string): { flags: number; clusterBytes: number } {
+function parseNtfsInfo(text: string): { flags: number; clusterBytes: number } {
   const flags = /Volume Flags:\s+0x([0-9a-f]+)/i.exec(text)?.[1]
   const clusterBytes = Number(/Cluster Size:\s+(\d+)/.exec(text)?.[1])
   if (flags === undefined || !(clusterBytes > 0)) throw new Error('ntfsinfo is not understood')

@@ -19,7 +19,7 @@ export const surveyXfs: Surveyor = async (context, view) => {
 }
 
 /** `log tail: 2 head: 2 state: <CLEAN>`. */
-export function logState(text: string): string | undefined {
+function logState(text: string): string | undefined {
   return /\bstate: <(\w+)>/.exec(text)?.[1]
 }
 

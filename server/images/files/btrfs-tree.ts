@@ -133,7 +133,7 @@ export function keyOf(bytes: Buffer, at: number): BtrfsKey {
   }
 }
 
-export function compareKeys(one: BtrfsKey, other: BtrfsKey): number {
+function compareKeys(one: BtrfsKey, other: BtrfsKey): number {
   if (one.objectId !== other.objectId) return one.objectId < other.objectId ? -1 : 1
   if (one.type !== other.type) return one.type - other.type
   return one.offset === other.offset ? 0 : one.offset < other.offset ? -1 : 1
