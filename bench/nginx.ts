@@ -23,8 +23,10 @@ export async function openNginx(root: string, workFolder: string): Promise<Stati
   const url = `http://127.0.0.1:${port}`
   const ended = once(child, 'exit')
   for (const deadline = Date.now() + START_SECONDS * 1000; !(await answers(url));) {
-    if (child.exitCode !== null || Date.now() > deadline)
+    if (child.exitCode !== null || Date.now() > deadline) {
+      child.kill()
       throw new Error(`nginx did not start; see ${join(workFolder, 'error.log')}`)
+    }
     await sleep(50)
   }
   return {

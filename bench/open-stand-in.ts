@@ -12,7 +12,10 @@ export interface StandIn extends AsyncDisposable {
 export async function openStandIn(): Promise<StandIn> {
   const child = fork(new URL('stand-in.ts', import.meta.url), { stdio: 'inherit' })
   const signal = AbortSignal.timeout(START_MILLISECONDS)
-  const [{ port }] = (await once(child, 'message', { signal })) as [AddressInfo]
+  const [{ port }] = (await once(child, 'message', { signal }).catch((err: unknown) => {
+    child.kill()
+    throw err
+  })) as [AddressInfo]
   return {
     url: `http://127.0.0.1:${port}`,
     async [Symbol.asyncDispose]() {
