@@ -9,6 +9,7 @@ import type { OpenedDatabase } from './db/database.ts'
 import { closeServerUploads } from './db/uploads.ts'
 import { createCommitLock } from './images/commit/commit-lock.ts'
 import { limitStore, measureRoom } from './images/store/store-room.ts'
+import { tellOutages } from './images/store/tell-outages.ts'
 import { openStore } from './open-store.ts'
 
 export interface ImageServiceOptions {
@@ -48,7 +49,7 @@ export async function openImageService(
       quotaBytes,
       usedBytes: usedBytes + limited.putSince(usedBytes),
     })
-  const limited = limitStore(store, () => library.room())
+  const limited = limitStore(tellOutages(store, options.log), () => library.room())
   const library: ImageLibrary = opened.use(
     openImageLibrary({
       ...options,

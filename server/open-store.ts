@@ -69,8 +69,11 @@ async function openFolder(folder: string): Promise<OpenedStore> {
   }
 }
 
+const NOTHING_KNOWN = { bavail: 0, bsize: 0, blocks: 0 }
+
 async function sizeOf(folder: string) {
-  const { bavail, bsize, blocks } = await statfs(folder)
+  // Where it is not mounted, whoever needs a chunk is told.
+  const { bavail, bsize, blocks } = await statfs(folder).catch(() => NOTHING_KNOWN)
   if (blocks === 0) return { freeBytes: undefined, totalBytes: undefined }
   return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
 }

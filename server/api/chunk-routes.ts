@@ -5,7 +5,7 @@ import { parseSha256 } from '#protocol/sha256.ts'
 import { Sha256Text } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
-import type { Codec } from '#server/images/store/chunk-store.ts'
+import { type Codec, StoreUnreachableError } from '#server/images/store/chunk-store.ts'
 import { createSharedReads } from '#server/images/store/shared-reads.ts'
 import { chunkPutRoute, createExpectedChunks } from './chunk-put-route.ts'
 import { NotFoundError } from './errors.ts'
@@ -96,7 +96,9 @@ export function chunkRoutes({
         const { bytes, codec, release } = await reads
           .read(hash, { reader: request.raw.socket })
           .catch((err: unknown) => {
-            request.log.error({ err, hash }, 'Chunk could not be read')
+            // An outage is logged once, by the store.
+            if (!(err instanceof StoreUnreachableError))
+              request.log.error({ err, hash }, 'Chunk could not be read')
             return rethrowImageError(err)
           })
         void reply.type(mediaType(codec)).header('cache-control', IMMUTABLE)

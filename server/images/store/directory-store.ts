@@ -161,12 +161,9 @@ export function createDirectoryStore({ folder, flush }: DirectoryStoreOptions): 
       const found =
         (asked && (await readFirst(hash, asked, buffer, options))) ??
         (await readFirst(hash, current, buffer, options)) ??
-        // Its codec changed in between.
-        (await readFirst(hash, current, buffer, options))
-      if (!found) {
-        await assertThere()
-        throw new ChunkMissingError(hash)
-      }
+        // Its codec changed in between, or what it lies on was mounted just now.
+        (await assertThere().then(() => readFirst(hash, current, buffer, options)))
+      if (!found) throw new ChunkMissingError(hash)
       likely = found.codec
       return found
     },

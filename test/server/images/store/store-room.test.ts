@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { rename } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import type { StoreStatus } from '#protocol/store.ts'
@@ -94,5 +96,24 @@ describe('a store with a quota', () => {
     assert.equal((await put()).status, 201)
     const refused = await put()
     assert.deepEqual([refused.status, refused.body?.error.code], [507, 'store-full'])
+  })
+})
+
+describe('a store that is not mounted', () => {
+  it('is waited for, and told of once; what room it has nobody knows', async () => {
+    const lines: string[] = []
+    const said = (text: string) => lines.filter((line) => line.includes(text)).length
+    await using app = await openTestApp({ onLog: (line) => void lines.push(line) })
+    const content = randomBytes(MIB)
+    const put = async () =>
+      (await app.call('PUT', `/chunks/${sha256(content)}`, gzipSync(content))).status
+    const folder = join(app.dataFolder, 'store')
+    await rename(folder, `${folder}.away`)
+    for (let tries = 0; tries < 3; tries++) assert.equal(await put(), 503)
+    const { status, body } = await app.call<StoreStatus>('GET', '/api/store')
+    assert.deepEqual([status, body.freeBytes, body.availableBytes], [200, null, null])
+    await rename(`${folder}.away`, folder)
+    assert.equal(await put(), 201)
+    assert.deepEqual([said('Chunks cannot be'), said('again')], [1, 1])
   })
 })
