@@ -1,3 +1,4 @@
+import { formatBytes } from '#protocol/disk-choice.ts'
 import { type ChunkStore, StoreFullError } from './chunk-store.ts'
 
 /** How much more the store may take, and where that limit comes from. */
@@ -50,13 +51,13 @@ export function checkRoomFor(room: StoreRoom, neededBytes: number, what: string)
   const limits = [
     freeBytes === null
       ? ''
-      : `${freeBytes} bytes are free on its disk, of which ${reserveBytes} are kept in reserve`,
+      : `${formatBytes(freeBytes)} are free on its disk, of which ${formatBytes(reserveBytes)} are kept in reserve`,
     quotaBytes === null
       ? ''
-      : `${usedBytes} bytes are used of its quota of ${quotaBytes} (STAMPEDE_STORE_QUOTA)`,
+      : `${formatBytes(usedBytes)} are used of its quota of ${formatBytes(quotaBytes)} (STAMPEDE_STORE_QUOTA)`,
   ].filter(Boolean)
   throw new StoreFullError(
-    `${what} needs about ${neededBytes} bytes, but the chunk store has ${availableBytes} left: ${limits.join('; ')}; make room or delete images`,
+    `${what} needs about ${formatBytes(neededBytes)}, but the chunk store has ${formatBytes(availableBytes)} left: ${limits.join('; ')}; make room or delete images`,
   )
 }
 

@@ -64,7 +64,7 @@ describe('a store with a quota', () => {
     const packed = gzipSync(randomBytes(21 * MIB), { level: 1 })
     const tooLarge = await app.call<Refusal>('PUT', '/api/images/large', packed)
     assert.deepEqual([tooLarge.status, tooLarge.body.error.code], [507, 'store-full'])
-    assert.match(tooLarge.body.error.message, /quota of 20971520 \(STAMPEDE_STORE_QUOTA\)/)
+    assert.match(tooLarge.body.error.message, /quota of 21\.0 MB \(STAMPEDE_STORE_QUOTA\)/)
 
     assert.equal((await app.call('PUT', '/api/images/small', randomBytes(8 * MIB))).status, 201)
     // Of a raw disk nobody knows before how much of it is zeros.
