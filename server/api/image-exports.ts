@@ -92,7 +92,11 @@ export function createImageExports({
       async [Symbol.asyncDispose]() {
         open.delete(entry)
         clearInterval(telling)
-        if (isTold) await closeUpload(db, holder)
+        if (!isTold) return
+        // Whoever reads has got everything by now; others forget it by themselves after a while.
+        await closeUpload(db, holder).catch((err: unknown) =>
+          log.warn({ err, digest }, 'The end of an export could not be told to other servers'),
+        )
       },
     }
   }

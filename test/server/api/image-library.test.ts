@@ -5,11 +5,13 @@ import { Readable } from 'node:stream'
 import { after, before, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino from 'pino'
+import { parseSha256 } from '#protocol/sha256.ts'
 import { openImageLibrary, type ImageLibrary } from '#server/api/image-library.ts'
 import { createSweepClock } from '#server/api/sweep-clock.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { createDatabaseCommitLock } from '#server/db/commit-lock.ts'
 import { findImage, listImages } from '#server/db/image-queries.ts'
+import { listLongExports } from '#server/db/uploads.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import { createCommitLock } from '#server/images/commit/commit-lock.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
@@ -18,6 +20,8 @@ import { openTestStore, type TestStore } from '#test/support/image-store.ts'
 
 /** A sweep of a small store takes less, if nothing keeps it waiting. */
 const SWEEP_MILLISECONDS = 1000
+/** When other servers are told of what goes out. */
+const TOLD_MILLISECONDS = 60_000
 
 describeOnEveryDatabase('the image library', (openTestDatabase, kind) => {
   let database: OpenedDatabase
@@ -116,6 +120,19 @@ describeOnEveryDatabase('the image library', (openTestDatabase, kind) => {
     const before = looks.length
     for (let round = 0; round < 3; round++) await findImage(database.db, 'flushed')
     assert.equal(looks.length, before)
+  })
+
+  it('lets go of what went out, also without a database that could be told', async (context) => {
+    context.mock.timers.enable({ apis: ['setInterval'] })
+    const own = await openTestDatabase()
+    await using other = await openTestStore()
+    await using library = openImageLibrary({ ...options(other.store), database: own })
+    const { digest } = await upload(library, 'gone-out')
+    const disk = await library.openDisk(parseSha256(digest))
+    context.mock.timers.tick(TOLD_MILLISECONDS)
+    while ((await listLongExports(own.db)).length === 0) await sleep(10)
+    await own[Symbol.asyncDispose]()
+    await disk![Symbol.asyncDispose]()
   })
 
   it('says what the store takes, each chunk once, and what sharing saves', async () => {
