@@ -5,7 +5,7 @@ import { plural } from './text.ts'
 export function progressText(migration: StoreMigration): string {
   const { progress, seenChunks, copiedChunks, copiedBytes, error } = migration
   if (error !== null) return `Tried again soon: ${error}`
-  if (seenChunks === 0) return 'begins'
+  if (seenChunks === 0) return '0 %: begins'
   const copied = `${copiedChunks} of ${plural(seenChunks, 'chunk')} copied`
   return `${Math.floor(progress * 100)} %: ${copied}, ${formatBytes(copiedBytes)}`
 }
