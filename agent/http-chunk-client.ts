@@ -1,7 +1,5 @@
-import { hash as digestOf } from 'node:crypto'
 import pRetry, { AbortError } from 'p-retry'
-import { Value } from 'typebox/value'
-import { MANIFEST_MEDIA_TYPE, ManifestSchema, type Manifest } from '#protocol/image.ts'
+import { MANIFEST_MEDIA_TYPE } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import {
   ChunkCorruptError,
@@ -11,8 +9,10 @@ import {
   type NewImage,
 } from './chunk-client.ts'
 import { compressChunk, decodeChunk } from './chunk-pool.ts'
+import { sha256 } from './content.ts'
 import { withChunkBuffer, withFrameBuffer } from './disk/buffer-pool.ts'
 import { HttpStatusError, type HttpClient } from './http.ts'
+import { parseManifest } from './manifest.ts'
 import { directPath } from './redirects.ts'
 
 const MISSING_BATCH = 4096
@@ -48,10 +48,6 @@ export function createChunkClient(connection: HttpClient): ChunkClient {
   }
 }
 
-export function sha256(bytes: Uint8Array): Sha256 {
-  return parseSha256(digestOf('sha256', bytes, 'hex'))
-}
-
 async function readManifest(http: HttpClient, digest: Sha256, signal: AbortSignal) {
   return await retryCorrupt(signal, async () => {
     const bytes = await get(http, `/images/by-digest/${digest}`, `Image ${digest}`, signal)
@@ -59,14 +55,6 @@ async function readManifest(http: HttpClient, digest: Sha256, signal: AbortSigna
       throw new ChunkCorruptError(`The manifest of image ${digest} has another hash than its name`)
     return parseManifest(bytes)
   })
-}
-
-/** Throws TypeError for anything but a manifest of our format. */
-export function parseManifest(bytes: Uint8Array): Manifest {
-  const manifest: unknown = JSON.parse(new TextDecoder().decode(bytes))
-  if (!Value.Check(ManifestSchema, manifest))
-    throw new TypeError(`The manifest is not one of our image format, version 1`)
-  return manifest
 }
 
 async function readChunk(http: HttpClient, hash: Sha256, chunk: Buffer, signal: AbortSignal) {

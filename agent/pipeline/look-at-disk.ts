@@ -1,12 +1,12 @@
 import { CHUNK_BYTES, chunkLength } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
+import { isZero } from '../content.ts'
 import { hashChunk } from '../chunk-pool.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
 import { tryRead } from '../disk/try-read.ts'
 import type { ChunkIndex } from './chunk-index.ts'
 import type { Piece } from './image-plan.ts'
-import { isZero } from './verify-pieces.ts'
 
 /** Places looked at of each kind; 32 MiB together are 4 % of what one reads of a small system. */
 const SAMPLES: Record<Piece['kind'], number> = { data: 32, zero: 8, unused: 24 }

@@ -1,6 +1,7 @@
 import { totalmem } from 'node:os'
 import { CHUNK_BYTES, chunkLength, encodeManifest } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
+import { isZero } from '../content.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
@@ -10,7 +11,6 @@ import type { Patch } from '../used/region.ts'
 import { planReads, readsFor } from './read-plan.ts'
 import { createSegmentSender, type SegmentSender } from './segment-sender.ts'
 import { createChunkSender, type ChunkSender } from './send-chunks.ts'
-import { isZero } from './verify-pieces.ts'
 import { forEachConcurrently } from './workers.ts'
 
 const IS_SMALL_MACHINE = totalmem() < 1024 ** 3

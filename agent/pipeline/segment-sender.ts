@@ -6,9 +6,8 @@ import {
   segmentLength,
 } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { sha256 } from '../http-chunk-client.ts'
+import { isZero, sha256 } from '../content.ts'
 import type { ChunkSender } from './send-chunks.ts'
-import { isZero } from './verify-pieces.ts'
 
 /** Chunks of an image, half-open. */
 export interface ChunkSpan {

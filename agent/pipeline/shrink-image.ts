@@ -13,9 +13,9 @@ import {
 } from '#protocol/image.ts'
 import type { DiskWrite } from '#protocol/gpt.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
+import { isZero, sha256 } from '../content.ts'
+import { parseManifest } from '../manifest.ts'
 import type { ChunkClient } from '../chunk-client.ts'
-import { parseManifest, sha256 } from '../http-chunk-client.ts'
-import { isZero } from './verify-pieces.ts'
 
 export interface ShrunkImage {
   manifest: Manifest

@@ -1,4 +1,5 @@
 import { CHUNK_BYTES } from '#protocol/image.ts'
+import { isZero } from '../content.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
 import { hashChunk } from '../chunk-pool.ts'
@@ -6,7 +7,6 @@ import type { Piece } from './image-plan.ts'
 import { forEachConcurrently } from './workers.ts'
 
 const READERS = 8
-const ZEROS = Buffer.alloc(CHUNK_BYTES)
 
 /** The disk does not hold what was written to it. */
 export class ReadBackError extends Error {
@@ -52,11 +52,6 @@ async function verifyZeros(piece: Piece, device: Device, signal: AbortSignal): P
       if (!isZero(bytes)) throw readBackError(device, start)
     }
   })
-}
-
-/** Compared with zeros in one call, which is faster than looking at bytes. */
-export function isZero(bytes: Buffer): boolean {
-  return bytes.equals(ZEROS.subarray(0, bytes.length))
 }
 
 function readBackError(device: Device, start: number): ReadBackError {

@@ -1,7 +1,7 @@
+import { isZero } from '../content.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { ByteRange, Device } from '../disk/device.ts'
 import { tryRead } from '../disk/try-read.ts'
-import { isZero } from './verify-pieces.ts'
 
 /** Both ends of the disk, where partition tables, RAID superblocks and boot loaders lie. */
 export const WIPED_END_BYTES = 4 * 1024 * 1024

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { isZero } from '#agent/pipeline/verify-pieces.ts'
+import { isZero } from '#agent/content.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Receipt } from '#protocol/run.ts'
 import type { Outcome } from './cell.ts'

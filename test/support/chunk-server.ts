@@ -9,9 +9,8 @@ import {
   encodeSegment,
   type ChunkReference,
 } from '#protocol/image.ts'
+import { isZero, sha256 } from '#agent/content.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { sha256 } from '#agent/http-chunk-client.ts'
-import { isZero } from '#agent/pipeline/verify-pieces.ts'
 
 type Fault = (request: IncomingMessage, response: ServerResponse) => boolean
 

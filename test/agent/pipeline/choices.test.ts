@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { sha256 } from '#agent/content.ts'
 import { fastestOf } from '#agent/disk/zero-range.ts'
 import { chooseApproach } from '#agent/pipeline/choose-approach.ts'
 import { createChunkIndex } from '#agent/pipeline/chunk-index.ts'
 import { createCompareWorth } from '#agent/pipeline/compare-worth.ts'
-import { sha256 } from '#agent/http-chunk-client.ts'
 
 const MIB = 1024 * 1024
 const hashOf = (number: number) => sha256(Buffer.from(String(number)))
