@@ -32,6 +32,11 @@ export type Manifest = Static<typeof ManifestSchema>
  */
 export type ChunkReference = Sha256 | 'zero' | 'unused'
 
+/** Whether the store has content for it. */
+export function isStored(reference: ChunkReference): reference is Sha256 {
+  return reference !== 'zero' && reference !== 'unused'
+}
+
 export function chunkCount(sizeBytes: number): number {
   return Math.ceil(sizeBytes / CHUNK_BYTES)
 }

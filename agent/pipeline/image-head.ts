@@ -1,4 +1,4 @@
-import { CHUNK_BYTES, decodeSegment, type Manifest } from '#protocol/image.ts'
+import { CHUNK_BYTES, decodeSegment, type Manifest, isStored } from '#protocol/image.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 
@@ -12,7 +12,6 @@ export async function imageHead(
   const reference = segment
     ? decodeSegment(await chunks.read(parseSha256(segment), signal))[0]
     : 'zero'
-  if (reference === undefined || reference === 'zero' || reference === 'unused')
-    return new Uint8Array(CHUNK_BYTES)
+  if (reference === undefined || !isStored(reference)) return new Uint8Array(CHUNK_BYTES)
   return await chunks.read(reference, signal)
 }

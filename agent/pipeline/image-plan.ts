@@ -8,6 +8,7 @@ import {
   segmentLength,
   type ChunkReference,
   type Manifest,
+  isStored,
 } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { ChunkCorruptError } from '../chunk-client.ts'
@@ -100,7 +101,7 @@ function* joinRuns(
   for (let index = range.start; index < range.end;) {
     const reference = references[index]!
     const start = (base + index) * CHUNK_BYTES
-    if (isContent(reference)) {
+    if (isStored(reference)) {
       const end = start + chunkLength(sizeBytes, base + index)
       yield { kind: 'data', start, end, hash: reference }
       index++
@@ -111,8 +112,4 @@ function* joinRuns(
     while (index < limit && references[index] === reference) index++
     yield { kind: reference, start, end: Math.min((base + index) * CHUNK_BYTES, sizeBytes) }
   }
-}
-
-function isContent(reference: ChunkReference): reference is Sha256 {
-  return reference !== 'zero' && reference !== 'unused'
 }

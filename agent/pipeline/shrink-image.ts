@@ -10,6 +10,7 @@ import {
   segmentLength,
   type ChunkReference,
   type Manifest,
+  isStored,
 } from '#protocol/image.ts'
 import type { DiskWrite } from '#protocol/gpt.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
@@ -59,7 +60,7 @@ export async function shrinkImage(
 
   async function changedContent(reference: ChunkReference, index: number): Promise<Buffer> {
     const content = Buffer.alloc(chunkLength(diskBytes, index))
-    if (reference !== 'zero' && reference !== 'unused')
+    if (isStored(reference))
       content.set((await chunks.read(reference, signal)).subarray(0, content.length))
     for (const write of writes) lay(content, index * CHUNK_BYTES, write)
     return content

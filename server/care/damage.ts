@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import pLimit from 'p-limit'
-import { type ChunkReference, decodeSegment } from '#protocol/image.ts'
+import { decodeSegment, isStored } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
 import { clearDamage, listDamage, saveDamage } from '#server/db/damaged-chunks.ts'
@@ -97,7 +97,7 @@ export function createDamageCare({ db, store, source, log }: DamageOptions): Dam
     const content = await readContent(store, hash)
     const isSegment = content.length % 32 === 0 && (await isListedAsSegment(hash))
     if (!isSegment) return new Map<Sha256, never>()
-    return await store.touch([...new Set(decodeSegment(content))].filter(isHash))
+    return await store.touch([...new Set(decodeSegment(content))].filter(isStored))
   }
 
   async function isListedAsSegment(hash: Sha256): Promise<boolean> {
@@ -141,8 +141,4 @@ async function isWhole(store: ChunkStore, hash: Sha256): Promise<boolean> {
 function ifLost(err: unknown): undefined {
   if (!(err instanceof ChunkMissingError || err instanceof ChunkCorruptError)) throw err
   return undefined
-}
-
-function isHash(reference: ChunkReference): reference is Sha256 {
-  return reference !== 'zero' && reference !== 'unused'
 }

@@ -4,6 +4,7 @@ import {
   decodeSegment,
   HASH_BYTES,
   SEGMENT_CHUNKS,
+  isStored,
 } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { hashOfZeros } from '../codec/zero-content.ts'
@@ -51,7 +52,7 @@ export async function checkSegment(
   for (let from = 0; from < bytes.length; from += BATCH_CHUNKS * HASH_BYTES) {
     const batch = decodeSegment(bytes.subarray(from, from + BATCH_CHUNKS * HASH_BYTES))
     if (known.size > MAX_KNOWN) known.clear()
-    const unknown = new Set(batch.filter((one) => isHash(one) && !known.has(one)) as Sha256[])
+    const unknown = new Set(batch.filter((one) => isStored(one) && !known.has(one)) as Sha256[])
     const sizes = await store.touch([...unknown])
     for (const hash of unknown) {
       const size = sizes.get(hash)
@@ -71,10 +72,6 @@ export async function checkSegment(
   return { layout: Buffer.concat(layouts), contentBytes, storedBytes }
 }
 
-function isHash(reference: ChunkReference): reference is Sha256 {
-  return reference !== 'zero' && reference !== 'unused'
-}
-
 /** Content bytes of chunks. Throws ManifestRefusedError if one has not the length of its place. */
 function checkLengths(
   sizeBytes: number,
@@ -84,7 +81,7 @@ function checkLengths(
 ): number {
   let total = 0
   batch.forEach((reference, at) => {
-    if (!isHash(reference)) return
+    if (!isStored(reference)) return
     const index = first + at
     const expected = chunkLength(sizeBytes, index)
     const actual = sizes.get(reference)!.contentBytes

@@ -5,6 +5,7 @@ import {
   decodeSegment,
   SEGMENT_CHUNKS,
   segmentLength,
+  isStored,
 } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { readContent } from '../store/chunk-codec.ts'
@@ -27,10 +28,6 @@ export async function readSegment(
 ): Promise<ChunkReference[] | undefined> {
   const hash = segments[index]
   return hash ? decodeSegment(await readContent(store, hash)) : undefined
-}
-
-export function isStored(reference: ChunkReference): reference is Sha256 {
-  return reference !== 'zero' && reference !== 'unused'
 }
 
 /** A chunk as it is on the disk; what is unused reads as zeros. */

@@ -4,6 +4,7 @@ import {
   type ChunkReference,
   SEGMENT_CHUNKS,
   segmentLength,
+  isStored,
 } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { statedLength } from '../codec/gzip-member.ts'
@@ -149,8 +150,7 @@ function loadChunk(
   entry: LayoutEntry,
   contentBytes: number,
 ): Promise<Uint8Array | LentBytes> {
-  if (reference === 'zero' || reference === 'unused')
-    throw new Error('The layout of an image does not belong to its segment')
+  if (!isStored(reference)) throw new Error('The layout of an image does not belong to its segment')
   if (entry.kind === 'zero') throw new Error('A zero chunk is not read from the store')
   const form = { codec: entry.kind, storedBytes: entry.storedBytes }
   const wanted = { hash: reference, form, contentBytes }

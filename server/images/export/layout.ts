@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto'
-import { chunkLength, type ChunkReference, SEGMENT_CHUNKS, segmentLength } from '#protocol/image.ts'
+import {
+  chunkLength,
+  type ChunkReference,
+  SEGMENT_CHUNKS,
+  segmentLength,
+  isStored,
+} from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { storedMemberLength } from '../codec/gzip-member.ts'
 import { zeroMember } from '../codec/zero-member.ts'
@@ -26,8 +32,7 @@ export function encodeLayout(
 ): SegmentLayout {
   const layout = new Uint8Array(references.length * ENTRY_BYTES)
   references.forEach((reference, index) => {
-    if (reference !== 'zero' && reference !== 'unused')
-      writeEntry(layout, index, sizes.get(reference)!)
+    if (isStored(reference)) writeEntry(layout, index, sizes.get(reference)!)
   })
   return layout
 }
@@ -58,7 +63,7 @@ export function patchLayout(
   let patched: Uint8Array | undefined
   let grownBytes = 0
   for (const [index, reference] of references.entries()) {
-    const form = reference === 'zero' || reference === 'unused' ? undefined : forms.get(reference)
+    const form = isStored(reference) ? forms.get(reference) : undefined
     const entry = form && layoutEntry(layout, index)
     if (!form || !entry || entry.kind === 'zero') continue
     if (entry.kind === form.codec && entry.storedBytes === form.storedBytes) continue

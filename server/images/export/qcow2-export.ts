@@ -1,5 +1,11 @@
-import { CHUNK_BYTES, chunkLength, SEGMENT_CHUNKS, segmentLength } from '#protocol/image.ts'
-import { type DiskContent, isStored, readDiskChunk, readSegment } from './disk-content.ts'
+import {
+  CHUNK_BYTES,
+  chunkLength,
+  SEGMENT_CHUNKS,
+  segmentLength,
+  isStored,
+} from '#protocol/image.ts'
+import { type DiskContent, readDiskChunk, readSegment } from './disk-content.ts'
 import { type ExportPart, skippedPart } from './export-parts.ts'
 
 /**

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { type FileHandle, open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
-import { CHUNK_BYTES, SEGMENT_CHUNKS } from '#protocol/image.ts'
+import { CHUNK_BYTES, SEGMENT_CHUNKS, isStored } from '#protocol/image.ts'
 import { type LayoutSegment, volumePlaces } from '#protocol/lvm-layout.ts'
-import { type DiskContent, isStored, readDiskChunk, readSegment } from '../export/disk-content.ts'
+import { type DiskContent, readDiskChunk, readSegment } from '../export/disk-content.ts'
 import { ImageFileError } from './image-file-error.ts'
 
 export interface ByteSpan {
