@@ -98,6 +98,10 @@ describe('settings and network', () => {
     await row.getByText('admin').first().waitFor()
     await row.getByText('done').waitFor()
     assert.equal(new URL(page.url()).searchParams.get('target'), '52:54:00:00:00:01')
+    await page.setViewportSize({ width: 390, height: 844 })
+    const card = page.getByRole('list', { name: 'List of the audit log' }).getByRole('listitem')
+    await card.filter({ hasText: 'machine.update' }).first().getByText('done').waitFor()
+    await assertGoodLooks(page)
   })
 
   it('keep a reservation, and give it up', async () => {

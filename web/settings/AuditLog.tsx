@@ -3,8 +3,10 @@ import { useDebouncedValue } from '@mantine/hooks'
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { Link, useSearchParams } from 'react-router'
 import type { AuditEntry } from '#protocol/account.ts'
+import { Card, CardList } from '../components/CardList.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
+import { useIsNarrow } from '../components/use-is-narrow.ts'
 import { Section } from '../machine/Section.tsx'
 import { auditQuery } from './settings-queries.ts'
 
@@ -29,6 +31,7 @@ export function AuditLog() {
   const [filter] = useDebouncedValue(typed, TYPING_MILLISECONDS, { leading: true })
   const log = useInfiniteQuery(auditQuery(filter))
   const entries = log.data?.pages.flatMap((page) => page.items)
+  const Entries = useIsNarrow() ? EntryCards : EntryTable
 
   function change(name: string, value: string): void {
     setSearch(
@@ -65,7 +68,7 @@ export function AuditLog() {
             Nothing of that kind was done.
           </Text>
         )}
-        {entries && entries.length > 0 && <EntryTable entries={entries} />}
+        {entries && entries.length > 0 && <Entries entries={entries} />}
         {log.hasNextPage && (
           <Button
             variant="default"
@@ -104,6 +107,30 @@ function EntryTable({ entries }: { entries: readonly AuditEntry[] }) {
   )
 }
 
+/** The table where there is no room for one. */
+function EntryCards({ entries }: { entries: readonly AuditEntry[] }) {
+  return (
+    <CardList label="List of the audit log">
+      {entries.map((entry) => (
+        <Card key={entry.id}>
+          <Group justify="space-between" gap="xs">
+            <Code>{entry.action}</Code>
+            <Outcome status={entry.status} />
+          </Group>
+          <Text size="sm">
+            {entry.actor.name}, <RelativeTime at={entry.at} />
+          </Text>
+          {entry.target && <Target target={entry.target} />}
+          <Text size="xs" c="dimmed">
+            {originText(entry)}
+          </Text>
+          <Details details={entry.details} />
+        </Card>
+      ))}
+    </CardList>
+  )
+}
+
 const REACHABLE = { tabIndex: 0, role: 'region', 'aria-label': 'Table of audit log' }
 
 function EntryRow({
@@ -111,7 +138,6 @@ function EntryRow({
 }: {
   entry: AuditEntry
 }) {
-  const isRefused = status >= REFUSED_STATUS
   return (
     <Table.Tr>
       <Table.Td>
@@ -120,7 +146,7 @@ function EntryRow({
       <Table.Td>
         <Text size="sm">{actor.name}</Text>
         <Text size="xs" c="dimmed">
-          {[actor.kind === 'user' ? undefined : actor.kind, address].filter(Boolean).join(', ')}
+          {originText({ actor, address })}
         </Text>
       </Table.Td>
       <Table.Td>
@@ -130,18 +156,34 @@ function EntryRow({
         {target && <Target target={target} />}
       </Table.Td>
       <Table.Td>
-        <Text size="sm" c={isRefused ? 'red' : 'dimmed'} fw={isRefused ? 600 : undefined}>
-          {isRefused ? `refused (${status})` : 'done'}
-        </Text>
+        <Outcome status={status} />
       </Table.Td>
       <Table.Td>
-        {details !== undefined && details !== null && (
-          <Code style={{ overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' }}>
-            {JSON.stringify(details)}
-          </Code>
-        )}
+        <Details details={details} />
       </Table.Td>
     </Table.Tr>
+  )
+}
+
+function originText({ actor, address }: Pick<AuditEntry, 'actor' | 'address'>): string {
+  return [actor.kind === 'user' ? undefined : actor.kind, address].filter(Boolean).join(', ')
+}
+
+function Outcome({ status }: { status: number }) {
+  const isRefused = status >= REFUSED_STATUS
+  return (
+    <Text size="sm" c={isRefused ? 'red' : 'dimmed'} fw={isRefused ? 600 : undefined}>
+      {isRefused ? `refused (${status})` : 'done'}
+    </Text>
+  )
+}
+
+function Details({ details }: Pick<AuditEntry, 'details'>) {
+  if (details === undefined || details === null) return undefined
+  return (
+    <Code style={{ overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' }}>
+      {JSON.stringify(details)}
+    </Code>
   )
 }
 
