@@ -1,5 +1,6 @@
 import { access, constants, statfs } from 'node:fs/promises'
 import { sql } from 'drizzle-orm'
+import { formatBytes } from '#protocol/disk-choice.ts'
 import type { Check, CheckName, SystemStatus } from '#protocol/system-status.ts'
 import { findAgentFile } from './agent-files.ts'
 import type { StoreStatistics } from './api/image-statistics.ts'
@@ -8,6 +9,7 @@ import { listDamagedVersions } from './db/damaged-chunks.ts'
 import type { Database } from './db/database.ts'
 import { listOtherDhcpServers } from './db/other-dhcp-servers.ts'
 import { StoreUnreachableError } from './images/store/chunk-store.ts'
+import type { StoreRoom } from './images/store/store-room.ts'
 import type { S3Access } from './images/s3/s3-access.ts'
 import { lookAtS3 } from './images/s3/s3-check.ts'
 import { VERSION } from './version.ts'
@@ -19,12 +21,15 @@ export interface SystemStatusOptions {
   tftp: string
   bootFileNames: () => Promise<ReadonlySet<string>>
   storeStatistics: () => Promise<Omit<StoreStatistics, 'chunks' | 'codecs'>>
+  storeRoom: () => Promise<Pick<StoreRoom, 'quotaBytes' | 'usedBytes'>>
   startedAt: Date
   now: () => Date
 }
 
 /** Below this a single capture may fill the store. */
 const SCARCE_BYTES = 20 * 1024 ** 3
+/** Of a small quota, below this share of it. */
+const SCARCE_SHARE = 0.1
 /** Clocks of server and database may differ by this before it confuses anybody. */
 const CLOCK_TOLERANCE_SECONDS = 5
 /** A certificate or a file of before this means that the clock was never set. */
@@ -79,7 +84,9 @@ async function runChecks(options: SystemStatusOptions, freeBytes: number | null)
     checkTftp(options),
     await checkBootFiles(options),
     await checkAgentFiles(options),
-    (await checkDamage(options)) ?? (await checkStore(options, freeBytes)),
+    (await checkDamage(options)) ??
+      (await checkQuota(options)) ??
+      (await checkStore(options, freeBytes)),
     ...(await checkDatabase(options)),
     await checkOtherServers(options),
   ]
@@ -150,6 +157,18 @@ async function checkDamage({ db }: SystemStatusOptions): Promise<Check | undefin
   return ill(
     'store',
     `The chunk store has lost parts of ${damaged.length === 1 ? 'image' : 'images'} ${names}; capture or upload their content again, and look after its disk`,
+  )
+}
+
+/** Undefined while there is no quota, or enough left of it. */
+async function checkQuota({ storeRoom }: SystemStatusOptions): Promise<Check | undefined> {
+  const { quotaBytes, usedBytes } = await storeRoom()
+  if (quotaBytes === null) return undefined
+  const leftBytes = Math.max(0, quotaBytes - usedBytes)
+  if (leftBytes >= Math.min(SCARCE_BYTES, quotaBytes * SCARCE_SHARE)) return undefined
+  return ill(
+    'store',
+    `Only ${formatBytes(leftBytes)} are left of the chunk store's quota of ${formatBytes(quotaBytes)}; delete images or raise STAMPEDE_STORE_QUOTA`,
   )
 }
 

@@ -81,6 +81,7 @@ describe('checks of the system', () => {
       tftp: '10.0.0.1 port 69',
       bootFileNames: async () => new Set(['undionly.kpxe', 'snponly.efi']),
       storeStatistics: async () => STATISTICS,
+      storeRoom: async () => ({ quotaBytes: null, usedBytes: 0 }),
       startedAt: NOW,
       now: () => NOW,
       ...changes,
@@ -129,6 +130,15 @@ describe('checks of the system', () => {
       undefined,
       false,
       /"\/nowhere\/at\/all" cannot be written/,
+    ],
+    [
+      'a quota that is as good as used up',
+      'store',
+      {},
+      { storeRoom: async () => ({ quotaBytes: 500e9, usedBytes: 499e9 }) },
+      undefined,
+      false,
+      /^Only 1\.0 GB are left of the chunk store's quota of 500\.0 GB; .*STAMPEDE_STORE_QUOTA$/,
     ],
     [
       'addresses from nowhere',
