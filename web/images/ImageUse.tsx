@@ -1,9 +1,11 @@
 import { Anchor, Group, Stack, Text } from '@mantine/core'
 import { Link } from 'react-router'
 import type { Image } from '#protocol/image-info.ts'
+import { countOf } from '../components/format.ts'
 import { Section } from '../machine/Section.tsx'
 
 const MOST_SHOWN = 24
+const MOST_RUNS = 5
 
 /** Machines that it is assigned to, and runs that have not ended. */
 export function ImageUse({ image: { name, usedBy } }: { image: Image }) {
@@ -28,11 +30,16 @@ export function ImageUse({ image: { name, usedBy } }: { image: Image }) {
             </Anchor>
           )}
         </Group>
-        {runs.map((run) => (
+        {runs.slice(0, MOST_RUNS).map((run) => (
           <Anchor key={run} component={Link} to={`/runs/${run}`} size="sm">
             Run {run}
           </Anchor>
         ))}
+        {runs.length > MOST_RUNS && (
+          <Anchor component={Link} to={`/runs?image=${name}`} size="sm">
+            and {countOf(runs.length - MOST_RUNS, 'run')} more
+          </Anchor>
+        )}
       </Stack>
     </Section>
   )
