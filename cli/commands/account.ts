@@ -21,7 +21,7 @@ interface LoginOptions {
 export function addAccount(program: Command, signal: AbortSignal): void {
   program
     .command('login [url]')
-    .summary('sign in at a server')
+    .summary('Sign in at a server')
     .description(
       'Sign in at a server with name and password, or with a token (--token, --token-stdin or STAMPEDE_TOKEN). ' +
         'The password is not kept: an API token is made and stored in $XDG_CONFIG_HOME/stampede/config.json, for you only.',
@@ -41,13 +41,13 @@ export function addAccount(program: Command, signal: AbortSignal): void {
     .action(action<[string | undefined], LoginOptions>(signal, login))
   program
     .command('logout')
-    .summary('forget a server and revoke its token')
+    .summary('Forget a server and revoke its token')
     .description('Revoke the token that login made, and forget it. --server says where.')
     .addHelpText('after', examples('stampede logout'))
     .action(action<[]>(signal, logout))
   program
     .command('whoami')
-    .summary('who you are, and where')
+    .summary('Who you are, and where')
     .description('Tell the server, the user and the role that commands are done with.')
     .addHelpText('after', examples('stampede whoami', 'stampede whoami --json'))
     .action(action<[]>(signal, whoami))

@@ -11,7 +11,7 @@ import { paint, plural } from '../text.ts'
 export function addDoctor(program: Command, signal: AbortSignal): void {
   program
     .command('doctor')
-    .summary('find out what is not well')
+    .summary('Find out what is not well')
     .description(
       'Check the way to the server, the clocks, versions, and with the server itself: ports, DHCP, TFTP, boot files, agent, store, database. ' +
         'Where no server answers on this computer, check what one would need.',

@@ -39,7 +39,7 @@ const OPEN_MILLISECONDS = 600_000
 export function addFiles(images: Command, signal: AbortSignal): void {
   images
     .command('get <image> <path>')
-    .summary('one file of an image')
+    .summary('One file of an image')
     .description(
       'Print one file of an image, or save it, from ext2 to ext4, XFS, btrfs, NTFS and FAT, also in logical volumes, read-only. Links are followed inside the ' +
         'image. Without --partition it is that of the root, else the largest that can be read.',

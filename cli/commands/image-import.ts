@@ -44,7 +44,7 @@ function cameOf({ bytesDone, bytesTotal }: ImagePull): string {
 export function addImport(images: Command, signal: AbortSignal): void {
   images
     .command('import <image> <url>')
-    .summary('have the server fetch an image from a URL')
+    .summary('Have the server fetch an image from a URL')
     .description(
       'Have the server fetch an image from a URL, and make a version of it: raw, qcow2, gzip, xz, zstd or bzip2. ' +
         'Whoever stops waiting leaves the server at it; "images imports" tells how far it is.',

@@ -34,7 +34,7 @@ const SUFFIXES: Record<Format, string> = {
 export function addPull(images: Command, signal: AbortSignal): void {
   images
     .command('pull <image>')
-    .summary('save an image as a file')
+    .summary('Save an image as a file')
     .description(
       'Save an image, or a version of it, as a file: raw and sparse, gzip, zstd or qcow2, as --format or the name of the ' +
         'file says, else gzip (with -o: raw). What comes is checked against the digest; after a failure the same command goes on where it stopped.',

@@ -28,7 +28,7 @@ interface PushOptions {
 export function addPush(images: Command, signal: AbortSignal): void {
   images
     .command('push <file>')
-    .summary('make an image of a disk file')
+    .summary('Make an image of a disk file')
     .description(
       'Make an image of a disk file: raw, qcow2, gzip, xz, zstd or bzip2. Raw files, and qcow2 where qemu-img is installed, ' +
         'are cut into chunks, of which only those that the server lacks are sent, in parallel. Other files go as they are. ' +

@@ -60,7 +60,7 @@ export function addVersions(images: Command, signal: AbortSignal): void {
     )
   images
     .command('promote <version>')
-    .summary('make the name stand for a version')
+    .summary('Make the name stand for a version')
     .description(
       'Make the name stand for a version, an older or a newer one. Machines that have the name follow at their next deploy.',
     )
@@ -77,7 +77,7 @@ export function addVersions(images: Command, signal: AbortSignal): void {
     .action(action<[string], { to?: string }>(signal, rollback))
   images
     .command('retention <image>')
-    .summary('which versions are kept')
+    .summary('Which versions are kept')
     .description(
       'Show or say which versions are kept: those among the newest, and those young enough. What is promoted, assigned by ' +
         'its number, linked or used by an active run always stays.',

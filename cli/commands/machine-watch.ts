@@ -17,7 +17,7 @@ const OUTAGE_SECONDS = 600
 
 export function addMachineWatch(machines: Command, signal: AbortSignal): void {
   withFilters(machines.command('watch'))
-    .summary('watch machines live')
+    .summary('Watch machines live')
     .description(
       'Watch machines live: those that appear, how far each boot came, and what to check where one is stuck. ' +
         'A table on a terminal, a line for each change elsewhere, a JSON object a line with --json.',

@@ -14,7 +14,7 @@ import { action, type Context } from '../context.ts'
 import { ApiError, CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { findMac, listMachines } from '../machine-names.ts'
-import { currentStep } from '../run-text.ts'
+import { currentStep, receiptSummary } from '../run-text.ts'
 import { watchRuns } from '../run-watch.ts'
 import { formatFacts, formatTable, type Column } from '../table.ts'
 import {
@@ -154,6 +154,7 @@ function describeRun(run: RunDetail): string {
       'Finished',
       run.finishedAt ? `${localTime(run.finishedAt)} (${tookText(run) ?? '–'})` : undefined,
     ],
+    ['Receipt', receiptSummary(run) || undefined],
   ])
   const steps = formatTable(
     run.steps,

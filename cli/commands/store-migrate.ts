@@ -26,7 +26,7 @@ const TELL_MILLISECONDS = 5000
 export function addMigrate(store: Command, signal: AbortSignal): void {
   store
     .command('migrate')
-    .summary('copy every chunk to another store')
+    .summary('Copy every chunk to another store')
     .description(
       'Copy every chunk to another store while the server serves, which goes on without this ' +
         'command. Started again it copies only what came since. Then stop the server, let ' +

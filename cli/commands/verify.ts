@@ -16,7 +16,7 @@ interface VerifyOptions extends DiskOptions {
 /** Needs no plan and no question: nothing is written. */
 export function addVerify(program: Command, signal: AbortSignal): void {
   withDiskOptions(program.command('verify <machine>'))
-    .summary("compare a machine's disk with its image")
+    .summary("Compare a machine's disk with its image")
     .description(
       "Compare a machine's disk with an image at its next boot, and write nothing: with what was deployed to it last, else with " +
         'the image assigned to it. The run fails if anything differs, and says how much and where.',

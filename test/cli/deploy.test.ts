@@ -213,6 +213,8 @@ describe('stampede plan, deploy and runs', () => {
       'succeeded: image "debian-13", 1.1 GB written, 536.9 MB there already, every byte verified'
     assert.ok(stdout.includes(summary), stdout)
     const [run] = await runsOf(mac)
+    const shown = await shell.run(['runs', 'show', run!.id])
+    assert.match(shown.stdout, /^Receipt +image "debian-13", 1\.1 GB written, 536\.9 MB there/m)
     const receipt = await shell.run(['runs', 'receipt', run!.id, '--json'])
     assert.deepEqual(JSON.parse(receipt.stdout), run!.receipt)
   })

@@ -33,6 +33,8 @@ describe('the command stampede', () => {
       command.configureOutput({ writeOut: (part) => (text += part) })
       command.outputHelp()
       assert.ok(command.description(), command.name())
+      const inList = command.summary() || command.description()
+      assert.match(inList, /^[A-Z“"].*[^.]$/s, `${command.name()}: ${inList}`)
       assert.match(text, /Examples:\n {2}\$ .*stampede/, command.name())
     }
   })
