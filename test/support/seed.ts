@@ -160,7 +160,8 @@ async function seedImages(db: Database, now: Date): Promise<void> {
       .insert(images)
       .values({ ...image, version: Math.min(2, versions), lastVersion: versions })
     for (let version = 1; version <= versions; version++) {
-      const made = ago(now, 86_400 * (2 + index * 9 + 3 * (2 - version)))
+      // The newest version is the one after that of two days ago, and none is of the future.
+      const made = ago(now, 86_400 * (index * 9 + (version === 1 ? 5 : 4 - version)))
       await db.insert(imageVersions).values({
         image: name,
         version,
