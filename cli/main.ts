@@ -6,6 +6,7 @@ import { join } from 'node:path'
 const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
 enableCompileCache(join(cache, 'stampede', 'command'))
 const { runCli } = await import('./run-cli.ts')
+const { unwritable } = await import('./local-file.ts')
 
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM'] as const)
@@ -16,7 +17,9 @@ for (const name of ['SIGINT', 'SIGTERM'] as const)
   })
 // The reader of a pipe went away, as `head` does: it has what it wanted.
 process.stdout.on('error', (err: NodeJS.ErrnoException) => {
-  process.exit(err.code === 'EPIPE' ? 0 : 1)
+  if (err.code === 'EPIPE') process.exit(0)
+  process.stderr.write(`Error: ${unwritable('What goes to standard output', err).message}\n`)
+  process.exit(1)
 })
 
 process.exitCode = await runCli(process.argv.slice(2), stop.signal)

@@ -68,6 +68,13 @@ describe('the command stampede', () => {
     assert.match(stderr, /run "stampede login/)
   })
 
+  it('says that its output finds no room, as on a full disk', () => {
+    const command = `'${LAUNCHER}' completion bash 2>&1 >/dev/full; echo "$?"`
+    const output = execFileSync('bash', ['-c', command]).toString()
+    assert.match(output, /^Error: What goes to standard output cannot be written: its disk is full/)
+    assert.match(output, /\n1\n$/)
+  })
+
   it('ends quietly when the reader of its output has enough', () => {
     const command = `'${LAUNCHER}' completion bash | head -n 1; echo "\${PIPESTATUS[0]}"`
     const output = execFileSync('bash', ['-c', command]).toString()
