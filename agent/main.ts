@@ -32,5 +32,11 @@ const stop = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => stop.abort(new Error(`The agent was stopped by ${signal}`)))
 const args = process.argv.slice(2)
+process.stdout.on('error', (err: NodeJS.ErrnoException) => {
+  // The reader went away, as `head` does, or a machine's console did: the work goes on, and its exit code tells.
+  if (err.code === 'EPIPE' || args.length === 0) return
+  console.error(`What goes to standard output cannot be written: ${err.message}`)
+  process.exit(1)
+})
 process.exitCode =
   args.length === 0 ? await runBooted(stop.signal) : await runCli(args, stop.signal)

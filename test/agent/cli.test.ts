@@ -13,6 +13,7 @@ import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-
 import { openServerProcess, type ServerProcess } from '#test/support/server-process.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../agent/main.ts')
+const NO_ROOM = 'What goes to standard output cannot be written'
 const DISK_BYTES = 96 * CHUNK_BYTES
 const SECTORS_OF_CHUNK = CHUNK_BYTES / 512
 
@@ -50,6 +51,14 @@ describe('stampede-agent on any Linux', { skip: NEEDS_ROOT }, () => {
     '--image',
     'golden',
   ]
+
+  it('says that its output finds no room, as on a full disk', async () => {
+    const child = spawn('bash', ['-c', '"$0" "$1" --help >/dev/full', process.execPath, MAIN])
+    let stderr = ''
+    child.stderr.on('data', (text) => (stderr += String(text)))
+    const [exitCode] = await once(child, 'close')
+    assert.deepEqual([exitCode, stderr.split(':')[0]], [1, NO_ROOM], stderr)
+  })
 
   it('captures a disk', async () => {
     const { exitCode, stdout, stderr } = await start(['capture', ...common(source)]).ended
