@@ -20,7 +20,8 @@ export function storeError(cause: unknown): unknown {
   if (code === undefined || cause instanceof TypeError) return cause
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return new StoreFullError('The chunk store is full; make room or delete images', { cause })
-  return new StoreUnreachableError(`The chunk store does not answer: ${(cause as Error).message}`, {
+  const what = code === 'EROFS' ? 'cannot be written' : 'does not answer'
+  return new StoreUnreachableError(`The chunk store ${what}: ${(cause as Error).message}`, {
     cause,
   })
 }

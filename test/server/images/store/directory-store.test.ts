@@ -21,6 +21,7 @@ import { importImage } from '#server/images/import/import-image.ts'
 import { readContent } from '#server/images/store/chunk-codec.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { testChunkStore } from '#test/suites/chunk-store.ts'
+import { NEEDS_ROOT } from '#test/support/loop-device.ts'
 import { openTestStore } from '#test/support/image-store.ts'
 
 const CONTENT = Buffer.alloc(MIB, 'the content ')
@@ -122,4 +123,31 @@ describe('directory store', () => {
       await rm(folder, { recursive: true, force: true })
     }
   })
+
+  it(
+    'is read from while its disk is read-only, which whoever stores is told',
+    { skip: NEEDS_ROOT },
+    async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'stampede-read-only-'))
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'stampede', folder])
+      try {
+        await prepareDirectoryStore(folder)
+        const store = createDirectoryStore({ folder, flush: async () => {} })
+        await store.putIfAbsent(HASH, MEMBER)
+        execFileSync('mount', ['-o', 'remount,ro', folder])
+        const other = Buffer.alloc(MIB, 'other content ')
+        const put = () => store.putIfAbsent(sha256(other), gzipSync(other))
+        await assert.rejects(put(), (err) => {
+          assert.ok(err instanceof StoreUnreachableError)
+          return err.message.startsWith('The chunk store cannot be written: EROFS')
+        })
+        assert.deepEqual(await readContent(store, HASH), CONTENT)
+        execFileSync('mount', ['-o', 'remount,rw', folder])
+        await put()
+      } finally {
+        execFileSync('umount', [folder])
+        await rm(folder, { recursive: true })
+      }
+    },
+  )
 })
