@@ -49,7 +49,7 @@ export async function bringImage(options: BringOptions): Promise<Partial<Receipt
   const held = createHeldChunks(chunkCount(manifest.sizeBytes))
   const survey = await surveyImage(parts(order.body), index)
   const look = await lookAtDisk(device, survey, index, manifest.sizeBytes, signal)
-  const approach = chooseApproach(look.useful, survey.chunks)
+  const approach = chooseApproach(look, survey.chunks)
   log(tellApproach(approach))
 
   const source = createChunkSource({ ...options, index })

@@ -1,5 +1,5 @@
 import type { Piece } from './image-plan.ts'
-import type { Survey, Usefulness } from './look-at-disk.ts'
+import type { Look, Survey } from './look-at-disk.ts'
 
 /**
  * How a disk is brought to hold an image.
@@ -17,7 +17,10 @@ export type Approach =
 /** From this share on, reading everything before the first fetch costs less than it finds. */
 const SCAN_SHARE = 0.5
 
-export function chooseApproach(useful: Usefulness, chunks: Survey['chunks']): Approach {
+export function chooseApproach(
+  { useful, isBegun }: Pick<Look, 'useful' | 'isBegun'>,
+  chunks: Survey['chunks'],
+): Approach {
   const found =
     useful.data * chunks.data + useful.zero * chunks.zero + useful.unused * chunks.unused
   if (found > 0 && found >= SCAN_SHARE * chunks.data) {
@@ -26,5 +29,5 @@ export function chooseApproach(useful: Usefulness, chunks: Survey['chunks']): Ap
     )
     return { kind: 'scan', kinds: new Set(kinds) }
   }
-  return useful.data > 0 ? { kind: 'compare' } : { kind: 'write' }
+  return useful.data > 0 || isBegun ? { kind: 'compare' } : { kind: 'write' }
 }

@@ -1,5 +1,7 @@
 /** So many are compared before it is decided whether to go on. */
 const TRIED_CHUNKS = 96
+/** And so many fetched: the first of them take whatever time they happen to take. */
+const TRIED_FETCHES = 32
 
 /**
  * Whether it is still worth reading a chunk of the disk before fetching it. What reading costs is
@@ -19,7 +21,7 @@ export function createCompareWorth(): CompareWorth {
   let fetchMilliseconds = 0
   return {
     isWorthIt() {
-      if (compared < TRIED_CHUNKS || fetched === 0) return true
+      if (compared < TRIED_CHUNKS || fetched < TRIED_FETCHES) return true
       return found * (fetchMilliseconds / fetched) >= compareMilliseconds
     },
     compared(milliseconds, wasThere) {

@@ -10,6 +10,8 @@ import type { Piece } from './image-plan.ts'
 
 /** Places looked at of each kind; 32 MiB together are 4 % of what one reads of a small system. */
 const SAMPLES: Record<Piece['kind'], number> = { data: 32, zero: 8, unused: 24 }
+/** An attempt that was cut short began with these. */
+const FIRSTS = 16
 const SEEKS = 9
 const SEEK_BYTES = 4096
 /** Heads take 4 to 15 ms to a place; what has none is there in less than one. */
@@ -24,6 +26,8 @@ export interface Sample {
 export interface Survey {
   chunks: Record<Piece['kind'], number>
   samples: Record<Piece['kind'], Sample[]>
+  /** Of the content, what is written first. */
+  firsts: Sample[]
 }
 
 /** Counts an image's chunks, tells the index what it wants, and picks places by chance. */
@@ -34,12 +38,16 @@ export async function surveyImage(
   const survey: Survey = {
     chunks: { data: 0, zero: 0, unused: 0 },
     samples: { data: [], zero: [], unused: [] },
+    firsts: [],
   }
   const seen: Record<Piece['kind'], number> = { data: 0, zero: 0, unused: 0 }
   for await (const piece of pieces) {
     const { kind } = piece
-    if (kind === 'data') index.add(piece.hash)
     const first = piece.start / CHUNK_BYTES
+    if (kind === 'data') {
+      index.add(piece.hash)
+      if (survey.firsts.length < FIRSTS) survey.firsts.push({ place: first, hash: piece.hash })
+    }
     const count = Math.ceil((piece.end - piece.start) / CHUNK_BYTES)
     survey.chunks[kind] += count
     // A reservoir: each piece ends up in the sample with the same chance.
@@ -57,6 +65,8 @@ export type Usefulness = Record<Piece['kind'], number>
 
 export interface Look {
   useful: Usefulness
+  /** Some of what is written first is there: by an attempt that was cut short, however little it wrote. */
+  isBegun: boolean
   /** Going from place to place takes time: there are heads to move. */
   isSpinning: boolean
 }
@@ -71,17 +81,24 @@ export async function lookAtDisk(
   const useful: Usefulness = { data: 0, zero: 0, unused: 0 }
   const { samples } = survey
   const isSpinning = await seeksSlowly(device, samples)
-  for (const kind of ['data', 'zero', 'unused'] as const) {
+  for (const kind of ['data', 'zero', 'unused'] as const)
+    useful[kind] = await shareOf(
+      samples[kind],
+      (found, { hash }) => isContent(found) && (found === hash || index.wants(found)),
+    )
+  const isBegun = (await shareOf(survey.firsts, (found, { hash }) => found === hash)) > 0
+  return { useful, isBegun, isSpinning }
+
+  async function shareOf(places: Sample[], isUseful: (found: Found, sample: Sample) => boolean) {
     const outcomes = await Promise.all(
-      samples[kind].map(async ({ place, hash }) => {
+      places.map(async (sample) => {
         signal.throwIfAborted()
-        const found = await hashOnDisk(device, place, chunkLength(imageBytes, place))
-        return isContent(found) && (found === hash || index.wants(found))
+        const { place } = sample
+        return isUseful(await hashOnDisk(device, place, chunkLength(imageBytes, place)), sample)
       }),
     )
-    useful[kind] = outcomes.filter(Boolean).length / Math.max(1, outcomes.length)
+    return outcomes.filter(Boolean).length / Math.max(1, outcomes.length)
   }
-  return { useful, isSpinning }
 }
 
 /** A disk's chunk: what it holds, by its hash. */

@@ -5,29 +5,38 @@ import { fastestOf } from '#agent/disk/zero-range.ts'
 import { chooseApproach } from '#agent/pipeline/choose-approach.ts'
 import { createChunkIndex } from '#agent/pipeline/chunk-index.ts'
 import { createCompareWorth } from '#agent/pipeline/compare-worth.ts'
+import type { Usefulness } from '#agent/pipeline/look-at-disk.ts'
 
 const MIB = 1024 * 1024
 const hashOf = (number: number) => sha256(Buffer.from(String(number)))
 
 describe('how a disk is brought to hold an image', () => {
   const chunks = { data: 1000, zero: 100, unused: 5000 }
+  const look = (useful: Partial<Usefulness>, isBegun = false) => ({
+    useful: { data: 0, zero: 0, unused: 0, ...useful },
+    isBegun,
+  })
 
   it('a disk that holds nothing of it is not read', () => {
-    assert.deepEqual(chooseApproach({ data: 0, zero: 0, unused: 0 }, chunks), { kind: 'write' })
+    assert.deepEqual(chooseApproach(look({ data: 0 }), chunks), { kind: 'write' })
+  })
+
+  it('one on which an attempt was cut short as it began is compared, whatever else was seen', () => {
+    assert.deepEqual(chooseApproach(look({ data: 0 }, true), chunks), { kind: 'compare' })
   })
 
   it('one that holds a little is compared on the way', () => {
-    assert.deepEqual(chooseApproach({ data: 0.2, zero: 0, unused: 0 }, chunks), { kind: 'compare' })
+    assert.deepEqual(chooseApproach(look({ data: 0.2 }), chunks), { kind: 'compare' })
   })
 
   it('one that holds most is read first, free space only where something of use was seen', () => {
-    const kinds = (useful: Parameters<typeof chooseApproach>[0]) => {
-      const approach = chooseApproach(useful, chunks)
+    const kinds = (useful: Partial<Usefulness>) => {
+      const approach = chooseApproach(look(useful), chunks)
       assert.equal(approach.kind, 'scan')
       return approach.kind === 'scan' ? [...approach.kinds] : []
     }
-    assert.deepEqual(kinds({ data: 0.9, zero: 0, unused: 0 }), ['data', 'zero'])
-    assert.deepEqual(kinds({ data: 0, zero: 0, unused: 0.2 }), ['data', 'zero', 'unused'])
+    assert.deepEqual(kinds({ data: 0.9 }), ['data', 'zero'])
+    assert.deepEqual(kinds({ unused: 0.2 }), ['data', 'zero', 'unused'])
   })
 
   it('comparing ends when it takes more time than it saves', () => {
@@ -37,6 +46,13 @@ describe('how a disk is brought to hold an image', () => {
       worth.fetched(20)
     }
     assert.equal(worth.isWorthIt(), false)
+  })
+
+  it('comparing goes on where a few that are missing lie between those that are there', () => {
+    const worth = createCompareWorth()
+    for (let index = 0; index < 116; index++) worth.compared(50, true)
+    for (let index = 0; index < 16; index++) worth.fetched(2)
+    assert.equal(worth.isWorthIt(), true)
   })
 
   it('comparing goes on where fetching is slow', () => {
