@@ -9,7 +9,7 @@ export const EXIT = {
   /** Not signed in, or not allowed. */
   auth: 4,
   unreachable: 5,
-  /** Refused because of how things are: in use, locked, changed meanwhile, nothing confirmed. */
+  /** Refused because of how things are: in use, locked, no room, changed meanwhile, nothing confirmed. */
   refused: 6,
   interrupted: 130,
 } as const
@@ -62,6 +62,7 @@ function exitCodeOf(status: number, code: string): number {
   if (status === 401 || status === 403) return EXIT.auth
   if (status === 404 || status === 410) return EXIT.notFound
   if (status >= 400 && status < 500) return EXIT.refused
+  if (status === 507) return EXIT.refused
   // What stands before a server that is away.
   if (status === 502 || status === 503 || status === 504) return EXIT.unreachable
   return EXIT.failed

@@ -203,15 +203,12 @@ function retentionRoutes({
             'Say which versions are kept, and remove the others at once; what is used always stays',
           params: Params,
           body: nullableRule,
-          response: { 200: RetentionSchema, 404: ErrorSchema, 412: ErrorSchema },
+          response: { 200: RetentionSchema, 404: ErrorSchema, 412: ErrorSchema, 422: ErrorSchema },
         },
       },
       async (request, reply) => {
         const { params, body } = request
-        const { useDefault = false, ...limits } = body
-        const rule = useDefault
-          ? null
-          : { keepVersions: limits.keepVersions ?? null, keepDays: limits.keepDays ?? null }
+        const rule = saidRule(body)
         const check = ifMatch(request, ruleTag)
         const options = { rule, standard, times: { now: now(), today: new Date() } }
         const saved = await saveRetention(db, params.name, options, check)
@@ -225,6 +222,22 @@ function retentionRoutes({
   }
 }
 
+/** The rule that is to be: null is that of the settings, and one without limits keeps all. */
+function saidRule({
+  keepVersions = null,
+  keepDays = null,
+  useDefault,
+}: Partial<RetentionRule> & { useDefault?: boolean }): RetentionRule | null {
+  if (!useDefault) return { keepVersions, keepDays }
+  if (keepVersions !== null || keepDays !== null)
+    throw contradiction('Give keepVersions and keepDays, or useDefault, not both')
+  return null
+}
+
+function contradiction(message: string): RequestError {
+  return new RequestError(422, 'retention-contradicts', message)
+}
+
 /** The rule that a question is about: null is that of the settings, undefined what there is. */
 function askedRule({
   keepVersions = null,
@@ -234,9 +247,7 @@ function askedRule({
 }: Partial<RetentionRule> & { keepAll?: boolean; useDefault?: boolean }) {
   const isLimited = keepVersions !== null || keepDays !== null
   if (Number(isLimited) + Number(!!keepAll) + Number(!!useDefault) > 1)
-    throw new RequestError(
-      422,
-      'retention-contradicts',
+    throw contradiction(
       'Ask about keepVersions and keepDays, about keepAll, or about useDefault, not about several',
     )
   if (useDefault) return null
