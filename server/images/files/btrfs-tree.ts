@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
+import { type BtrfsChecksum, findBtrfsChecksum } from './btrfs-checksum.ts'
 import { ImageFileError } from './image-file-error.ts'
 
 /**
@@ -36,6 +37,9 @@ interface Chunk {
 
 const SUPERBLOCK_AT = 65_536
 const SUPERBLOCK_BYTES = 4096
+const CHECKSUM_TYPE_AT = 196
+/** What a block begins with, and it is of all that follows. */
+const CHECKSUM_BYTES = 32
 const SYSTEM_CHUNKS_AT = 811
 const MAX_SYSTEM_CHUNKS_BYTES = 2048
 const HEADER_BYTES = 101
@@ -58,6 +62,9 @@ export async function openBtrfsVolume(file: FileHandle): Promise<BtrfsVolume> {
   if (nodeBytes < 4096 || nodeBytes > MAX_NODE_BYTES || sectorBytes < 512 || sectorBytes > 65_536)
     throw unreadable(`its superblock tells of nodes of ${nodeBytes} bytes`)
 
+  const checksum = await checksumOf(superblock)
+  if (!isWhole(superblock, checksum)) throw unreadable('its superblock is damaged')
+
   const chunks: Chunk[] = []
   async function read(logical: bigint, length: number): Promise<Buffer> {
     const chunk = chunks.find((one) => logical >= one.logical && logical < one.logical + one.length)
@@ -72,6 +79,7 @@ export async function openBtrfsVolume(file: FileHandle): Promise<BtrfsVolume> {
     level: number | undefined,
   ): AsyncGenerator<BtrfsItem> {
     const node = await read(address, nodeBytes)
+    if (!isWhole(node, checksum)) throw unreadable(`the node at address ${address} is damaged`)
     const isAt = node.readUInt8(100)
     const count = node.readUInt32LE(96)
     const entryBytes = isAt === 0 ? ITEM_BYTES : POINTER_BYTES
@@ -103,6 +111,19 @@ export async function openBtrfsVolume(file: FileHandle): Promise<BtrfsVolume> {
     if (key.type === CHUNK_ITEM) found.push(chunkOf(key.offset, data))
   chunks.splice(0, chunks.length, ...found)
   return { rootTree: superblock.readBigUInt64LE(80), sectorBytes, items, read }
+}
+
+async function checksumOf(superblock: Buffer): Promise<BtrfsChecksum> {
+  const type = superblock.readUInt16LE(CHECKSUM_TYPE_AT)
+  const checksum = await findBtrfsChecksum(type)
+  if (!checksum) throw unreadable(`its checksums are of type ${type}, which is not known here`)
+  return checksum
+}
+
+/** Shorter checksums are followed by zeros. */
+function isWhole(block: Buffer, checksum: BtrfsChecksum): boolean {
+  const actual = checksum(block.subarray(CHECKSUM_BYTES))
+  return block.subarray(0, actual.length).equals(actual)
 }
 
 /** Where the chunk tree lies that tells where all else lies. */

@@ -97,6 +97,17 @@ describe('one file of an image', () => {
     },
   )
 
+  for (const checksum of ['xxhash', 'sha256', 'blake2'])
+    it(`comes from a btrfs whose checksums are ${checksum}`, async () => {
+      const file = join(folder.path, checksum)
+      await using made = await open(file, 'w')
+      await made.truncate(128 * MIB)
+      const source = ['-r', join(folder.path, 'root'), file]
+      await run('mkfs.btrfs', ['-q', '--csum', checksum, ...source], SBIN)
+      await put(checksum, await readFile(file))
+      assert.equal(await text(checksum, '/etc/fstab'), FSTAB)
+    })
+
   it('of a btrfs that somebody spoilt is an error, and no more', async () => {
     const spoilt = await readFile(join(folder.path, 'btrfs'))
     for (let at = 70_000; at < 64 * MIB; at += 257) spoilt[at] = 0xff
