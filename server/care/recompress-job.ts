@@ -12,7 +12,6 @@ import {
   saveRecompressed,
 } from '#server/db/store-jobs.ts'
 import {
-  type ChunkForm,
   ChunkCorruptError,
   ChunkMissingError,
   type ChunkStore,
@@ -134,7 +133,8 @@ class Round {
   readonly #options: RecompressOptions
   readonly #context: JobContext
   readonly #recompressor: Recompressor
-  #forms = new Map<Sha256, ChunkForm>()
+  /** Chunks that have another form than layouts say. */
+  #replaced = new Set<Sha256>()
   #savedAt = Date.now()
   readonly state: RecompressState
 
@@ -157,7 +157,7 @@ class Round {
         present.add(key)
         if (tried.has(key)) continue
         if (await this.#recompress(chunk)) tried.add(key)
-        if (this.#forms.size >= MAX_UNRENEWED) await this.renew()
+        if (this.#replaced.size >= MAX_UNRENEWED) await this.renew()
         if (Date.now() - this.#savedAt < SAVE_MILLISECONDS) continue
         await saveRecompressed(db, prefix, RECOMPRESS_LEVEL, tried)
         await this.#save()
@@ -198,7 +198,7 @@ class Round {
           await this.#save()
         }
         if (!(await store.replace(hash, answer.bytes))) return false
-        this.#forms.set(hash, { codec: stored.codec, storedBytes: answer.bytes.length })
+        this.#replaced.add(hash)
         this.state.replacedChunks = (this.state.replacedChunks ?? 0) + 1
         this.state.savedBytes =
           (this.state.savedBytes ?? 0) + stored.bytes.length - answer.bytes.length
@@ -213,20 +213,25 @@ class Round {
   /** What was replaced before a crash, or before something else began. */
   async renewLeft(): Promise<void> {
     if (!this.state.isUnrenewed) return
-    for await (const { hash, codec, storedBytes, replaced } of this.#options.store.list('')) {
+    for await (const { hash, codec, replaced } of this.#options.store.list('')) {
       this.#context.signal.throwIfAborted()
-      if (replaced.length > 0 && codec) this.#forms.set(hash, { codec, storedBytes })
-      if (this.#forms.size >= MAX_UNRENEWED) await this.#renewSome()
+      if (replaced.length > 0 && codec) this.#replaced.add(hash)
+      if (this.#replaced.size >= MAX_UNRENEWED) await this.#renewSome()
     }
     await this.renew()
   }
 
   async #renewSome(): Promise<void> {
     const { db, store, lock } = this.#options
+    const { signal } = this.#context
     // Whatever commits after this has seen the new forms; what did before is read below.
     await lock.exclusive(async () => {})
-    await renewForms({ db, store, forms: this.#forms, signal: this.#context.signal })
-    this.#forms.clear()
+    // A chunk may have been swept since, and stored anew in its first form: no sweep comes in between here.
+    await lock.shared(async () => {
+      const forms = await store.touch([...this.#replaced])
+      await renewForms({ db, store, forms, signal })
+    })
+    this.#replaced.clear()
   }
 
   async renew(): Promise<void> {
