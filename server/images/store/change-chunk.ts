@@ -37,7 +37,10 @@ export async function replaceChunk(
     await using file = await open(temporary, 'r+')
     await file.datasync()
     if (!(await keepAside(folder, hash, old))) return false
-    await rename(temporary, chunkPath(folder, hash, codec))
+    const path = chunkPath(folder, hash, codec)
+    await rename(temporary, path)
+    // Who touched it meanwhile touched what is aside now.
+    await utimes(path, new Date(), new Date()).catch(ignore('ENOENT'))
     for (const other of CODECS)
       if (other !== codec) await unlink(chunkPath(folder, hash, other)).catch(ignore('ENOENT'))
     return true

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { statSync } from 'node:fs'
+import { existsSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { readContent } from '#server/images/store/chunk-codec.ts'
+import { fileName, replacedName } from '#server/images/store/chunk-file.ts'
 import { prepareDirectoryStore } from '#server/images/store/directory-store.ts'
 import { sha256 } from '#test/support/disk-content.ts'
 import { openTestStore } from '#test/support/image-store.ts'
@@ -17,6 +18,8 @@ const MEMBER = gzipSync(CONTENT, { level: 1 })
 const FRAME = zstdCompressSync(CONTENT)
 const PROGRAM = new URL('../../../support/replace-program.ts', import.meta.url).pathname
 const KILLS = 10
+/** Enough that some touches come right before the new form takes its name. */
+const TOUCHED_TIMES = 20
 /** Any of its forms has more. */
 const LEAST_BYTES = 50
 
@@ -73,6 +76,25 @@ describe('replacing a chunk', () => {
     await sweep(new Date(Date.now() + 1))
     for (const form of forms) assert.ok((await read(form)).equals(better))
     assert.equal((await test.files()).length, 1)
+  })
+
+  it('loses no touch that comes meanwhile', async () => {
+    await using test = await openTestStore()
+    await test.store.putIfAbsent(HASH, FRAME)
+    const pathOf = (name: string) => join(test.folder, HASH.slice(0, 2), name)
+    const form = { codec: 'zstd', storedBytes: FRAME.length } as const
+    for (let time = 0; time < TOUCHED_TIMES; time++) {
+      const replacing = test.store.replace(HASH, FRAME)
+      let touchedAt = 0
+      // Kept aside is what was touched, and right after that another file takes its name.
+      while (!existsSync(pathOf(replacedName(HASH, form)))) {
+        const at = Date.now()
+        if ((await test.store.touch([HASH])).has(HASH)) touchedAt = at
+      }
+      await replacing
+      assert.ok(statSync(pathOf(fileName(HASH, 'zstd'))).mtimeMs >= touchedAt)
+      unlinkSync(pathOf(replacedName(HASH, form)))
+    }
   })
 
   it('does nothing where no chunk is', async () => {
