@@ -79,11 +79,11 @@ export async function openBtrfsVolume(file: FileHandle): Promise<BtrfsVolume> {
     level: number | undefined,
   ): AsyncGenerator<BtrfsItem> {
     const node = await read(address, nodeBytes)
-    if (!isWhole(node, checksum)) throw unreadable(`the node at address ${address} is damaged`)
     const isAt = node.readUInt8(100)
     const count = node.readUInt32LE(96)
     const entryBytes = isAt === 0 ? ITEM_BYTES : POINTER_BYTES
-    if (node.readBigUInt64LE(48) !== address || isAt > MAX_LEVEL || isAt !== (level ?? isAt))
+    const isInPlace = node.readBigUInt64LE(48) === address && isAt === (level ?? isAt)
+    if (!isWhole(node, checksum) || !isInPlace || isAt > MAX_LEVEL)
       throw unreadable(`the node at address ${address} is damaged`)
     if (HEADER_BYTES + count * entryBytes > nodeBytes)
       throw unreadable(`the node at address ${address} has ${count} entries`)
