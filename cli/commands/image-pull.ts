@@ -1,5 +1,5 @@
-import { access, constants, rename } from 'node:fs/promises'
-import { basename, dirname, resolve } from 'node:path'
+import { access, constants, readdir, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { formatBytes } from '#protocol/disk-choice.ts'
 import type { Image } from '#protocol/image-info.ts'
@@ -10,7 +10,13 @@ import { CliError, EXIT, UnreachableError, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { openRemoteChunks, type RemoteChunks } from '../images/chunks.ts'
 import { damageText } from '../images/damage-text.ts'
-import { download, findExport, verifyCompressed } from '../images/pull-file.ts'
+import {
+  download,
+  type Export,
+  findExport,
+  StoredAnewError,
+  verifyCompressed,
+} from '../images/pull-file.ts'
 import { pullRaw } from '../images/pull-raw.ts'
 import { verifyQcow2 } from '../images/verify-qcow2.ts'
 import { isFileError, refuseOutput, UnwritableError, unwritable } from '../local-file.ts'
@@ -22,6 +28,8 @@ interface PullOptions {
   format?: string
 }
 
+/** Each time the server recompressed meanwhile, which it does when nothing else is to do. */
+const MOST_BEGINNINGS = 3
 const FORMATS = ['raw', 'gz', 'zst', 'qcow2'] as const
 type Format = (typeof FORMATS)[number]
 const SUFFIXES: Record<Format, string> = {
@@ -150,18 +158,75 @@ async function pullFile(
   chunks: RemoteChunks,
 ) {
   const manifest = await chunks.manifest(image.digest)
-  const found = await findExport(api, name, SUFFIXES[format])
-  if (!found.etag.includes(image.digest))
-    throw new CliError(EXIT.refused, `Image "${name}" was replaced just now; pull it again`)
-  const part = partOf(output, found.etag.replace(/[^0-9a-z-]/g, '').replace(/^.{48}/, ''))
-  const fetching = createProgress(`Pulling ${basename(output)}`, found.sizeBytes)
+  for (let begun = 1; ; begun++) {
+    const found = await findExport(api, name, SUFFIXES[format])
+    if (!found.etag.includes(image.digest))
+      throw new CliError(EXIT.refused, `Image "${name}" was replaced just now; pull it again`)
+    const part = partOf(output, versionOf(found))
+    await removeOutdated(context, output, found, part)
+    try {
+      await fetchPart(context, api, found, { output, part })
+    } catch (err) {
+      if (!(err instanceof StoredAnewError) || begun === MOST_BEGINNINGS) throw err
+      continue
+    }
+    return await finish(part, output, { image, format, manifest, chunks, found })
+  }
+}
+
+/** The end of the digest, and what stands for the bytes that it is stored as. */
+function versionOf({ etag }: Export): string {
+  return etag.replace(/[^0-9a-z-]/g, '').replace(/^.{48}/, '')
+}
+
+/** What an earlier pull left of the same image in other bytes, as it was stored before. */
+async function removeOutdated(
+  { say }: Context,
+  output: string,
+  found: Export,
+  part: string,
+): Promise<void> {
+  const [digest = ''] = versionOf(found).split('-')
+  const folder = dirname(resolve(output))
+  for (const name of await readdir(folder)) {
+    const isOfImage = name.startsWith(`${basename(output)}.${digest}-`) && name.endsWith('.part')
+    if (!isOfImage || name === basename(part)) continue
+    await rm(join(folder, name))
+    say(
+      'The server stores the image in other bytes than an earlier pull began with: beginning anew',
+    )
+  }
+}
+
+async function fetchPart(
+  context: Context,
+  api: ApiClient,
+  found: Export,
+  { output, part }: { output: string; part: string },
+): Promise<void> {
+  const progress = createProgress(`Pulling ${basename(output)}`, found.sizeBytes)
   try {
     await keeping(context, part, () =>
-      download(api, found, part, { progress: fetching, signal: context.signal }),
+      download(api, found, part, { progress, signal: context.signal }),
     )
   } finally {
-    fetching.end()
+    progress.end()
   }
+}
+
+interface Fetched {
+  image: Image
+  format: Exclude<Format, 'raw'>
+  manifest: Manifest
+  chunks: RemoteChunks
+  found: Export
+}
+
+async function finish(
+  part: string,
+  output: string,
+  { image, format, manifest, chunks, found }: Fetched,
+) {
   const checking = createProgress('Checking it', image.sizeBytes)
   try {
     await verify(part, format, manifest, chunks, checking.update)

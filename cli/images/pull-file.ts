@@ -17,6 +17,11 @@ export interface Export {
   sizeBytes: number
 }
 
+/** The server stores the image in other bytes now; what came so far is the beginning of nothing. */
+export class StoredAnewError extends CliError {
+  override name = 'StoredAnewError'
+}
+
 export async function findExport(
   api: ApiClient,
   name: string,
@@ -34,7 +39,10 @@ export async function findExport(
   return { path, etag, sizeBytes: Number(response.headers.get('content-length')) }
 }
 
-/** Appends to `file` what is not in it yet. It must hold the beginning of this very export. */
+/**
+ * Appends to `file` what is not in it yet. It must hold the beginning of this very export. Throws
+ * StoredAnewError if the server has it no longer.
+ */
 export async function download(
   api: ApiClient,
   { path, etag, sizeBytes }: Export,
@@ -60,7 +68,10 @@ export async function download(
         }
         const response = await api.fetch('GET', path, { headers }, signal)
         if (response.status === 200)
-          throw new CliError(EXIT.failed, 'The image was stored anew meanwhile; pull it again')
+          throw new StoredAnewError(
+            EXIT.failed,
+            'The server stores the image in other bytes since this began; pull it again',
+          )
         if (response.status !== 206 || !response.body)
           throw readError(response, await response.text(), path)
         for await (const part of response.body as AsyncIterable<Uint8Array>) {
