@@ -1,4 +1,5 @@
-import { readdir, statfs } from 'node:fs/promises'
+import { readdir, realpath, statfs } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { createChunkTouches } from './db/chunk-touches.ts'
 import type { Database, DatabaseConfig } from './db/database.ts'
 import { openFolderSync } from './db/folder-sync.ts'
@@ -57,7 +58,7 @@ async function openFolder(folder: string): Promise<OpenedStore> {
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new ServiceError(
-      `The chunk store "${folder}" cannot be written (${reason}); set STAMPEDE_STORE to a folder that can`,
+      `The chunk store "${folder}" cannot be written (${reason}); name a folder that can, in STAMPEDE_STORE or as --to`,
       { cause },
     )
   }
@@ -89,4 +90,30 @@ export async function refuseStrangers(folder: string): Promise<void> {
     throw new ServiceError(
       `"${folder}" is no chunk store, for "${stranger}" is in it; name a folder that is empty or not there yet`,
     )
+}
+
+/**
+ * Throws ServiceError for a copy that would lie in what it is a copy of, or around it, by whatever
+ * name: whoever deletes the old store when all is well would delete the new one.
+ */
+export async function refuseOverlap(from: StoreConfig, to: StoreConfig): Promise<void> {
+  if (from.kind !== 'folder' || to.kind !== 'folder') return
+  const [old, copy] = [await realFolder(from.folder), await realFolder(to.folder)]
+  if (old === copy)
+    throw new ServiceError(
+      `"${to.folder}" and "${from.folder}" are the same folder; name another one`,
+    )
+  const isInside = `${copy}/`.startsWith(`${old}/`) || `${old}/`.startsWith(`${copy}/`)
+  if (isInside)
+    throw new ServiceError(
+      `Of "${to.folder}" and "${from.folder}" one lies in the other; name a folder beside it`,
+    )
+}
+
+/** Without links; what is not there yet is where its parent is. */
+async function realFolder(folder: string): Promise<string> {
+  return await realpath(folder).catch(async (err: NodeJS.ErrnoException) => {
+    if (err.code !== 'ENOENT' || dirname(folder) === folder) return folder
+    return join(await realFolder(dirname(folder)), basename(folder))
+  })
 }

@@ -4,7 +4,12 @@ import { parseArgs } from 'node:util'
 import { formatBytes } from '#protocol/disk-choice.ts'
 import { ConfigError } from './config.ts'
 import { openFolderSync } from './db/folder-sync.ts'
-import { type ChunkStore, PREFIXES, StoreUnreachableError } from './images/store/chunk-store.ts'
+import {
+  type ChunkStore,
+  PREFIXES,
+  StoreFullError,
+  StoreUnreachableError,
+} from './images/store/chunk-store.ts'
 import { type CopyProgress, copyStore } from './images/store/copy-store.ts'
 import { createDirectoryStore, prepareDirectoryStore } from './images/store/directory-store.ts'
 import { checkS3Store } from './images/s3/s3-check.ts'
@@ -12,7 +17,7 @@ import { createS3Client } from './images/s3/s3-client.ts'
 import { createS3Store } from './images/s3/s3-store.ts'
 import type { TouchLog } from './images/s3/touch-log.ts'
 import { makeFolder } from './make-folder.ts'
-import { refuseStrangers } from './open-store.ts'
+import { refuseOverlap, refuseStrangers } from './open-store.ts'
 import { ServiceError } from './service-error.ts'
 import { parseStore, type StoreConfig } from './store-config.ts'
 
@@ -44,8 +49,13 @@ async function main(): Promise<void> {
   const stopped = new StoppedError('Stopped; the same command goes on with what is left')
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => stop.abort(stopped))
-  const source = await openSource(parseStore('--from', from, process.env))
-  await using target = await openTarget(parseStore('--to', to, process.env))
+  const [fromConfig, toConfig] = [
+    parseStore('--from', from, process.env),
+    parseStore('--to', to, process.env),
+  ]
+  const source = await openSource(fromConfig)
+  await refuseOverlap(fromConfig, toConfig)
+  await using target = await openTarget(toConfig)
   let toldAt = Date.now()
   const copied = await copyStore({
     from: source,
@@ -59,6 +69,10 @@ async function main(): Promise<void> {
         `${Math.floor((progress.position / PREFIXES.length) * 100)} %: ${told(progress)}`,
       )
     },
+  }).catch((cause: unknown) => {
+    if (!(cause instanceof StoreFullError)) throw cause
+    const message = `${to} is full; make room there, and the same command goes on with what is left`
+    throw new ServiceError(message, { cause })
   })
   console.log(`${told(copied)}; ${to} has all that ${from} has`)
   if (copied.damagedChunks === 0) return

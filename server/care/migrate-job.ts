@@ -4,9 +4,9 @@ import { ConflictError, NotFoundError, UnprocessableError } from '#server/api/er
 import { type Config, ConfigError } from '#server/config.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { changeJob, getJob, type JobRow, saveJobState } from '#server/db/store-jobs.ts'
-import { type ChunkStore, PREFIXES } from '#server/images/store/chunk-store.ts'
+import { type ChunkStore, PREFIXES, StoreFullError } from '#server/images/store/chunk-store.ts'
 import { type CopyProgress, copyStore } from '#server/images/store/copy-store.ts'
-import { openStore, refuseStrangers } from '#server/open-store.ts'
+import { openStore, refuseOverlap, refuseStrangers } from '#server/open-store.ts'
 import { ServiceError } from '#server/service-error.ts'
 import { storeAddress, type StoreConfig } from '#server/store-config.ts'
 import { type JobContext, openStoreJob } from './store-job.ts'
@@ -73,6 +73,7 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
   async function openTarget(to: string) {
     const { kind } = config.database
     const target = parseTarget(to)
+    await refuseOverlap(config.store, target)
     if (target.kind === 'folder') await refuseStrangers(target.folder)
     return await openStore(target, { db, kind })
   }
@@ -113,7 +114,7 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
       if (cancelled.signal.aborted) return
       if (signal.aborted) return await save(last)
       log.error({ err, to: state.to }, 'The chunk store could not be copied; it is tried again')
-      const error = err instanceof Error ? err.message : String(err)
+      const error = failureText(err, state.to)
       const retryAt = new Date(Date.now() + RETRY_MILLISECONDS).toISOString()
       await save({ ...last, error, retryAt })
     }
@@ -171,6 +172,12 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
 
     [Symbol.asyncDispose]: () => job[Symbol.asyncDispose](),
   }
+}
+
+function failureText(err: unknown, to: string): string {
+  // Its own words are of images that might be deleted, which makes no room there.
+  if (err instanceof StoreFullError) return `${to} is full; make room there`
+  return err instanceof Error ? err.message : String(err)
 }
 
 function isTime({ retryAt }: MigrationState): boolean {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -77,6 +77,17 @@ describe('stampede store migrate', () => {
     const { code, stderr } = await run('--to', 's3://bucket')
     assert.equal(code, 6)
     assert.match(stderr, /needs AWS_REGION/)
+  })
+
+  it('refuses a folder in the store itself, and the store by another name', async () => {
+    const store = join(app.dataFolder, 'store')
+    const inside = await run('--to', `file:${store}/copy`)
+    assert.deepEqual([inside.code, (await readdir(store)).includes('copy')], [6, false])
+    assert.match(inside.stderr, /one lies in the other; name a folder beside it/)
+    await symlink(store, join(other, 'link'))
+    const same = await run('--to', `file:${join(other, 'link')}`)
+    assert.equal(same.code, 6)
+    assert.match(same.stderr, /are the same folder; name another one/)
   })
 
   it('is for admins', async () => {
