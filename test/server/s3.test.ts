@@ -6,8 +6,10 @@ import { gzipSync } from 'node:zlib'
 import { createChunkTouches } from '#server/db/chunk-touches.ts'
 import type { S3Access } from '#server/images/s3/s3-access.ts'
 import { createS3Client, type S3ClientOptions } from '#server/images/s3/s3-client.ts'
+import { S3Error } from '#server/images/s3/s3-error.ts'
 import { createS3Store } from '#server/images/s3/s3-store.ts'
 import { parseObjectPage } from '#server/images/s3/s3-xml.ts'
+import { readContent } from '#server/images/store/chunk-codec.ts'
 import { testChunkStore } from '#test/suites/chunk-store.ts'
 import { testS3Faults } from '#test/suites/s3-faults.ts'
 import { testS3Redirects } from '#test/suites/s3-redirects.ts'
@@ -92,6 +94,35 @@ describe('stores in S3', () => {
         assert.equal(await store.replace(hash, forms[1]!), false)
         assert.equal((await store.touch([hash])).size, 0)
       })
+  })
+  // The gateway here does not heed the condition; S3 does, and newer gateways.
+  it('a chunk that is healed while it is set aside stays', async () => {
+    using client = createS3Client(gateway.access('stampede', `${randomUUID()}/`))
+    const content = Buffer.alloc(512, 'healed ')
+    const hash = sha256(content)
+    const key = `chunks/${hash.slice(0, 2)}/${hash.slice(2)}`
+    const touches = createChunkTouches(database.db, 'embedded')
+    const other = createS3Store(client, touches)
+    let deletions = 0
+    const store = createS3Store(
+      {
+        ...client,
+        async send(request) {
+          if (request.method !== 'DELETE') return await client.send(request)
+          if (deletions++ === 0) await other.putIfAbsent(hash, gzipSync(content))
+          const { headers } = await client.send({ method: 'HEAD', key })
+          const wanted = request.headers?.['if-match']
+          if (wanted !== undefined && wanted !== headers.etag)
+            throw new S3Error('DELETE', 412, {}, new Uint8Array())
+          return await client.send(request)
+        },
+      },
+      touches,
+    )
+    await client.send({ method: 'PUT', key, body: Buffer.from('rotten') })
+    assert.equal(await store.quarantine(hash), false)
+    assert.ok(deletions > 0)
+    assert.ok(content.equals(await readContent(store, hash)))
   })
   describe('chunks that are copied', () => testStoreMigration(subject))
   // Last, for it kills the gateway, which takes a while to be what it was.

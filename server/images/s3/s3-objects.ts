@@ -8,8 +8,11 @@ export interface S3Objects {
   sendUnless(statuses: readonly (404 | 412)[], request: S3Request): Promise<S3Answer | undefined>
   /** False if what is to be copied is gone or another by now. */
   copy(from: string, to: string, etag: string): Promise<boolean>
-  /** Removing what is not there is not an error. */
-  remove(key: string): Promise<void>
+  /**
+   * Removing what is not there is not an error. With a tag, false if it is another by now: S3 heeds that since
+   * September 2025; MinIO and older Ceph remove it all the same.
+   */
+  remove(key: string, etag?: string): Promise<boolean>
   /** In the order of their keys, which come without the prefix of the store. */
   list(prefix: string): AsyncGenerator<ListedObject>
 }
@@ -56,8 +59,18 @@ export function createS3Objects(client: S3Client): S3Objects {
       return (await sendUnless([404, 412], { method: 'PUT', key: to, headers })) !== undefined
     },
 
-    async remove(key) {
-      await sendUnless([404], { method: 'DELETE', key })
+    async remove(key, etag) {
+      const condition = etag === undefined ? {} : { headers: { 'if-match': etag } }
+      try {
+        await send({ method: 'DELETE', key, ...condition })
+        return true
+      } catch (err) {
+        const isOfObject = err instanceof S3Error && err.code !== 'NoSuchBucket'
+        // Also after a try whose answer was lost.
+        if (isOfObject && err.status === 404) return true
+        if (isOfObject && err.status === 412) return false
+        throw storeError(access, err)
+      }
     },
 
     async *list(prefix) {

@@ -164,13 +164,9 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
     throw changing(hash)
   }
 
-  /** False if it is gone or another by now. Ceph before 17 wants the tag of a PUT without quotes, others with. */
-  async function putOver(hash: Sha256, bytes: Uint8Array, etag: string): Promise<boolean> {
-    return (
-      (await put(hash, bytes, { 'if-match': etag.replaceAll('"', '') })) ||
-      (await put(hash, bytes, { 'if-match': etag }))
-    )
-  }
+  /** False if it is gone or another by now. */
+  const putOver = (hash: Sha256, bytes: Uint8Array, etag: string): Promise<boolean> =>
+    eitherTag(etag, (tag) => put(hash, bytes, { 'if-match': tag }))
 
   function changing(hash: Sha256): unknown {
     return storeError(
@@ -242,8 +238,7 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
         if (etag === undefined) return false
         const kept = `quarantine/${randomUUID()}-${hash}`
         if (!(await objects.copy(chunkObject(hash), kept, etag))) continue
-        await objects.remove(chunkObject(hash))
-        return true
+        if (await eitherTag(etag, (tag) => objects.remove(chunkObject(hash), tag))) return true
       }
       throw changing(hash)
     },
@@ -274,4 +269,9 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
 
 function sizeOf({ codec, storedBytes, contentBytes }: Found): StoredSize {
   return { codec, storedBytes, contentBytes }
+}
+
+/** Ceph before 17 wants the tag of a write without quotes, others with. */
+async function eitherTag(etag: string, write: (tag: string) => Promise<boolean>): Promise<boolean> {
+  return (await write(etag.replaceAll('"', ''))) || (await write(etag))
 }
