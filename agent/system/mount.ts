@@ -55,7 +55,10 @@ export async function openMount(exec: Exec, request: MountRequest): Promise<Moun
     ...(request.options ?? []),
   ].join(',')
   const timeoutSeconds = MOUNT_TIMEOUT_SECONDS
-  await exec('mount', ['-t', fileSystem, '-o', options, '--', device, path], { timeoutSeconds })
+  // Not bound to the run's signal: nobody would let go of what is mounted in the moment of the cancel.
+  await plainExec('mount', ['-t', fileSystem, '-o', options, '--', device, path], {
+    timeoutSeconds,
+  })
   opened.defer(() => unmount(path))
 
   const resources = opened.move()

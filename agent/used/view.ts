@@ -28,7 +28,8 @@ export async function openView(
   const behind = region.layout
     ? opened.use(await openServedFile(exec, sizeBytes, (start, end) => look(start, end - start)))
     : device
-  const { stdout } = await exec('losetup', [
+  // Not bound to the run's signal: a cancelled run lets go of the disk, too, and of a device that it just got.
+  const { stdout } = await plainExec('losetup', [
     '--find',
     '--show',
     '--read-only',
@@ -41,7 +42,6 @@ export async function openView(
     behind.path,
   ])
   const path = stdout.trim()
-  // Not bound to the run's signal: a cancelled run lets go of the disk, too.
   opened.defer(async () => void (await plainExec('losetup', ['--detach', path])))
   const resources = opened.move()
   return {

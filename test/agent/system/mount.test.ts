@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { describe, it } from 'node:test'
-import { exec } from '#agent/exec.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { exec, type Exec } from '#agent/exec.ts'
 import { openMount } from '#agent/system/mount.ts'
 import { IS_ROOT, openLoopDisk } from './loop-disk.ts'
 
@@ -30,6 +34,41 @@ describe(
     })
   },
 )
+
+describe('a run that is cancelled', { skip: !IS_ROOT && 'needs root' }, () => {
+  it('lets go of what was mounted in that moment', async () => {
+    await using disk = await openLoopDisk(64 * MIB)
+    await disk.sfdisk('label: gpt\nstart=2048\n')
+    await disk.format(1, 'ext4', ['-q'])
+    const device = disk.partition(1)
+    const isMounted = async () => (await readFile('/proc/self/mounts', 'utf8')).includes(device)
+    // A program that has mounted, and has not ended yet.
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-slow-'))
+    const mount = (await exec('sh', ['-c', 'command -v mount'])).stdout.trim()
+    const script = `#!/bin/sh\n${mount} "$@" && sleep 0.5\n`
+    await writeFile(join(folder.path, 'mount'), script, { mode: 0o755 })
+    const cancel = new AbortController()
+    const bound: Exec = (command, args, options) =>
+      exec(command, args, { ...options, signal: cancel.signal })
+    const path = process.env['PATH']
+    process.env['PATH'] = `${folder.path}:${path}`
+    try {
+      const opening = openMount(bound, { device, fileSystem: 'ext4', mode: 'ro' })
+      let isOver = false
+      const closed = opening
+        .then((opened) => opened[Symbol.asyncDispose]())
+        .catch(() => {})
+        .finally(() => (isOver = true))
+      while (!isOver && !(await isMounted())) await sleep(5)
+      assert.ok(!isOver)
+      cancel.abort(new Error('Cancelled'))
+      await closed
+    } finally {
+      process.env['PATH'] = path
+    }
+    assert.equal(await isMounted(), false)
+  })
+})
 
 async function digestOf(path: string): Promise<string> {
   const hash = createHash('sha256')
