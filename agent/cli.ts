@@ -246,11 +246,11 @@ function createRun(
 
 async function perform(
   run: AgentRun,
-  options: CommonOptions,
+  options: CommonOptions & Partial<Pick<DeployOptions, 'verify'>>,
   signal: AbortSignal,
   steps: Steps,
 ): Promise<void> {
-  const line = createProgressLine(process.stderr)
+  const line = createProgressLine(process.stderr, { isReadBack: options.verify ?? true })
   const result = await runSteps({
     run,
     inventory: await takeInventory(exec, { disks: [run.options.disk!.path!] }),

@@ -1,4 +1,5 @@
 import { formatBytes } from '#protocol/disk-choice.ts'
+import { bytesToDoWords } from '#protocol/step-bytes.ts'
 import { createRate } from './rate.ts'
 import type { StepReporter } from './reporter.ts'
 
@@ -17,7 +18,8 @@ export interface ProgressLine extends StepReporter {
   print(text: string): void
 }
 
-export function createProgressLine(stream: Screen): ProgressLine {
+/** `isReadBack`: what is written is. */
+export function createProgressLine(stream: Screen, { isReadBack = true } = {}): ProgressLine {
   const clear = stream.isTTY ? '\r\u001b[K' : ''
   const interval = stream.isTTY ? TERMINAL_INTERVAL_MILLISECONDS : FILE_INTERVAL_MILLISECONDS
   let rate = createRate(performance.now())
@@ -34,7 +36,8 @@ export function createProgressLine(stream: Screen): ProgressLine {
       if (now - lastAt < interval && bytesDone < bytesTotal) return
       lastAt = now
       const percent = Math.floor((bytesDone / Math.max(bytesTotal, 1)) * 100)
-      const text = `${step}: ${percent} % of ${formatBytes(bytesTotal)}, ${formatBytes(Math.round(bytesPerSecond))}/s`
+      const bytes = `${formatBytes(bytesTotal)}${isReadBack ? bytesToDoWords(step, 'agent') : ''}`
+      const text = `${step}: ${percent} % of ${bytes}, ${formatBytes(Math.round(bytesPerSecond))}/s`
       stream.write(stream.isTTY ? clear + text : `${text}\n`)
     },
     ended() {

@@ -1,5 +1,6 @@
 import { formatBytes } from '#protocol/disk-choice.ts'
 import type { Run } from '#protocol/run.ts'
+import { bytesToDoWords } from '#protocol/step-bytes.ts'
 import type { Context } from './context.ts'
 import { currentStep, isOver, receiptSummary, silenceText, verdictOf } from './run-text.ts'
 import { createScreen } from './screen.ts'
@@ -68,7 +69,8 @@ function lineOf(run: Run): string {
   if (step.bytesTotal === 0) return step.name
   const again = run.attempts > 1 ? `attempt ${run.attempts}, ` : ''
   const part = Math.floor(percent(step.bytesDone, step.bytesTotal) / TOLD_PERCENT) * TOLD_PERCENT
-  return `${again}${step.name} ${part} % of ${formatBytes(step.bytesTotal)}`
+  const bytes = `${formatBytes(step.bytesTotal)}${bytesToDoWords(step.name, run.claimedBy)}`
+  return `${again}${step.name} ${part} % of ${bytes}`
 }
 
 function waitingText({ state }: Run): string {

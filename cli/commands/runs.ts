@@ -86,16 +86,19 @@ export function addRuns(program: Command, signal: AbortSignal): void {
   addReceipts(runs, signal)
 }
 
-const COLUMNS: Column<Run>[] = [
-  { head: 'Run', cell: ({ id }) => id, key: true },
-  { head: 'Machine', cell: ({ mac }) => mac, key: true },
-  { head: 'Workflow', cell: ({ workflow }) => workflow },
-  { head: 'Image', cell: ({ image }) => image ?? undefined },
-  { head: 'State', cell: ({ state }) => state, paint: paintState },
-  { head: 'Progress', cell: progressText },
-  { head: 'Created', cell: ({ createdAt }) => ago(createdAt) },
-  { head: 'Took', cell: tookText },
-]
+function columnsOf(machines: readonly Machine[]): Column<Run>[] {
+  const names = new Map(machines.map(({ mac, name }) => [mac, name]))
+  return [
+    { head: 'Run', cell: ({ id }) => id, key: true },
+    { head: 'Machine', cell: ({ mac }) => names.get(mac) ?? mac, key: true },
+    { head: 'Workflow', cell: ({ workflow }) => workflow },
+    { head: 'Image', cell: ({ image }) => image ?? undefined },
+    { head: 'State', cell: ({ state }) => state, paint: paintState },
+    { head: 'Progress', cell: progressText },
+    { head: 'Created', cell: ({ createdAt }) => ago(createdAt) },
+    { head: 'Took', cell: tookText },
+  ]
+}
 
 function progressText(run: Run): string | undefined {
   const step = currentStep(run)
@@ -128,7 +131,9 @@ async function list(context: Context, options: ListOptions): Promise<void> {
     plan: options.plan,
     active: options.active,
   }
-  context.showList(await api.list<Run>('/api/runs', query, limit || undefined), COLUMNS, 'No runs')
+  const runs = await api.list<Run>('/api/runs', query, limit || undefined)
+  const machines = context.isJson ? [] : await machinesOf(api, runs.items)
+  context.showList(runs, columnsOf(machines), 'No runs')
 }
 
 function readRun(api: ApiClient, id: string): Promise<RunDetail> {
@@ -136,13 +141,19 @@ function readRun(api: ApiClient, id: string): Promise<RunDetail> {
 }
 
 async function show(context: Context, id: string): Promise<void> {
-  context.show(await readRun(await context.api(), id), describeRun)
+  const api = await context.api()
+  const run = await readRun(api, id)
+  const [machine] = context.isJson ? [] : await machinesOf(api, [run])
+  context.show(run, () => describeRun(run, machine))
 }
 
-function describeRun(run: RunDetail): string {
+function describeRun(run: RunDetail, machine: Machine | undefined): string {
   const facts = formatFacts([
     ['Run', run.id],
-    ['Machine', run.mac],
+    [
+      'Machine',
+      machine && machine.name !== run.mac ? `${printable(machine.name)} (${run.mac})` : run.mac,
+    ],
     ['Workflow', `${run.workflow}${run.image ? ` of image "${run.image}"` : ''}`],
     ['State', paintState(run.state)],
     ['Error', run.error === null ? undefined : paint('red', printableLines(run.error))],
@@ -183,14 +194,15 @@ async function watch(context: Context, ids: string[]): Promise<void> {
       ? await Promise.all(ids.map((id) => readRun(api, id)))
       : (await api.list<Run>('/api/runs', { active: true })).items
   if (runs.length === 0) return context.say('No run is active')
-  await watchRuns(context, api, runs, await namesOf(api, runs))
+  await watchRuns(context, api, runs, await machinesOf(api, runs))
 }
 
-/** What their machines are called, as far as they are still known. */
-async function namesOf(api: ApiClient, runs: readonly Run[]) {
-  if (runs.length > MAX_NAMED_ONE_BY_ONE) return (await listMachines(api, {})).items
+/** Their machines, as far as they are still known. */
+async function machinesOf(api: ApiClient, runs: readonly Run[]): Promise<Machine[]> {
+  const macs = [...new Set(runs.map(({ mac }) => mac))]
+  if (macs.length > MAX_NAMED_ONE_BY_ONE) return (await listMachines(api, {})).items
   const found = await Promise.all(
-    runs.map(({ mac }) =>
+    macs.map((mac) =>
       api.call<Machine>('GET', `/api/machines/${mac}`).catch((err: unknown) => {
         if (err instanceof ApiError && err.status === 404) return []
         throw err

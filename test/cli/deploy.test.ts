@@ -205,7 +205,7 @@ describe('stampede plan, deploy and runs', () => {
     await watching.waitFor('waits for its next boot')
     const agent = await startAgent(app, mac)
     await agent.report(WRITING)
-    await watching.waitFor('write-image 40 % of 1.1 GB')
+    await watching.waitFor('write-image 40 % of 1.1 GB to write and read back')
     await agent.result(finished('succeeded'))
     const { code, stdout } = await watching.ended
     assert.equal(code, 0)
@@ -271,7 +271,9 @@ describe('stampede plan, deploy and runs', () => {
     const log = await shell.run(['runs', 'log', run!.id])
     assert.match(log.stdout, /first line\n.*second line/)
     const listed = await shell.run(['runs', 'ls', '-m', name, '--active'])
-    assert.match(listed.stdout, new RegExp(`${run!.id} +${mac} +deploy +debian-13 +running`))
+    assert.match(listed.stdout, new RegExp(`${run!.id} +${name} +deploy +debian-13 +running`))
+    const shown = await shell.run(['runs', 'show', run!.id])
+    assert.ok(shown.stdout.includes(`${name} (${mac})`), shown.stdout)
     const early = await shell.run(['runs', 'receipt', run!.id])
     assert.equal(early.code, 3)
     assert.match(

@@ -31,7 +31,7 @@ export function ActiveRun({ id }: { id: string }) {
         <Text size="sm" c="dimmed">
           <Standing run={run} />
         </Text>
-        <RunSteps steps={run.steps} isBooty={run.claimedBy === 'booty'} />
+        <RunSteps steps={run.steps} claimedBy={run.claimedBy} />
         {run.attempts > 0 && <Log run={run} />}
       </Stack>
     </Section>

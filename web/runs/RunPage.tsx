@@ -88,7 +88,7 @@ function RunView({ run }: { run: RunDetail }) {
           <Grid.Col span={{ base: 12, md: 7 }}>
             <Stack>
               <Section title="Steps">
-                <RunSteps steps={run.steps} told={run.error} isBooty={run.claimedBy === 'booty'} />
+                <RunSteps steps={run.steps} told={run.error} claimedBy={run.claimedBy} />
               </Section>
               {(run.state === 'running' || samples.length > 0) && (
                 <Section title="Rate">

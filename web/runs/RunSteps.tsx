@@ -6,7 +6,8 @@ import {
   IconMinus,
   IconPlayerPlay,
 } from '@tabler/icons-react'
-import type { Step } from '#protocol/run.ts'
+import type { Run, Step } from '#protocol/run.ts'
+import { bytesToDoWords, isCountedTwice } from '#protocol/step-bytes.ts'
 import { formatBytes, formatDuration } from '../components/format.ts'
 import { stepText } from '../components/RunProgress.tsx'
 import { fractionDone, secondsBetween } from './time-left.ts'
@@ -24,17 +25,16 @@ interface RunStepsProps {
   steps: readonly Step[]
   /** The run's error, told above: a step that has the same does not repeat it. */
   told?: string | null
-  /** BOOTy, which reads nothing back and so counts every byte once. */
-  isBooty?: boolean
+  claimedBy: Run['claimedBy']
 }
 
 /** The steps of a run in order, each with its bytes and its time. */
-export function RunSteps({ steps, told, isBooty = false }: RunStepsProps) {
+export function RunSteps({ steps, told, claimedBy }: RunStepsProps) {
   return (
     <ol className={classes.steps}>
       {steps.map((step) => (
         <li key={step.name} aria-current={step.state === 'running' ? 'step' : undefined}>
-          <StepRow step={step} isTold={step.error === told} isBooty={isBooty} />
+          <StepRow step={step} isTold={step.error === told} claimedBy={claimedBy} />
         </li>
       ))}
     </ol>
@@ -44,10 +44,10 @@ export function RunSteps({ steps, told, isBooty = false }: RunStepsProps) {
 interface StepRowProps {
   step: Step
   isTold: boolean
-  isBooty: boolean
+  claimedBy: Run['claimedBy']
 }
 
-function StepRow({ step, isTold, isBooty }: StepRowProps) {
+function StepRow({ step, isTold, claimedBy }: StepRowProps) {
   const { icon: Icon, color, word } = STATES[step.state]
   const fraction = fractionDone(step)
   return (
@@ -69,7 +69,7 @@ function StepRow({ step, isTold, isBooty }: StepRowProps) {
             <VisuallyHidden>: {word}</VisuallyHidden>
           </Text>
           <Text size="sm" c="dimmed" className={classes.figures}>
-            {factsText(step, isBooty)}
+            {factsText(step, claimedBy)}
           </Text>
         </Group>
         {step.state === 'running' && (
@@ -95,21 +95,20 @@ function progressWord(fraction: number | undefined): string {
   return fraction === undefined ? 'at work' : `${Math.floor(fraction * 100)} % done`
 }
 
-function factsText(step: Step, isBooty: boolean): string {
+function factsText(step: Step, claimedBy: Run['claimedBy']): string {
   const took = secondsBetween(step.startedAt, step.finishedAt)
   const facts = [
-    step.state === 'skipped' ? 'not needed' : bytesText(step, isBooty),
+    step.state === 'skipped' ? 'not needed' : bytesText(step, claimedBy),
     took !== undefined && took >= 1 ? formatDuration(took) : '',
   ]
   return facts.filter((fact) => fact !== '').join(' · ')
 }
 
-function bytesText({ name, state, bytesDone, bytesTotal }: Step, isBooty: boolean): string {
+function bytesText(step: Step, claimedBy: Run['claimedBy']): string {
+  const { name, state, bytesDone, bytesTotal } = step
   if (bytesTotal === 0) return ''
-  // Without these words, twice the size of the image would be a riddle.
-  const isTwice = name === 'write-image' && !isBooty
-  if (state === 'succeeded')
-    return `${formatBytes(bytesTotal)}${isTwice ? ' written and read back' : ''}`
-  const what = isTwice ? ' to write and read back' : ''
-  return `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}${what}`
+  if (state !== 'succeeded')
+    return `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}${bytesToDoWords(name, claimedBy)}`
+  const words = isCountedTwice(name, claimedBy) ? ' written and read back' : ''
+  return `${formatBytes(bytesTotal)}${words}`
 }
