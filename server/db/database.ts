@@ -9,6 +9,7 @@ import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import pg from 'pg'
 import { DatabaseFullError, findLackOfRoom, stopAtPanic } from './embedded-failure.ts'
 import { openFolderSync } from './folder-sync.ts'
+import { findNewerRelease } from './newer-release.ts'
 import { listenOnPostgres, type Listen } from './postgres-listener.ts'
 import * as schema from './schema.ts'
 import { completeTransactions } from './transactions.ts'
@@ -73,6 +74,7 @@ async function openEmbedded(folder: string): Promise<OpenedDatabase> {
   const failed = stopAtPanic(client, folder)
   const db = completeTransactions(drizzlePglite(client, { schema, casing: 'snake_case' }))
   // The data folder's lock keeps other processes out, so nobody else can be migrating.
+  await refuseNewer(db)
   await migratePglite(db, { migrationsFolder: MIGRATIONS_FOLDER })
   const folderSync = opened.use(await openFolderSync(folder))
   const resources = opened.move()
@@ -141,6 +143,7 @@ async function migrateUnderLock(pool: pg.Pool, url: string): Promise<void> {
     const db = drizzlePostgres(client, { schema, casing: 'snake_case' })
     await db.execute(sql`select pg_advisory_lock(${MIGRATION_LOCK})`)
     try {
+      await refuseNewer(db)
       await migratePostgres(db, { migrationsFolder: MIGRATIONS_FOLDER })
     } finally {
       await db.execute(sql`select pg_advisory_unlock(${MIGRATION_LOCK})`)
@@ -148,6 +151,11 @@ async function migrateUnderLock(pool: pg.Pool, url: string): Promise<void> {
   } finally {
     client.release()
   }
+}
+
+async function refuseNewer(db: Database): Promise<void> {
+  const newer = await findNewerRelease(db, MIGRATIONS_FOLDER)
+  if (newer !== undefined) throw new DatabaseOpenError(newer)
 }
 
 function withoutPassword(url: string): string {

@@ -15,6 +15,7 @@ const LIBRARIES = /^(drizzle-orm|typebox)(\/|$)/
 /** All that is imported of them, since of what is not here there would be two. */
 const ENTRIES = [
   'drizzle-orm',
+  'drizzle-orm/migrator',
   'drizzle-orm/node-postgres',
   'drizzle-orm/node-postgres/migrator',
   'drizzle-orm/pg-core',

@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { PGlite } from '@electric-sql/pglite'
+import { sql } from 'drizzle-orm'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/node-postgres'
 import { migrate as migratePostgres } from 'drizzle-orm/node-postgres/migrator'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import pg from 'pg'
-import { openDatabase, type DatabaseConfig } from '#server/db/database.ts'
+import { DatabaseOpenError, openDatabase, type DatabaseConfig } from '#server/db/database.ts'
 import { pruneManifests } from '#server/db/image-queries.ts'
 import { listVersions } from '#server/db/image-versions.ts'
 import { describeOnEveryDatabase, openFreshDatabase } from '#test/support/database.ts'
@@ -82,5 +83,24 @@ describeOnEveryDatabase('a database of an older release', (_open, kind) => {
         createdBy: null,
       },
     ])
+  })
+})
+
+describeOnEveryDatabase('a database of a newer release', (_open, kind) => {
+  it('is refused as it is: what this one does not know would be garbage to it', async () => {
+    await using fresh = await openFreshDatabase(kind)
+    {
+      await using database = await openDatabase(fresh.config)
+      await database.db.execute(sql`create table of_the_future (what text)`)
+      await database.db.execute(
+        sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('f', 9999999999999)`,
+      )
+    }
+    await assert.rejects(
+      openDatabase(fresh.config),
+      (err) =>
+        err instanceof DatabaseOpenError &&
+        /newer release of Stampede \(1 migration is not known/.test(err.message),
+    )
   })
 })
