@@ -6,6 +6,11 @@ import './global.css'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { App } from './App.tsx'
+import { pressOnceWhileHeld } from './components/held-enter.ts'
+import { followLostFocus } from './components/lost-focus.ts'
+
+pressOnceWhileHeld()
+followLostFocus()
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>

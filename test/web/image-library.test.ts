@@ -12,6 +12,7 @@ import type { Image } from '#protocol/image-info.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { diskOfGroup, VOLUME_BYTES } from '#test/support/volume-group.ts'
 import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'
+import { goTo, hasFocus, holdEnter, press, untilFocused, watchChanges } from './keyboard.ts'
 
 const run = promisify(execFile)
 const MIB = 1024 * 1024
@@ -42,6 +43,61 @@ describe('the versions and contents of images', () => {
   const image = async (reference: string) =>
     (await app.call<Image>('GET', `/api/images/${reference}`)).body
 
+  it('are worked with by the keyboard alone, and it is never lost', async () => {
+    const { page, assertQuiet } = await open('/images')
+    const changes = watchChanges(page)
+    const dialog = page.getByRole('dialog')
+    await press(page, page.getByRole('link', { name: 'web', exact: true }))
+    await untilFocused(page.getByRole('main'))
+
+    const edit = page.getByRole('button', { name: 'Edit' })
+    await goTo(page, edit)
+    await holdEnter(page)
+    const name = dialog.getByLabel('Name', { exact: true })
+    await untilFocused(name)
+    await page.keyboard.press('Control+A')
+    await page.keyboard.type('ubuntu-24.04')
+    await page.keyboard.press('Enter')
+    await dialog.getByRole('alert').waitFor()
+    assert.equal(await name.getAttribute('aria-invalid'), 'true')
+    // All that is wrong has a red border; where the keyboard is, shows beside it.
+    assert.equal(await name.evaluate((field) => getComputedStyle(field).outlineStyle), 'solid')
+    assert.deepEqual(changes.splice(0), ['PATCH /api/images/web'])
+    await page.keyboard.press('Escape')
+    await untilFocused(edit)
+
+    const link = page.getByRole('button', { name: 'Make a link for curl' })
+    await press(page, link)
+    await page.getByText('curl -f http').waitFor()
+    assert.ok(await hasFocus(link))
+
+    const kept = page.getByRole('button', { name: 'What is kept' })
+    await press(page, kept)
+    await untilFocused(dialog.getByRole('radio', { checked: true }))
+    await page.keyboard.press('Escape')
+    await untilFocused(kept)
+
+    const menu = page.getByRole('button', { name: 'Actions for version 2' })
+    await press(page, menu)
+    await goTo(page, page.getByRole('menuitem', { name: 'Roll back to it' }), 'ArrowDown')
+    changes.length = 0
+    await holdEnter(page)
+    await untilFocused(dialog.getByRole('button', { name: 'Roll back' }))
+    assert.deepEqual(changes, [])
+    // Closed while it goes on: how it ends is said all the same.
+    const answered = Promise.withResolvers<void>()
+    await page.route('**/promote', async (route) => {
+      await answered.promise
+      await route.fulfill({ status: 409, json: { error: { code: 'no', message: 'Not now' } } })
+    })
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('Escape')
+    await untilFocused(menu)
+    answered.resolve()
+    await page.getByRole('alert').getByText('Not now').waitFor()
+    assertQuiet()
+  })
+
   it('are listed, and the name is rolled back to one of them', async () => {
     const { page, assertQuiet } = await open('/images/web')
     const versions = page.getByRole('region', { name: 'Versions' })
@@ -70,7 +126,11 @@ describe('the versions and contents of images', () => {
     const { page, assertQuiet } = await open('/images/web')
     await page.getByRole('button', { name: 'What is kept' }).click()
     await page.getByLabel('The newest, and those young enough').click()
-    await page.getByLabel('The newest so many').fill('1')
+    const count = page.getByLabel('The newest so many')
+    await count.fill('')
+    // Why it cannot be saved so.
+    await page.getByText('Say how many, or for how long, or both').waitFor()
+    await count.fill('1')
     await page.getByText('Would go at once: version 1').waitFor()
     await assertGoodLooks(page)
     assert.equal((await image('web')).versionCount, 2)
@@ -125,8 +185,13 @@ describe('the versions and contents of images', () => {
       await list.getByRole('link', { name: 'fetched-one' }).waitFor()
       assert.equal((await image('fetched-one')).sizeBytes, 2 * MIB)
       await pull('/never.img')
-      await list.getByRole('button', { name: 'Cancel' }).click()
-      await list.getByText('Cancelled; nothing of it stays').waitFor()
+      // Its figures are not read out each time, and what is gone leaves nobody behind.
+      assert.equal(await list.getByRole('status').first().getAttribute('aria-live'), 'off')
+      await press(page, list.getByRole('button', { name: 'Cancel' }))
+      const end = list.getByText('Cancelled; nothing of it stays')
+      await end.waitFor()
+      assert.equal(await end.getAttribute('aria-live'), 'polite')
+      await untilFocused(list)
       assertQuiet()
     } finally {
       server.closeAllConnections()
@@ -146,17 +211,20 @@ describe('the versions and contents of images', () => {
     await run('mkfs.ext4', ['-q', '-d', root, disk], { env })
     await app.call('PUT', '/api/images/system', await readFile(disk))
     const { page, assertQuiet } = await open('/images/system')
-    await page.getByRole('button', { name: 'Look' }).click()
-    await page.getByRole('button', { name: 'etc/' }).click()
+    const path = page.getByLabel('Path in the image')
+    await press(page, path)
+    await press(page, page.getByRole('button', { name: 'etc/' }))
     await page.getByText('/etc, 1 entry').waitFor()
+    await untilFocused(page.getByRole('list', { name: 'Content of /etc' }))
     await assertGoodLooks(page)
     const file = page.waitForEvent('download')
     await page.getByRole('link', { name: 'fstab (14 B)' }).click()
     const saved = await (await file).path()
     assert.equal(await readFile(saved, 'utf8'), 'UUID=1 / ext4\n')
-    await page.getByLabel('Path in the image').fill('/etc/shadow')
+    await path.fill('/etc/shadow')
     await page.getByRole('button', { name: 'Look' }).click()
     await page.getByText('There is no "/etc/shadow" in the image').waitFor()
+    assert.equal(await path.getAttribute('aria-invalid'), 'true')
 
     await page.getByRole('button', { name: 'As another file' }).click()
     const whole = page.waitForEvent('download')

@@ -7,6 +7,7 @@ import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { ADMIN_TOKEN } from '#test/support/test-app.ts'
 import { bootToken, hello, startAgent } from '#test/support/test-agent.ts'
 import { assertGoodLooks, openBrowser, signIn, type TestBrowser, type TestPage } from './browser.ts'
+import { holdEnter, press, untilFocused, watchChanges } from './keyboard.ts'
 
 const IMAGE = 'small'
 const CONTENT = createDisk({
@@ -118,6 +119,59 @@ describe('a plan and its run', () => {
       .waitFor()
     await assertGoodLooks(page)
     await second.close()
+    opened.assertQuiet()
+  })
+
+  it('are made, started and cancelled by the keyboard alone, and once', async () => {
+    const mac = '52:54:00:00:cc:03'
+    await addMachine(mac, 'typed')
+    await page.goto(`${app.lanUrl}/plan?workflow=deploy&image=${IMAGE}`)
+    const show = page.getByRole('button', { name: 'Show the plan' })
+    await press(page, show)
+    const machines = page.getByRole('combobox', { name: 'Machines' })
+    await untilFocused(machines)
+    await page.getByText('Choose at least one machine').waitFor()
+    await page.keyboard.type('typed')
+    await page.getByRole('option', { name: /^typed/ }).waitFor()
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('Escape')
+    const changes = watchChanges(page)
+    await press(page, show)
+    const start = page.getByRole('button', { name: 'Deploy …' })
+    await start.waitFor()
+    await untilFocused(page.getByRole('main'))
+    await press(page, start)
+    await untilFocused(page.getByRole('dialog').getByRole('textbox'))
+    await page.keyboard.press('Escape')
+    await untilFocused(start)
+    await page.keyboard.press('Enter')
+    await untilFocused(page.getByRole('dialog').getByRole('textbox'))
+    await page.keyboard.type('typed')
+    await holdEnter(page)
+    await page.waitForURL(/\/runs\/[0-9a-f-]{36}$/)
+    assert.deepEqual(changes.splice(0), ['POST /api/plans', 'POST /api/runs'])
+
+    const cancel = page.getByRole('button', { name: 'Cancel', exact: true })
+    await press(page, cancel)
+    await page.getByRole('dialog').waitFor()
+    await page.keyboard.press('Escape')
+    await untilFocused(cancel)
+    await page.keyboard.press('Enter')
+    await press(page, page.getByRole('button', { name: 'Cancel the run' }))
+    await page.getByText('Cancelled', { exact: true }).first().waitFor()
+
+    // What was planned has been done since: that is said where it is seen, and read out.
+    await page.goto(`${app.lanUrl}/plan?workflow=deploy&image=${IMAGE}&macs=${mac}`)
+    await press(page, show)
+    await start.waitFor()
+    const plan = new URL(page.url()).pathname.split('/').at(-1)
+    await app.call('POST', '/api/runs', { plan, confirmation: 'typed' })
+    await press(page, start)
+    await untilFocused(page.getByRole('dialog').getByRole('textbox'))
+    await page.keyboard.type('typed')
+    await page.keyboard.press('Enter')
+    await untilFocused(page.getByRole('alert').filter({ hasText: 'Nothing was started' }))
     opened.assertQuiet()
   })
 })

@@ -67,6 +67,12 @@ describe('settings and network', () => {
     await hers.goto(`${app.lanUrl}/images`)
     await hers.getByRole('heading', { name: 'Images' }).waitFor()
     assert.equal(await hers.getByRole('button', { name: 'Upload', exact: true }).count(), 0)
+    await hers.getByRole('link', { name: 'debian-13-server' }).click()
+    await hers.getByRole('button', { name: 'Actions for version 1' }).click()
+    await hers.getByRole('menuitem', { name: 'Download' }).waitFor()
+    assert.equal(await hers.getByRole('menuitem').count(), 1)
+    const pressed = await hers.getByRole('main').getByRole('button').allInnerTexts()
+    assert.deepEqual(pressed.filter(Boolean), ['As another file'])
   })
 
   it('show the secret of a token once, and it works until it is revoked', async () => {

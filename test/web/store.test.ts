@@ -6,6 +6,7 @@ import { diskContent } from '#test/support/disk-content.ts'
 import { openSeededApp, OPERATOR, type SeededApp } from '#test/support/seeded-app.ts'
 import { chunkHash, rot, waitFor } from '../server/care/care-lab.ts'
 import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'
+import { goTo, hasFocus, holdEnter, press, untilFocused, watchChanges } from './keyboard.ts'
 
 const DISK = diskContent()
 const VIEWER = { name: 'vera', password: 'nobody knows this one' }
@@ -72,6 +73,7 @@ describe('the page of the store', () => {
     await dialog.getByLabel('Where to').fill('s3://bucket')
     await dialog.getByRole('button', { name: 'Copy' }).click()
     await dialog.getByText(/needs AWS_REGION such as/).waitFor()
+    assert.equal(await dialog.getByLabel('Where to').getAttribute('aria-invalid'), 'true')
     const to = `file:${join(app.dataFolder, 'other-store')}`
     await dialog.getByLabel('Where to').fill(to)
     await dialog.getByRole('button', { name: 'Copy' }).click()
@@ -86,6 +88,39 @@ describe('the page of the store', () => {
       await assertGoodLooks(page)
     }
     if (process.env['SHOT']) await page.screenshot({ path: process.env['SHOT'], fullPage: true })
+  })
+
+  it('is worked with by the keyboard alone, and a key held down does nothing twice', async () => {
+    await app.call('POST', '/api/store/migration', { to: `file:${app.dataFolder}/third` })
+    await waitFor('the copy', async () => (await status()).migration?.state === 'done')
+    const { page, assertQuiet } = await open()
+    const changes = watchChanges(page)
+    const sweep = page.getByRole('button', { name: 'Remove what nothing needs' })
+    await goTo(page, sweep)
+    await holdEnter(page)
+    await page.getByText(/^Removed \d+ chunks/).waitFor()
+    assert.ok(await hasFocus(sweep))
+    assert.deepEqual(changes.splice(0), ['POST /api/store/sweep'])
+
+    const recompression = page.getByRole('switch')
+    await goTo(page, recompression)
+    const before = await recompression.isChecked()
+    await page.keyboard.press('Space')
+    await waitFor('the switch', async () => (await status()).recompression.enabled !== before)
+    assert.ok(await hasFocus(recompression))
+
+    // It opens with where the last one went: held down, the key does not send it.
+    const copy = page.getByRole('button', { name: 'Copy to another store' })
+    await goTo(page, copy)
+    changes.length = 0
+    await holdEnter(page)
+    await untilFocused(page.getByRole('dialog').getByLabel('Where to'))
+    assert.deepEqual(changes, [])
+    await page.keyboard.press('Escape')
+    await untilFocused(copy)
+    await press(page, copy)
+    await page.getByRole('dialog').waitFor()
+    assertQuiet()
   })
 
   it('shows a viewer the same, and nothing to press', async () => {

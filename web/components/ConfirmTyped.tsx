@@ -1,7 +1,10 @@
 import { Alert, Button, Code, Group, Modal, Stack, Text, TextInput } from '@mantine/core'
 import { IconAlertTriangle } from '@tabler/icons-react'
 import { useState, type FormEvent, type ReactNode } from 'react'
+import { BusyButton } from './BusyButton.tsx'
 import { ErrorAlert } from './ErrorAlert.tsx'
+import { useReturnFocus } from './use-return-focus.ts'
+import { useSending } from './use-sending.ts'
 
 interface ConfirmTypedProps {
   opened: boolean
@@ -30,27 +33,17 @@ export function ConfirmTyped(props: ConfirmTypedProps) {
 function ConfirmForm(props: ConfirmTypedProps) {
   const { onClose, children, confirmation, confirmationIs, action, onConfirm } = props
   const [typed, setTyped] = useState('')
-  const [isBusy, setBusy] = useState(false)
-  const [error, setError] = useState<unknown>()
+  const { isBusy, error, send } = useSending(() => onConfirm(typed.trim()), onClose)
   const isRight = typed.trim() === confirmation
+  useReturnFocus()
 
-  async function confirm(event: FormEvent): Promise<void> {
+  function confirm(event: FormEvent): void {
     event.preventDefault()
-    if (!isRight || isBusy) return
-    setBusy(true)
-    setError(undefined)
-    try {
-      await onConfirm(typed.trim())
-      onClose()
-    } catch (thrown) {
-      setError(thrown)
-    } finally {
-      setBusy(false)
-    }
+    if (isRight) void send()
   }
 
   return (
-    <form onSubmit={(event) => void confirm(event)}>
+    <form onSubmit={confirm}>
       <Stack>
         <Alert color="red" variant="light" icon={<IconAlertTriangle />}>
           {children}
@@ -72,9 +65,9 @@ function ConfirmForm(props: ConfirmTypedProps) {
           <Button variant="default" onClick={onClose}>
             Cancel
           </Button>
-          <Button type="submit" color="red" disabled={!isRight} loading={isBusy}>
+          <BusyButton type="submit" color="red" isOff={!isRight} isBusy={isBusy}>
             {action}
-          </Button>
+          </BusyButton>
         </Group>
       </Stack>
     </form>

@@ -3,6 +3,7 @@ import { IconChevronDown, IconDownload, IconLink } from '@tabler/icons-react'
 import { useState } from 'react'
 import type { Image } from '#protocol/image-info.ts'
 import { useMay } from '../api/session.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { CopyButton } from '../components/CopyButton.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { showError } from '../components/show.ts'
@@ -80,15 +81,15 @@ function Downloads({ name }: { name: string }) {
             </Menu.Dropdown>
           </Menu>
           {mayOperate && (
-            <Button
+            <BusyButton
               variant="default"
               size="xs"
-              loading={isBusy}
+              isBusy={isBusy}
               leftSection={<IconLink size={14} aria-hidden />}
               onClick={() => void create()}
             >
               Make a link for curl
-            </Button>
+            </BusyButton>
           )}
         </Group>
         {link && line && (

@@ -16,6 +16,7 @@ export function DropImages({ isActive, onDrop, children }: DropImagesProps) {
       {children}
       <Dropzone.FullScreen
         active={isActive}
+        activateOnKeyboard={false} // nothing is seen of it, and there is a button
         onDrop={onDrop}
         withinPortal={false} // else its input is outside of the page's landmarks
       >

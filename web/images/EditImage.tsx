@@ -40,26 +40,30 @@ export function EditImage({ edited: { image, etag }, onClose, onChanged }: EditI
       onClose={onClose}
       onSubmit={save}
     >
-      <TextInput
-        label="Name"
-        data-autofocus
-        value={name}
-        error={mistake}
-        onChange={(event) => setName(event.currentTarget.value)}
-      />
-      {name !== image.name && image.usedBy.machines.length > 0 && (
-        <Text size="sm" c="dimmed">
-          The machines that it is assigned to follow the new name.
-        </Text>
+      {(refusal) => (
+        <>
+          <TextInput
+            label="Name"
+            data-autofocus
+            value={name}
+            error={mistake ?? refusal?.code === 'image-exists'}
+            onChange={(event) => setName(event.currentTarget.value)}
+          />
+          {name !== image.name && image.usedBy.machines.length > 0 && (
+            <Text size="sm" c="dimmed">
+              The machines that it is assigned to follow the new name.
+            </Text>
+          )}
+          <Textarea
+            label="Description"
+            autosize
+            minRows={3}
+            maxLength={2000}
+            value={description}
+            onChange={(event) => setDescription(event.currentTarget.value)}
+          />
+        </>
       )}
-      <Textarea
-        label="Description"
-        autosize
-        minRows={3}
-        maxLength={2000}
-        value={description}
-        onChange={(event) => setDescription(event.currentTarget.value)}
-      />
     </FormModal>
   )
 }

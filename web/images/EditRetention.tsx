@@ -10,6 +10,12 @@ import { retentionQuery, saveRetention, type Rule } from './version-queries.ts'
 
 type Choice = 'default' | 'all' | 'some'
 
+const CHOICES: { value: Choice; label: string }[] = [
+  { value: 'default', label: 'As the settings of the server say' },
+  { value: 'all', label: 'All of them, for ever' },
+  { value: 'some', label: 'The newest, and those young enough' },
+]
+
 /** Which versions of an image stay, and what would go: nothing is removed before that was shown. */
 export function EditRetention({ name, onClose }: { name: string; onClose: () => void }) {
   const { data, error } = useQuery(retentionQuery(name, undefined))
@@ -77,9 +83,14 @@ function RetentionForm({ name, present, onClose }: RetentionFormProps) {
         onChange={(value) => setChoice(value as Choice)}
       >
         <Stack gap="xs" mt="xs">
-          <Radio value="default" label="As the settings of the server say" />
-          <Radio value="all" label="All of them, for ever" />
-          <Radio value="some" label="The newest, and those young enough" />
+          {CHOICES.map(({ value, label }) => (
+            <Radio
+              key={value}
+              value={value}
+              label={label}
+              data-autofocus={value === choice || undefined}
+            />
+          ))}
         </Stack>
       </Radio.Group>
       {choice === 'some' && (
@@ -90,6 +101,7 @@ function RetentionForm({ name, present, onClose }: RetentionFormProps) {
             max={100_000}
             allowDecimal={false}
             value={versions ?? ''}
+            error={rule === undefined && 'Say how many, or for how long, or both'}
             onChange={(value) => setVersions(numberOf(value))}
           />
           <NumberInput

@@ -1,7 +1,7 @@
 import { Anchor, Button, Group, List, Loader, Select, Stack, Text, TextInput } from '@mantine/core'
-import { IconDownload, IconFolder, IconFolderOpen } from '@tabler/icons-react'
-import { useQuery } from '@tanstack/react-query'
-import { useEffect, useState, type FormEvent } from 'react'
+import { IconDownload, IconFolder, IconFolderOpen, IconFolderUp } from '@tabler/icons-react'
+import { useQuery, type UseQueryResult } from '@tanstack/react-query'
+import { useCallback, useEffect, useState, type FormEvent } from 'react'
 import type { Image, ImageDirectory } from '#protocol/image-info.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { formatBytes } from '../components/format.ts'
@@ -20,14 +20,21 @@ export function OpenFile({ image: { name, info } }: { image: Image }) {
   const [volumes, setVolumes] = useState<string[]>([])
   const numbers = (info.partitions ?? []).map(({ number }) => String(number))
 
+  const [isFollowing, setFollowing] = useState(false)
+  const found = useQuery({ ...treeQuery(name, path ?? '/', place), enabled: path !== undefined })
+  const isRefused = found.error !== null && typed.trim() === path
+
   function go(to: string): void {
     setTyped(to)
     setPath(to)
+    setFollowing(true)
   }
 
   function submit(event: FormEvent): void {
     event.preventDefault()
-    if (typed.startsWith('/')) setPath(typed.trim())
+    if (!typed.startsWith('/')) return
+    setPath(typed.trim())
+    setFollowing(false)
   }
 
   return (
@@ -39,7 +46,7 @@ export function OpenFile({ image: { name, info } }: { image: Image }) {
               label="Path in the image"
               placeholder="/etc/fstab"
               value={typed}
-              error={typed.startsWith('/') ? undefined : 'It begins with /'}
+              error={typed.startsWith('/') ? isRefused : 'It begins with /'}
               onChange={(event) => setTyped(event.currentTarget.value)}
               style={{ flex: 1, minWidth: 180 }}
             />
@@ -82,7 +89,13 @@ export function OpenFile({ image: { name, info } }: { image: Image }) {
           is in the audit log.
         </Text>
         {path !== undefined && (
-          <Found name={name} path={path} place={place} onOpen={go} onVolumes={setVolumes} />
+          <Found
+            name={name}
+            found={found}
+            isFollowing={isFollowing}
+            onOpen={go}
+            onVolumes={setVolumes}
+          />
         )}
       </Stack>
     </Section>
@@ -91,19 +104,26 @@ export function OpenFile({ image: { name, info } }: { image: Image }) {
 
 interface FoundProps {
   name: string
-  path: string
-  place: FilePlace
+  found: Pick<UseQueryResult<ImageDirectory>, 'data' | 'error' | 'isFetching'>
+  /** Somebody came from folder to folder: the one they pressed is gone, and its content is next. */
+  isFollowing: boolean
   onOpen: (path: string) => void
   /** What else can be looked into. */
   onVolumes: (volumes: string[]) => void
 }
 
-function Found({ name, path, place, onOpen, onVolumes }: FoundProps) {
-  const { data, error, isFetching } = useQuery(treeQuery(name, path, place))
+function Found({ name, found, isFollowing, onOpen, onVolumes }: FoundProps) {
+  const { data, error, isFetching } = found
   const volumes = data?.volumes
   useEffect(() => {
     if (volumes) onVolumes(volumes)
   }, [volumes, onVolumes])
+  const focusList = useCallback(
+    (list: HTMLElement | null) => {
+      if (isFollowing) list?.focus({ preventScroll: true })
+    },
+    [isFollowing],
+  )
   if (error) return <ErrorAlert error={error} />
   if (!data)
     return isFetching ? (
@@ -123,9 +143,12 @@ function Found({ name, path, place, onOpen, onVolumes }: FoundProps) {
         {data.path}, {data.items.length === 1 ? '1 entry' : `${data.items.length} entries`}
       </Text>
       <List
+        key={data.path} // each is a list of its own
+        ref={focusList}
         listStyleType="none"
         size="sm"
         spacing={2}
+        p={4}
         style={{ maxHeight: 320, overflowY: 'auto' }}
         tabIndex={0}
         aria-label={`Content of ${data.path}`}
@@ -138,7 +161,7 @@ function Found({ name, path, place, onOpen, onVolumes }: FoundProps) {
               size="sm"
               onClick={() => onOpen(parentOf(data.path))}
             >
-              ..
+              <IconFolderUp size={14} aria-hidden /> .. (one up)
             </Anchor>
           </List.Item>
         )}

@@ -22,9 +22,9 @@ export function PullFromUrl({ onClose }: { onClose: () => void }) {
   const name = typedName ?? (isUrl ? nameFrom(url.trim()) : '')
   const isThere = images.some((image) => image.name === name)
   const digest = sha256.trim().toLowerCase()
-  const nameMistake = name === '' ? undefined : imageNameMistake(name)
-  const isReady =
-    isUrl && name !== '' && nameMistake === undefined && (digest === '' || SHA256.test(digest))
+  // As long as nothing can be said of the address, nothing is wrong with the name.
+  const nameMistake = name === '' && !isUrl ? undefined : imageNameMistake(name)
+  const isReady = isUrl && nameMistake === undefined && (digest === '' || SHA256.test(digest))
 
   async function start(): Promise<void> {
     await startPull(name, {
@@ -44,45 +44,53 @@ export function PullFromUrl({ onClose }: { onClose: () => void }) {
       onClose={onClose}
       onSubmit={start}
     >
-      <TextInput
-        label="URL"
-        description="http or https: raw, qcow2, gzip, xz, zstd or bzip2"
-        placeholder="https://mirror.example/debian-13.qcow2"
-        data-autofocus
-        value={url}
-        error={url !== '' && !isUrl ? 'An address that begins with http:// or https://' : undefined}
-        onChange={(event) => setUrl(event.currentTarget.value)}
-      />
-      <TextInput
-        label="Name of the image"
-        value={name}
-        error={nameMistake}
-        onChange={(event) => setTypedName(event.currentTarget.value)}
-      />
-      {isThere && (
-        <Checkbox
-          label={`Let ${name} stand for it at once; it becomes its next version in any case`}
-          checked={promote}
-          onChange={(event) => setPromote(event.currentTarget.checked)}
-        />
+      {(refusal) => (
+        <>
+          <TextInput
+            label="URL"
+            description="http or https: raw, qcow2, gzip, xz, zstd or bzip2"
+            placeholder="https://mirror.example/debian-13.qcow2"
+            data-autofocus
+            value={url}
+            error={
+              url !== '' && !isUrl
+                ? 'An address that begins with http:// or https://'
+                : refusal?.code === 'refused-url'
+            }
+            onChange={(event) => setUrl(event.currentTarget.value)}
+          />
+          <TextInput
+            label="Name of the image"
+            value={name}
+            error={nameMistake}
+            onChange={(event) => setTypedName(event.currentTarget.value)}
+          />
+          {isThere && (
+            <Checkbox
+              label={`Let ${name} stand for it at once; it becomes its next version in any case`}
+              checked={promote}
+              onChange={(event) => setPromote(event.currentTarget.checked)}
+            />
+          )}
+          <TextInput
+            label="SHA-256 of the file"
+            description="If it is known: nothing is made of another file"
+            value={sha256}
+            error={digest !== '' && !SHA256.test(digest) ? '64 hexadecimal digits' : undefined}
+            onChange={(event) => setSha256(event.currentTarget.value)}
+          />
+          <PasswordInput
+            label="Authorization header"
+            description="If the other server asks for one; it is sent there and kept nowhere"
+            autoComplete="off"
+            value={authorization}
+            onChange={(event) => setAuthorization(event.currentTarget.value)}
+          />
+          <Text size="sm" c="dimmed">
+            The server fetches it by itself; this page may be closed.
+          </Text>
+        </>
       )}
-      <TextInput
-        label="SHA-256 of the file"
-        description="If it is known: nothing is made of another file"
-        value={sha256}
-        error={digest !== '' && !SHA256.test(digest) ? '64 hexadecimal digits' : undefined}
-        onChange={(event) => setSha256(event.currentTarget.value)}
-      />
-      <PasswordInput
-        label="Authorization header"
-        description="If the other server asks for one; it is sent there and kept nowhere"
-        autoComplete="off"
-        value={authorization}
-        onChange={(event) => setAuthorization(event.currentTarget.value)}
-      />
-      <Text size="sm" c="dimmed">
-        The server fetches it by itself; this page may be closed.
-      </Text>
     </FormModal>
   )
 }

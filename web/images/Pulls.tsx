@@ -7,6 +7,7 @@ import { useMay } from '../api/session.ts'
 import { formatBytes } from '../components/format.ts'
 import { showError } from '../components/show.ts'
 import { useNow } from '../components/use-now.ts'
+import { TransferText } from './TransferText.tsx'
 import { cancelPull, pullsQuery } from './version-queries.ts'
 
 /** Those that ended are of interest for so long. */
@@ -58,6 +59,7 @@ function PullRow({ pull }: { pull: ImagePull }) {
           <Button
             size="compact-sm"
             variant="default"
+            aria-label={`Cancel fetching ${image}`}
             style={{ flexShrink: 0 }}
             onClick={() => void cancel()}
           >
@@ -75,9 +77,9 @@ function PullRow({ pull }: { pull: ImagePull }) {
           />
         </Progress.Root>
       )}
-      <Text size="sm" className="tabular" role="status" c={state === 'failed' ? 'red' : 'dimmed'}>
+      <TransferText isMoving={state === 'running'} isFailed={state === 'failed'}>
         {pullText(pull)}
-      </Text>
+      </TransferText>
     </Paper>
   )
 }

@@ -1,6 +1,7 @@
 import { Anchor, Button, Group, Paper, Progress, Stack, Text } from '@mantine/core'
 import { Link } from 'react-router'
 import { formatBytes, formatDuration, formatRate, secondsLeft } from '../components/format.ts'
+import { TransferText } from './TransferText.tsx'
 import { cancelUpload, dismissUpload, useUploads, type LocalUpload } from './upload-store.ts'
 
 const COLORS = {
@@ -30,7 +31,7 @@ function UploadRow({ upload }: { upload: LocalUpload }) {
   const isActive = state === 'sending' || state === 'waiting' || state === 'finishing'
   return (
     <Paper withBorder p="sm">
-      <Group justify="space-between" gap="xs">
+      <Group justify="space-between" gap="xs" wrap="nowrap">
         <Text size="sm" fw={600} style={{ overflowWrap: 'anywhere' }}>
           {state === 'done' ? (
             <Anchor component={Link} to={`/images/${name}`} inherit>
@@ -43,6 +44,8 @@ function UploadRow({ upload }: { upload: LocalUpload }) {
         <Button
           size="compact-sm"
           variant="default"
+          aria-label={`${isActive ? 'Cancel' : 'Dismiss'} the upload of ${fileName}`}
+          style={{ flexShrink: 0 }}
           onClick={() => (isActive ? cancelUpload(key) : dismissUpload(key))}
         >
           {isActive ? 'Cancel' : 'Dismiss'}
@@ -56,9 +59,9 @@ function UploadRow({ upload }: { upload: LocalUpload }) {
           aria-label={`Upload of ${fileName}`}
         />
       </Progress.Root>
-      <Text size="sm" className="tabular" role="status" c={state === 'failed' ? 'red' : 'dimmed'}>
+      <TransferText isMoving={state === 'sending'} isFailed={state === 'failed'}>
         {uploadText(upload)}
-      </Text>
+      </TransferText>
     </Paper>
   )
 }

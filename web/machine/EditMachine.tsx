@@ -24,6 +24,7 @@ import { RequestError } from '../api/request-error.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { formatBytes } from '../components/format.ts'
 import { showDone } from '../components/show.ts'
+import { useReturnFocus } from '../components/use-return-focus.ts'
 import { formOf, mistakesOf, patchOf, type MachineForm } from './machine-form.ts'
 import { fetchForEdit, saveMachine, type EditedMachine } from './machine-queries.ts'
 
@@ -34,6 +35,7 @@ interface EditMachineProps {
 
 /** Edits the settings of a machine. What another person saved meanwhile is never overwritten. */
 export function EditMachine({ mac, onClose }: EditMachineProps) {
+  useReturnFocus()
   const { data, error, refetch, dataUpdatedAt } = useQuery({
     queryKey: ['edit-machine', mac],
     queryFn: () => fetchForEdit(mac),

@@ -10,10 +10,12 @@ import {
   IconShieldCheck,
 } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
 import { Link, useNavigate } from 'react-router'
 import type { Machine } from '#protocol/machine.ts'
 import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { showError } from '../components/show.ts'
 import { planPath } from '../plan/plan-query.ts'
 import { startLook } from '../runs/run-queries.ts'
@@ -100,15 +102,23 @@ export function MachineActions({ machine }: { machine: Machine }) {
 function LockButton({ machine }: { machine: Machine }) {
   const cache = useQueryClient()
   const { mac, locked } = machine
+  const [isBusy, setBusy] = useState(false)
   function change(): void {
+    setBusy(true)
     saveMachine(mac, { locked: !locked }, null)
       .then((saved) => cache.setQueryData<Machine>(keys.machine(mac), saved))
       .catch((error: unknown) => showError(error))
+      .finally(() => setBusy(false))
   }
   const Icon = locked ? IconLockOpen : IconLock
   return (
-    <Button variant="default" leftSection={<Icon size={16} aria-hidden />} onClick={change}>
+    <BusyButton
+      variant="default"
+      leftSection={<Icon size={16} aria-hidden />}
+      isBusy={isBusy}
+      onClick={change}
+    >
       {locked ? 'Unlock' : 'Lock'}
-    </Button>
+    </BusyButton>
   )
 }

@@ -171,6 +171,7 @@ function EditReservation({ initial, onClose }: EditReservationProps) {
         placeholder="192.0.2.20"
         value={address}
         onChange={(event) => setAddress(event.currentTarget.value)}
+        data-autofocus={!isNew || undefined}
         required
       />
       <TextInput

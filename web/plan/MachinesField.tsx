@@ -28,6 +28,7 @@ export function MachinesField({ draft, mistakes, set, machines }: MachinesFieldP
       value={draft.macs}
       onChange={(macs) => set({ macs })}
       searchable
+      openOnFocus={false} // it would cover what is missing here
       clearable
       hidePickedOptions
       limit={SHOWN_CHOICES}

@@ -1,4 +1,3 @@
-import { Button } from '@mantine/core'
 import { IconRefresh } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
@@ -6,6 +5,7 @@ import { useNavigate } from 'react-router'
 import type { PlanRequest } from '#protocol/plan.ts'
 import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { showError } from '../components/show.ts'
 import { createPlan } from './plan-queries.ts'
 
@@ -31,12 +31,12 @@ export function PlanAgainButton({ request }: { request: PlanRequest }) {
   }
 
   return (
-    <Button
+    <BusyButton
       leftSection={<IconRefresh size={16} aria-hidden />}
-      loading={isBusy}
+      isBusy={isBusy}
       onClick={() => void again()}
     >
       Plan again
-    </Button>
+    </BusyButton>
   )
 }

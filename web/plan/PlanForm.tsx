@@ -1,9 +1,10 @@
-import { Alert, Button, Fieldset, Group, SegmentedControl, Stack, Text } from '@mantine/core'
+import { Alert, Fieldset, Group, SegmentedControl, Stack, Text } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { useState, type FormEvent } from 'react'
+import { useEffect, useRef, useState, type FormEvent } from 'react'
 import { useNavigate } from 'react-router'
 import { machinesQuery } from '../api/machines.ts'
 import { keys } from '../api/keys.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { countOf } from '../components/format.ts'
 import { CaptureFields } from './CaptureFields.tsx'
@@ -29,19 +30,24 @@ const MEANINGS: Record<PlanDraft['workflow'], string> = {
 /** What is to be done to which machines, and how. */
 export function PlanForm({ initial }: { initial: PlanDraft }) {
   const [draft, setDraft] = useState(initial)
-  const [isTried, setTried] = useState(false)
+  const form = useRef<HTMLFormElement>(null)
+  /** How often it was sent: what is missing is said from then on, and the first such field has the focus. */
+  const [tries, setTries] = useState(0)
   const [isBusy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>()
   const navigate = useNavigate()
   const cache = useQueryClient()
   const { data: machines = [] } = useQuery(machinesQuery)
-  const mistakes = isTried ? mistakesOf(draft) : {}
+  const mistakes = tries > 0 ? mistakesOf(draft) : {}
   const set = (changes: Partial<PlanDraft>) => setDraft((known) => ({ ...known, ...changes }))
+  useEffect(() => {
+    if (tries > 0) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus()
+  }, [tries])
   const locked = machines.filter((machine) => machine.locked && draft.macs.includes(machine.mac))
 
   async function submit(event: FormEvent): Promise<void> {
     event.preventDefault()
-    setTried(true)
+    setTries((before) => before + 1)
     if (Object.keys(mistakesOf(draft)).length > 0 || isBusy) return
     setBusy(true)
     setError(undefined)
@@ -57,7 +63,7 @@ export function PlanForm({ initial }: { initial: PlanDraft }) {
 
   const fields = { draft, mistakes, set }
   return (
-    <form onSubmit={(event) => void submit(event)} noValidate>
+    <form ref={form} onSubmit={(event) => void submit(event)} noValidate>
       <Stack maw={760}>
         <div>
           <SegmentedControl
@@ -87,9 +93,9 @@ export function PlanForm({ initial }: { initial: PlanDraft }) {
         )}
         <ErrorAlert error={error} title="No plan could be made" />
         <Group>
-          <Button type="submit" loading={isBusy}>
+          <BusyButton type="submit" isBusy={isBusy}>
             Show the plan
-          </Button>
+          </BusyButton>
           <Text size="sm" c="dimmed">
             Nothing starts yet.
           </Text>

@@ -56,6 +56,7 @@ export function PlanItemCard({ item, plan, isOpen }: PlanItemCardProps) {
         <Button
           variant="subtle"
           size="compact-sm"
+          aria-label={`${isShown ? 'Less' : 'More'} about ${item.name}`}
           aria-expanded={isShown}
           aria-controls={id}
           onClick={() => setShown(!isShown)}

@@ -1,7 +1,7 @@
 import { Alert, Button, Group, Skeleton, Stack, Text } from '@mantine/core'
 import { IconClockX } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { Link, useParams } from 'react-router'
 import type { Plan } from '#protocol/plan.ts'
 import { useMay } from '../api/session.ts'
@@ -92,8 +92,18 @@ function Expired({ plan }: { plan: Plan }) {
 }
 
 function Outdated({ plan, error }: { plan: Plan; error: Error }) {
+  const alert = useRef<HTMLDivElement>(null)
+  // What was pressed is gone, and with many machines this is far above it.
+  useEffect(() => alert.current?.focus(), [])
   return (
-    <Alert color="red" icon={<IconClockX />} title="Nothing was started" role="alert">
+    <Alert
+      ref={alert}
+      tabIndex={-1}
+      color="red"
+      icon={<IconClockX />}
+      title="Nothing was started"
+      role="alert"
+    >
       <Stack gap="sm" align="flex-start">
         <Text size="sm">{error.message}</Text>
         <Group gap="xs">

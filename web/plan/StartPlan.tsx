@@ -1,9 +1,10 @@
-import { Alert, Anchor, Button, Group, List, Paper, Stack, Text } from '@mantine/core'
+import { Alert, Anchor, Group, List, Paper, Stack, Text } from '@mantine/core'
 import { IconPlayerPlay } from '@tabler/icons-react'
 import { useState } from 'react'
 import { Link, useNavigate } from 'react-router'
 import type { Plan, PlannedRuns } from '#protocol/plan.ts'
 import { RequestError } from '../api/request-error.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { ConfirmTyped } from '../components/ConfirmTyped.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { countOf } from '../components/format.ts'
@@ -59,15 +60,15 @@ export function StartPlan({ plan, onOutdated }: StartPlanProps) {
       <Stack gap="sm">
         <Group justify="space-between" gap="sm">
           <Text flex="1 1 18rem">{promiseText(plan, ready.length)}</Text>
-          <Button
+          <BusyButton
             size="md"
             color={plan.destructive ? 'red' : undefined}
             leftSection={<IconPlayerPlay size={18} aria-hidden />}
-            loading={isBusy}
+            isBusy={isBusy}
             onClick={() => (plan.destructive ? setAsking(true) : void startAtOnce())}
           >
             {plan.destructive ? `${action} …` : action}
-          </Button>
+          </BusyButton>
         </Group>
         <ErrorAlert error={error} title="Nothing was started" />
       </Stack>

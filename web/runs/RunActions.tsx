@@ -2,11 +2,13 @@ import { Button } from '@mantine/core'
 import { modals } from '@mantine/modals'
 import { IconBan, IconPrinter, IconRefresh } from '@tabler/icons-react'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
 import { Link, useNavigate } from 'react-router'
 import type { Machine } from '#protocol/machine.ts'
 import type { Run } from '#protocol/run.ts'
 import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { showError } from '../components/show.ts'
 import { machineQuery } from '../machine/machine-queries.ts'
 import { retryAddress } from './retry.ts'
@@ -52,14 +54,14 @@ function CancelButton({ run, machineName }: { run: Run; machineName: string }) {
     })
   }
   return (
-    <Button
+    <BusyButton
       variant="default"
       leftSection={<IconBan size={16} aria-hidden />}
       onClick={ask}
-      disabled={run.cancelRequested}
+      isOff={run.cancelRequested}
     >
       {run.cancelRequested ? 'Cancelling …' : 'Cancel'}
-    </Button>
+    </BusyButton>
   )
 }
 
@@ -81,8 +83,22 @@ function lookAgain(run: Run, machine: Machine | undefined): Promise<Run> {
 function RetryButton({ run }: { run: Run }) {
   const navigate = useNavigate()
   const { data: machine } = useQuery(machineQuery(run.mac))
+  const [isStarting, setStarting] = useState(false)
   const address = retryAddress([run])
   const label = run.state === 'succeeded' ? 'Run again' : 'Retry'
+
+  async function again(): Promise<void> {
+    setStarting(true)
+    try {
+      const { id } = await lookAgain(run, machine)
+      await navigate(`/runs/${id}`)
+    } catch (error) {
+      showError(error, 'No run was started')
+    } finally {
+      setStarting(false)
+    }
+  }
+
   if (address !== undefined) {
     return (
       <Button
@@ -95,17 +111,14 @@ function RetryButton({ run }: { run: Run }) {
       </Button>
     )
   }
-  const again = () =>
-    lookAgain(run, machine)
-      .then(({ id }) => navigate(`/runs/${id}`))
-      .catch((error: unknown) => showError(error, 'No run was started'))
   return (
-    <Button
+    <BusyButton
       variant="default"
       leftSection={<IconRefresh size={16} aria-hidden />}
+      isBusy={isStarting}
       onClick={() => void again()}
     >
       {label}
-    </Button>
+    </BusyButton>
   )
 }

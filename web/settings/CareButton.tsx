@@ -1,5 +1,5 @@
-import { Button } from '@mantine/core'
 import { useMay } from '../api/session.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { useCare } from './use-care.ts'
 
 interface CareButtonProps<Result> {
@@ -7,23 +7,24 @@ interface CareButtonProps<Result> {
   care: () => Promise<Result>
   /** What is said when that was done. */
   done?: (result: Result) => string
-  isDisabled?: boolean
+  /** It is at work already. */
+  isOff?: boolean
 }
 
 /** What an admin may have done to the store; for others it is not there. */
-export function CareButton<Result>({ label, care, done, isDisabled }: CareButtonProps<Result>) {
+export function CareButton<Result>({ label, care, done, isOff }: CareButtonProps<Result>) {
   const mayAdminister = useMay('admin')
   const caring = useCare(care, done)
   if (!mayAdminister) return undefined
   return (
-    <Button
+    <BusyButton
       size="xs"
       variant="default"
-      loading={caring.isPending}
-      disabled={isDisabled}
+      isBusy={caring.isPending}
+      isOff={isOff}
       onClick={() => caring.mutate()}
     >
       {label}
-    </Button>
+    </BusyButton>
   )
 }

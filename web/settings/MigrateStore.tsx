@@ -108,7 +108,6 @@ function Ask({ to: before, onClose }: { to: string; onClose: () => void }) {
   async function start(): Promise<void> {
     await migrateStore({ to: to.trim(), ...(verify && { verify }) })
     await cache.invalidateQueries({ queryKey: keys.store })
-    onClose()
   }
 
   return (
@@ -119,19 +118,24 @@ function Ask({ to: before, onClose }: { to: string; onClose: () => void }) {
       onClose={onClose}
       onSubmit={start}
     >
-      <TextInput
-        label="Where to"
-        description="A bucket, with the AWS_* names of the server, or a folder of the server"
-        placeholder="s3://stampede/images"
-        data-autofocus
-        value={to}
-        onChange={(event) => setTo(event.currentTarget.value)}
-      />
-      <Checkbox
-        label="Also read back what is there already"
-        checked={verify}
-        onChange={(event) => setVerify(event.currentTarget.checked)}
-      />
+      {(refusal) => (
+        <>
+          <TextInput
+            label="Where to"
+            description="A bucket, with the AWS_* names of the server, or a folder of the server"
+            placeholder="s3://stampede/images"
+            data-autofocus
+            value={to}
+            error={refusal?.code === 'refused-store'}
+            onChange={(event) => setTo(event.currentTarget.value)}
+          />
+          <Checkbox
+            label="Also read back what is there already"
+            checked={verify}
+            onChange={(event) => setVerify(event.currentTarget.checked)}
+          />
+        </>
+      )}
     </FormModal>
   )
 }

@@ -1,6 +1,7 @@
 import { Alert, Button, Code, Group, Modal, Stack, Text } from '@mantine/core'
 import { IconKey } from '@tabler/icons-react'
 import { CopyButton } from '../components/CopyButton.tsx'
+import { useReturnFocus } from '../components/use-return-focus.ts'
 
 interface SecretOnceProps {
   title: string
@@ -12,6 +13,7 @@ interface SecretOnceProps {
 
 /** A secret that only this one time is shown: it does not close by a click beside it. */
 export function SecretOnce({ title, secret, hint, onClose }: SecretOnceProps) {
+  useReturnFocus()
   return (
     <Modal opened onClose={onClose} title={title} closeOnClickOutside={false}>
       <Stack>

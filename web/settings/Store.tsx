@@ -135,7 +135,7 @@ function Scrub({ store: { scrub } }: { store: StoreStatus }) {
           label="Check now"
           care={scrubStore}
           done={() => 'Every chunk will be read'}
-          isDisabled={state === 'working'}
+          isOff={state === 'working'}
         />
       }
     >
@@ -186,7 +186,7 @@ function Recompression({ store: { recompression } }: { store: StoreStatus }) {
           label="Recompress now"
           care={() => recompressStore({})}
           done={() => 'Starts when nothing else is to do'}
-          isDisabled={state === 'working'}
+          isOff={state === 'working'}
         />
       }
     >
@@ -195,8 +195,8 @@ function Recompression({ store: { recompression } }: { store: StoreStatus }) {
           label="Store chunks in fewer bytes when nothing else is to do"
           description="Content and digests of images stay as they are"
           checked={enabled}
-          disabled={!mayAdminister || switching.isPending}
-          onChange={(event) => switching.mutate(event.currentTarget.checked)}
+          disabled={!mayAdminister}
+          onChange={(event) => switching.isPending || switching.mutate(event.currentTarget.checked)}
         />
         {(state === 'working' || (state === 'waiting' && progress > 0)) && (
           <Progress value={progress * 100} aria-label="Recompression" size="lg" />

@@ -191,6 +191,7 @@ function RoleSelect({ role, onChange }: { role: Role; onChange: (role: Role) => 
   return (
     <Select
       label="Role"
+      data-autofocus
       data={ROLE_CHOICES}
       value={role}
       allowDeselect={false}
@@ -204,6 +205,7 @@ function NewPassword({ value, onChange }: { value: string; onChange: (text: stri
     <PasswordInput
       label="Password"
       description={`At least ${MIN_PASSWORD_CHARACTERS} characters`}
+      data-autofocus
       autoComplete="new-password"
       value={value}
       onChange={(event) => onChange(event.currentTarget.value)}

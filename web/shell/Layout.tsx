@@ -1,7 +1,8 @@
 import { AppShell, ScrollArea } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
-import { useEffect } from 'react'
+import { useEffect, useRef } from 'react'
 import { Outlet, useLocation, useNavigationType } from 'react-router'
+import { hasNoFocus } from '../components/lost-focus.ts'
 import { ConnectionBanner } from './ConnectionBanner.tsx'
 import { Header } from './Header.tsx'
 import classes from './Layout.module.css'
@@ -20,6 +21,14 @@ export function Layout() {
   useEffect(() => {
     if (!isBack) window.scrollTo(0, 0)
   }, [pathname, isBack])
+  // At first it is where the browser begins: at what skips to the page.
+  const lastPath = useRef(pathname)
+  useEffect(() => {
+    // The link that led here went with its page.
+    if (lastPath.current !== pathname && hasNoFocus())
+      document.getElementById('page')?.focus({ preventScroll: true })
+    lastPath.current = pathname
+  }, [pathname])
   return (
     <AppShell
       header={{ height: HEADER_PIXELS }}
