@@ -60,8 +60,8 @@ async function readManifest(http: HttpClient, digest: Sha256, signal: AbortSigna
 async function readChunk(http: HttpClient, hash: Sha256, chunk: Buffer, signal: AbortSignal) {
   return await retryCorrupt(signal, async (attemptNumber) => {
     const path = `/chunks/${hash}`
-    // What changed it may lie between us and a store that the server sent us to.
-    const asked = attemptNumber > 1 ? directPath(path) : path
+    // What changed it may lie between us and a store that the server sent us to, or in that store.
+    const asked = attemptNumber > 1 ? `${directPath(path)}&verify=1` : path
     const stored = await get(http, asked, `Chunk ${hash}`, signal)
     const content = await decode(hash, stored, chunk)
     if (content.hash !== hash)

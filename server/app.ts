@@ -108,7 +108,7 @@ export async function openApp(
       config,
       database,
       log,
-      onCorrupt: (hash, reason) => care.report(hash, reason),
+      onDamaged: (hash, reason) => void care.report(hash, reason),
       now,
     }),
   )
@@ -175,7 +175,7 @@ export async function openApp(
   await http.register(pullRoutes({ db, pulls, uploads }), { prefix: '/api' })
   await http.register(fileRoutes({ db, files }), { prefix: '/api' })
   await http.register(uploadRoutes({ uploads }), { prefix: '/api' })
-  await http.register(chunkRoutes({ database, library, redirect: config.storeRedirect }))
+  await http.register(chunkRoutes({ database, library, care, redirect: config.storeRedirect }))
   await http.register(exportRoutes({ database, library }))
   const isProven = createProof({ ...config, db, log, now })
   const serverUrl = () => url

@@ -19,7 +19,7 @@ export interface ImageServiceOptions {
   >
   database: OpenedDatabase
   log: FastifyBaseLogger
-  onCorrupt: (hash: Sha256, reason: string) => void
+  onDamaged: (hash: Sha256, reason: string) => void
   now: () => Date
 }
 

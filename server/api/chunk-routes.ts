@@ -1,17 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { MANIFEST_MEDIA_TYPE } from '#protocol/image.ts'
-import { parseSha256 } from '#protocol/sha256.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { Sha256Text } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
-import { type Codec, StoreUnreachableError } from '#server/images/store/chunk-store.ts'
+import { type Codec, isLost, StoreUnreachableError } from '#server/images/store/chunk-store.ts'
 import { createSharedReads } from '#server/images/store/shared-reads.ts'
 import { chunkPutRoute, createExpectedChunks } from './chunk-put-route.ts'
 import { NotFoundError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
-import { createImageReaders } from './image-readers.ts'
+import { createImageReaders, isReading } from './image-readers.ts'
 import { sendBytes } from './send-bytes.ts'
 import {
   checkMayReadChunk,
@@ -23,6 +24,8 @@ import {
 export interface ChunkRoutesOptions {
   database: OpenedDatabase
   library: ImageLibrary
+  /** What is done about chunks that are rotten or gone; done when it is. */
+  care: Record<'report' | 'look', (hash: Sha256, reason: string) => Promise<void>>
   /** Send whoever asks for a chunk to the store itself, if it can be reached there. */
   redirect: boolean
 }
@@ -39,6 +42,9 @@ const ChunkQuery = Type.Object({
   direct: Type.Optional(
     Type.Literal('1', { description: 'From this server, also if it redirects to the store' }),
   ),
+  verify: Type.Optional(
+    Type.Literal('1', { description: 'What came before was damaged: look whether it is so here' }),
+  ),
 })
 const DigestParams = Type.Object({ digest: Sha256Text })
 
@@ -46,11 +52,32 @@ const DigestParams = Type.Object({ digest: Sha256Text })
 export function chunkRoutes({
   database,
   library,
+  care,
   redirect,
 }: ChunkRoutesOptions): FastifyPluginAsyncTypebox {
   const { store } = library
   const reads = createSharedReads(store)
   const expected = createExpectedChunks()
+
+  /**
+   * What a machine finds rotten or gone is looked into at once: its image is given to no other machine,
+   * and if another place has the chunk, this one gets it from there.
+   */
+  async function healing<Result>(
+    request: FastifyRequest,
+    read: () => Promise<Result>,
+  ): Promise<Result> {
+    try {
+      return await read()
+    } catch (err) {
+      // Of anybody else nobody knows whether an image has it; to find out takes reading all segments.
+      const isOfImage = request.principal.kind === 'agent' || isReading(request)
+      if (!isLost(err) || !isOfImage) throw err
+      await care.report(err.hash, err.message)
+      return await read()
+    }
+  }
+
   return async (app) => {
     const readers = createImageReaders(database.db, app.log)
     await app.register(chunkPutRoute(library, expected))
@@ -87,20 +114,24 @@ export function chunkRoutes({
       },
       async (request, reply) => {
         const hash = parseSha256(request.params.sha256)
-        await checkMayReadChunk(request, hash, library).catch(rethrowImageError)
+        await healing(request, () => checkMayReadChunk(request, hash, library)).catch(
+          rethrowImageError,
+        )
         readers.goOn(request)
+        if (request.query.verify !== undefined)
+          await care.look(hash, 'a machine got other content than its hash says')
         if (redirect && store.presign && request.query.direct === undefined)
           return reply
             .header('cache-control', 'no-store')
             .redirect(await store.presign(hash, REDIRECT_SECONDS), 307)
-        const { bytes, codec, release } = await reads
-          .read(hash, { reader: request.raw.socket })
-          .catch((err: unknown) => {
-            // An outage is logged once, by the store.
-            if (!(err instanceof StoreUnreachableError))
-              request.log.error({ err, hash }, 'Chunk could not be read')
-            return rethrowImageError(err)
-          })
+        const { bytes, codec, release } = await healing(request, () =>
+          reads.read(hash, { reader: request.raw.socket }),
+        ).catch((err: unknown) => {
+          // An outage is logged once, by the store.
+          if (!(err instanceof StoreUnreachableError))
+            request.log.error({ err, hash }, 'Chunk could not be read')
+          return rethrowImageError(err)
+        })
         void reply.type(mediaType(codec)).header('cache-control', IMMUTABLE)
         return sendBytes(reply, bytes, release)
       },

@@ -15,7 +15,7 @@ import {
 import { closeUpload, exportHolder, touchUpload } from '#server/db/uploads.ts'
 import { measureExports, measureSegment, parseManifest } from '#server/images/commit/check-image.ts'
 import { readContent } from '#server/images/store/chunk-codec.ts'
-import { ChunkCorruptError, type ChunkStore } from '#server/images/store/chunk-store.ts'
+import { type ChunkStore, isLost } from '#server/images/store/chunk-store.ts'
 import { type ExportFormat, GZIP_EXPORT } from '#server/images/export/export-format.ts'
 import type { DiskContent } from '#server/images/export/disk-content.ts'
 import type { DiskFormat } from '#server/images/export/disk-format.ts'
@@ -51,8 +51,8 @@ export interface ImageExportsOptions {
   db: Database
   store: ChunkStore
   log: FastifyBaseLogger
-  /** A chunk was found that is not what its image says of it. */
-  onCorrupt?: ((hash: Sha256, reason: string) => void) | undefined
+  /** A chunk was found that is not what its image says of it, or missed. */
+  onDamaged?: ((hash: Sha256, reason: string) => void) | undefined
 }
 
 /** Other servers on the database are told of exports that take longer than this, again and again. */
@@ -63,7 +63,7 @@ export function createImageExports({
   db,
   store,
   log,
-  onCorrupt,
+  onDamaged,
 }: ImageExportsOptions): ImageExports {
   const lender = { reads: createSharedReads(store), wrapped: createWrappedChunks() }
   const open = new Set<{ digest: Sha256; startedAt: Date }>()
@@ -109,7 +109,7 @@ export function createImageExports({
     try {
       yield* content
     } catch (err) {
-      if (err instanceof ChunkCorruptError) onCorrupt?.(err.hash, err.message)
+      if (isLost(err)) onDamaged?.(err.hash, err.message)
       throw err
     }
   }

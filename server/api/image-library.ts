@@ -35,8 +35,8 @@ export interface ImageLibraryOptions {
   maxImageBytes: number
   /** Room in the store; absent: no limit known. `usedBytes`: of all chunks, as last counted. */
   room?: (usedBytes: number) => Promise<StoreRoom>
-  /** A chunk was found that is not what its image says of it. */
-  onCorrupt?: (hash: Sha256, reason: string) => void
+  /** A chunk was found that is not what its image says of it, or missed. */
+  onDamaged?: (hash: Sha256, reason: string) => void
   /** An image is about to take what was put for it. */
   onCommit?: () => void
   /** All chunks that are left belong to images. */
@@ -127,8 +127,8 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   /** By a clock that nobody sets. */
   const touchedAt = new Map<string, number>()
   const clock = options.sweepClock ?? createSweepClock()
-  const { onCorrupt, onSwept, replacedGraceSeconds } = options
-  const exports = createImageExports({ db, store, log, onCorrupt })
+  const { onDamaged, onSwept, replacedGraceSeconds } = options
+  const exports = createImageExports({ db, store, log, onDamaged })
   const chunkSets = createChunkSets(store, (digest) => findManifest(db, digest))
   const counting = createImageStatistics(db, store)
   const sweeps = openImageSweeps({

@@ -61,6 +61,14 @@ export function createImageReaders(db: Database, log: FastifyBaseLogger): ImageR
   }
 }
 
+/** Whether a person reads chunk by chunk what they may also deploy. */
+export function isReading(request: FastifyRequest): boolean {
+  const { principal } = request
+  return (
+    readerOf(request) !== undefined && principal.kind === 'person' && principal.role !== 'viewer'
+  )
+}
+
 /** Undefined for an agent, whose run pins its image, and for whoever does not tell its readings apart. */
 function readerOf(request: FastifyRequest): string | undefined {
   if (request.principal.kind !== 'person') return undefined

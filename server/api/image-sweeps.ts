@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { RetentionRule } from '#protocol/image-version.ts'
 import type { Database } from '#server/db/database.ts'
 import { pruneLayouts } from '#server/db/image-layouts.ts'
-import { allManifests, pruneManifests } from '#server/db/image-queries.ts'
+import { eachManifest, pruneManifests } from '#server/db/image-queries.ts'
 import { applyRetention } from '#server/db/image-retention.ts'
 import { pruneLinks } from '#server/db/links.ts'
 import { getJob } from '#server/db/store-jobs.ts'
@@ -79,7 +79,7 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
       const held = [...exports.digests(), ...longExports, ...(await listReads(db))]
       await pruneManifests(db, [...new Set(held)], now())
       await count()
-      const manifests = () => allManifests(db)
+      const manifests = () => eachManifest(db)
       const exclusively: CommitLock['exclusive'] = (work) => lock.exclusive(work)
       const replaced = await replacedCutoff(started)
       if (replaced) await pruneLayouts(db, replaced)

@@ -4,61 +4,104 @@ import { decodeSegment, isStored } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
 import { clearDamage, listDamage, saveDamage } from '#server/db/damaged-chunks.ts'
-import { manifests } from '#server/db/schema.ts'
-import { findManifest } from '#server/db/image-queries.ts'
+import { eachManifest } from '#server/db/image-queries.ts'
 import { parseManifest } from '#server/images/commit/check-image.ts'
+import type { CommitLock } from '#server/images/commit/commit-lock.ts'
 import { readContent, verifiedContent } from '#server/images/store/chunk-codec.ts'
 import {
   ChunkCorruptError,
   ChunkMissingError,
   type ChunkStore,
+  ifLost,
 } from '#server/images/store/chunk-store.ts'
 import type { HealSource } from './heal-source.ts'
+import { findLostChunks, saveIfLost } from './lost-chunks.ts'
 import { renewForms } from './renew-forms.ts'
 
 export interface DamageOptions {
   db: Database
   store: ChunkStore
+  lock: CommitLock
   /** Another store that may have what is lost. */
   source: HealSource | undefined
   log: FastifyBaseLogger
 }
 
 export interface DamageCare {
-  /** Sets a rotten chunk aside and names the images that had it; brings it again if anybody has it. */
+  /** Sets a rotten chunk aside and names the images that had it, or miss it; brings it again if anybody has it. */
   found(hash: Sha256, reason: string): Promise<void>
-  /** Looks for lost chunks that came again, and asks the other store for the rest; how many are back. */
-  heal(options?: { ask?: boolean }): Promise<number>
+  /** The same, if it is rotten after all. Cheap if it is whole. */
+  look(hash: Sha256, reason: string): Promise<void>
+  /**
+   * Names the images that have chunks which are not in the store at all, and brings those again if anybody has them;
+   * how many that were not known of.
+   */
+  findLost(signal: AbortSignal): Promise<number>
+  /** Looks for lost chunks that came again; how many are back. */
+  heal(options?: HealOptions): Promise<number>
+}
+
+export interface HealOptions {
+  /** The other store, if there is one: for all that is lost, or these. */
+  ask?: 'all' | ReadonlySet<Sha256>
 }
 
 /** What is done about chunks that the medium did not keep. */
-export function createDamageCare({ db, store, source, log }: DamageOptions): DamageCare {
+export function createDamageCare({ db, store, lock, source, log }: DamageOptions): DamageCare {
   let healing: Promise<unknown> = Promise.resolve()
+  const lost = { db, store, lock, log }
   /** Of two that find the same chunk, the second finds what came of the first. */
   const inTurn = pLimit(1)
 
   async function found(hash: Sha256, reason: string): Promise<void> {
+    const state = await settle(hash, reason)
     // Whoever found it read it a while ago, or took another form for it than its images name.
-    const isAside = await inTurn(
-      async () => !(await isWhole(store, hash)) && (await store.quarantine(hash)),
-    )
-    if (!isAside) return void (await renewForms({ db, store, forms: await store.touch([hash]) }))
+    if (state === 'whole') await renewForms({ db, store, lock, hashes: [hash] })
+    if (state === 'gone') await missed(hash)
+  }
+
+  async function look(hash: Sha256, reason: string): Promise<void> {
+    await settle(hash, reason)
+  }
+
+  /** What it is; one that was damaged is set aside. */
+  async function settle(hash: Sha256, reason: string): Promise<State> {
+    const state = await inTurn(async () => {
+      const seen = await stateOf(store, hash)
+      return seen !== 'damaged' || (await store.quarantine(hash)) ? seen : 'whole'
+    })
+    if (state !== 'damaged') return state
     const digests = await imagesWith(hash)
     const images = await saveDamage(db, digests, { hash, reason, foundAt: new Date() })
     log.error({ hash, reason, images }, 'A chunk was damaged in the store and set aside')
-    await heal({ ask: true })
+    await heal({ ask: new Set([hash]) })
+    return state
+  }
+
+  /** A hundred machines may miss the same. */
+  async function missed(hash: Sha256): Promise<void> {
+    await inTurn(async () => {
+      if ((await listDamage(db)).some((one) => one.hash === hash)) return
+      for (const digest of await imagesWith(hash)) await saveIfLost(lost, digest, [hash])
+    })
+    await heal({ ask: new Set([hash]) })
+  }
+
+  async function findLost(signal: AbortSignal): Promise<number> {
+    const hashes = await findLostChunks(lost, signal)
+    if (hashes.size > 0) await heal({ ask: hashes })
+    return hashes.size
   }
 
   async function imagesWith(hash: Sha256): Promise<Sha256[]> {
     const digests: Sha256[] = []
-    for (const { digest } of await db.select({ digest: manifests.digest }).from(manifests))
-      if (await hasChunk(digest, hash)) digests.push(digest)
+    for await (const { digest, manifest } of eachManifest(db))
+      if (await hasChunk(manifest, hash)) digests.push(digest)
     return digests
   }
 
-  async function hasChunk(digest: Sha256, hash: Sha256): Promise<boolean> {
-    const manifest = await findManifest(db, digest)
-    for (const text of manifest ? parseManifest(manifest).segments : []) {
+  async function hasChunk(manifest: Uint8Array, hash: Sha256): Promise<boolean> {
+    for (const text of parseManifest(manifest).segments) {
       if (text === null) continue
       if (text === hash) return true
       const content = await readContent(store, parseSha256(text)).catch(ifLost)
@@ -67,44 +110,43 @@ export function createDamageCare({ db, store, source, log }: DamageOptions): Dam
     return false
   }
 
-  function heal({ ask = false } = {}): Promise<number> {
+  function heal({ ask = new Set() }: HealOptions = {}): Promise<number> {
     const healed = healing.then(() => healNow(ask))
     healing = healed.catch(() => {})
     return healed
   }
 
-  async function healNow(ask: boolean): Promise<number> {
+  async function healNow(ask: NonNullable<HealOptions['ask']>): Promise<number> {
     const damage = await listDamage(db)
     if (damage.length === 0) return 0
     const lost = [...new Set(damage.map(({ hash }) => hash))]
-    if (ask && source) await fetchMissing(lost, source)
+    const asked = ask === 'all' ? lost : lost.filter((hash) => ask.has(hash))
+    if (source) await fetchMissing(asked, source)
     const present = await store.touch(lost)
     const always = new Set(
       damage.filter(({ hash }) => present.has(hash)).map(({ digest }) => digest),
     )
     if (present.size === 0) return 0
     // A segment that came again may name chunks that were replaced while nobody could read it.
-    const forms = new Map(present)
+    const hashes = new Set(present.keys())
     for (const hash of present.keys())
-      for (const [each, form] of await formsOfSegment(hash)) forms.set(each, form)
-    await renewForms({ db, store, forms, always })
+      for (const each of await chunksOfSegment(hash)) hashes.add(each)
+    await renewForms({ db, store, lock, hashes: [...hashes], always })
     const images = await clearDamage(db, [...present.keys()])
     log.info({ chunks: present.size, images }, 'Chunks that were damaged are in the store again')
     return present.size
   }
 
-  async function formsOfSegment(hash: Sha256) {
+  /** None if it is no segment. */
+  async function chunksOfSegment(hash: Sha256): Promise<Sha256[]> {
     const content = await readContent(store, hash)
     const isSegment = content.length % 32 === 0 && (await isListedAsSegment(hash))
-    if (!isSegment) return new Map<Sha256, never>()
-    return await store.touch([...new Set(decodeSegment(content))].filter(isStored))
+    return isSegment ? decodeSegment(content).filter(isStored) : []
   }
 
   async function isListedAsSegment(hash: Sha256): Promise<boolean> {
-    for (const { digest } of await db.select({ digest: manifests.digest }).from(manifests)) {
-      const manifest = await findManifest(db, digest)
-      if (manifest && parseManifest(manifest).segments.includes(hash)) return true
-    }
+    for await (const { manifest } of eachManifest(db))
+      if (parseManifest(manifest).segments.includes(hash)) return true
     return false
   }
 
@@ -123,22 +165,18 @@ export function createDamageCare({ db, store, source, log }: DamageOptions): Dam
     }
   }
 
-  return { found, heal }
+  return { found, look, heal, findLost }
 }
 
-/** Also if it is gone: then there is nothing to set aside. */
-async function isWhole(store: ChunkStore, hash: Sha256): Promise<boolean> {
+type State = 'whole' | 'damaged' | 'gone'
+
+async function stateOf(store: ChunkStore, hash: Sha256): Promise<State> {
   try {
     await verifiedContent(hash, await store.read(hash, undefined, { fromMedium: true }))
-    return true
+    return 'whole'
   } catch (err) {
-    if (err instanceof ChunkMissingError) return true
-    if (err instanceof ChunkCorruptError) return false
+    if (err instanceof ChunkMissingError) return 'gone'
+    if (err instanceof ChunkCorruptError) return 'damaged'
     throw err
   }
-}
-
-function ifLost(err: unknown): undefined {
-  if (!(err instanceof ChunkMissingError || err instanceof ChunkCorruptError)) throw err
-  return undefined
 }

@@ -224,13 +224,7 @@ class Round {
   async #renewSome(): Promise<void> {
     const { db, store, lock } = this.#options
     const { signal } = this.#context
-    // Whatever commits after this has seen the new forms; what did before is read below.
-    await lock.exclusive(async () => {})
-    // A chunk may have been swept since, and stored anew in its first form: no sweep comes in between here.
-    await lock.shared(async () => {
-      const forms = await store.touch([...this.#replaced])
-      await renewForms({ db, store, forms, signal })
-    })
+    await renewForms({ db, store, lock, hashes: [...this.#replaced], signal })
     this.#replaced.clear()
   }
 

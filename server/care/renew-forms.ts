@@ -7,41 +7,46 @@ import { currentRows, renewLayouts, type SegmentRow } from '#server/db/image-lay
 import { findImage } from '#server/db/image-queries.ts'
 import { images, manifests } from '#server/db/schema.ts'
 import { measureExports, measureSegment, parseManifest } from '#server/images/commit/check-image.ts'
+import type { CommitLock } from '#server/images/commit/commit-lock.ts'
 import { readContent } from '#server/images/store/chunk-codec.ts'
-import {
-  type ChunkForm,
-  ChunkCorruptError,
-  ChunkMissingError,
-  type ChunkStore,
-} from '#server/images/store/chunk-store.ts'
+import { type ChunkForm, type ChunkStore, ifLost } from '#server/images/store/chunk-store.ts'
 import { hashLayouts, patchLayout } from '#server/images/export/layout.ts'
 
 export interface RenewOptions {
   db: Database
   store: ChunkStore
-  /** What their chunks are stored as now. */
-  forms: ReadonlyMap<Sha256, ChunkForm>
+  lock: CommitLock
+  /** Those that may be stored as something else than layouts say. */
+  hashes: readonly Sha256[]
   /** Exports of these are others from here on, even if all lengths are as before. */
   always?: ReadonlySet<Sha256>
-  signal?: AbortSignal | undefined
+  signal?: AbortSignal
 }
 
-/** Writes down the forms in the layouts of all images that have the chunks; how many images that were. */
-export async function renewForms(options: RenewOptions): Promise<number> {
-  const { db, signal } = options
-  if (options.forms.size === 0) return 0
-  let renewed = 0
-  for (const { digest } of await db.select({ digest: manifests.digest }).from(manifests)) {
-    signal?.throwIfAborted()
-    if (await renewImage(options, digest)) renewed++
-  }
-  return renewed
+interface Renewal extends Pick<RenewOptions, 'db' | 'store' | 'always'> {
+  forms: ReadonlyMap<Sha256, ChunkForm>
 }
 
-async function renewImage(options: RenewOptions, digest: Sha256): Promise<boolean> {
-  const { db, store, forms } = options
+/** Writes down what the chunks are stored as now in the layouts of all images that have them. */
+export async function renewForms(options: RenewOptions): Promise<void> {
+  const { db, store, lock, hashes, always, signal } = options
+  if (hashes.length === 0) return
+  // Whatever commits after this has seen the new forms; what did before is read below.
+  await lock.exclusive(async () => {})
+  // A chunk may have been swept since, and stored anew in its first form: no sweep comes in between here.
+  await lock.shared(async () => {
+    const renewal = { db, store, always, forms: await store.touch(hashes) }
+    for (const { digest } of await db.select({ digest: manifests.digest }).from(manifests)) {
+      signal?.throwIfAborted()
+      await renewImage(renewal, digest)
+    }
+  })
+}
+
+async function renewImage(renewal: Renewal, digest: Sha256): Promise<void> {
+  const { db, store, forms } = renewal
   const [manifest] = await db.select().from(manifests).where(eq(manifests.digest, digest))
-  if (!manifest) return false
+  if (!manifest) return
   const { sizeBytes } = manifest
   const rows = await currentRows(db, digest)
   const changed = new Map<number, SegmentRow>()
@@ -55,8 +60,8 @@ async function renewImage(options: RenewOptions, digest: Sha256): Promise<boolea
     changed.set(index, measureSegment(sizeBytes, index, patched.layout))
     row.layout = patched.layout
   }
-  const always = options.always?.has(digest) ?? false
-  if (changed.size === 0 && !always) return false
+  const always = renewal.always?.has(digest) ?? false
+  if (changed.size === 0 && !always) return
   const all = segments.map((_, index) => {
     const row = rows.get(index)
     return row && measureSegment(sizeBytes, index, row.layout)
@@ -74,13 +79,9 @@ async function renewImage(options: RenewOptions, digest: Sha256): Promise<boolea
       if (image) recordEvent(tx, 'image', image)
     }
   })
-  return true
 }
 
 /** Undefined if it is lost: then so is the image, for the time being. */
 async function segmentContent(store: ChunkStore, hash: Sha256): Promise<Uint8Array | undefined> {
-  return await readContent(store, hash).catch((err: unknown) => {
-    if (err instanceof ChunkMissingError || err instanceof ChunkCorruptError) return undefined
-    throw err
-  })
+  return await readContent(store, hash).catch(ifLost)
 }

@@ -86,7 +86,7 @@ async function scrubStore(options: ScrubOptions, context: JobContext): Promise<v
   // Somebody who wanted one gets a whole one, or the rest of that which is going on.
   await changeJob(db, 'scrub', { requestedAt: null })
   await save(progress)
-  await damage.heal({ ask: true })
+  await damage.heal({ ask: 'all' })
   const buffer = alignedBuffer()
   let savedAt = Date.now()
   try {
@@ -108,6 +108,7 @@ async function scrubStore(options: ScrubOptions, context: JobContext): Promise<v
       await save(progress)
       savedAt = Date.now()
     }
+    progress.damagedChunks += await damage.findLost(signal)
   } catch (err) {
     await save(progress)
     throw err

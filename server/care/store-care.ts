@@ -26,8 +26,10 @@ export interface StoreCareOptions {
 }
 
 export interface StoreCare extends AsyncDisposable {
-  /** Somebody read a chunk that is not what its image says; looks into it in the background. */
-  report(hash: Sha256, reason: string): void
+  /** Somebody read a chunk that is not what its image says, or missed one; done when it was looked into. */
+  report(hash: Sha256, reason: string): Promise<void>
+  /** Somebody got one that may have been spoilt on the way. */
+  look(hash: Sha256, reason: string): Promise<void>
   status(): Promise<StoreStatus>
   /** As soon as can be; the answer does not wait for it. */
   scrub(): Promise<void>
@@ -53,7 +55,7 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
   const { care } = config
   await using opened = new AsyncDisposableStack()
   const source = await openSource(options, opened)
-  const damage = createDamageCare({ db, store, source, log })
+  const damage = createDamageCare({ db, store, lock, source, log })
 
   async function isIdle(wanted: 'now' | 'later'): Promise<boolean> {
     const { isBusy, lastAt } = library.activity()
@@ -95,13 +97,12 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
         .catch((err: unknown) => log.error({ err }, 'Lost chunks could not be looked for'))
     }),
   )
+  const tellFailure = (hash: Sha256) => (err: unknown) =>
+    log.error({ err, hash }, 'A chunk could not be looked into')
   const resources = opened.move()
   return {
-    report(hash, reason) {
-      damage
-        .found(hash, reason)
-        .catch((err: unknown) => log.error({ err, hash }, 'A damaged chunk could not be set aside'))
-    },
+    report: (hash, reason) => damage.found(hash, reason).catch(tellFailure(hash)),
+    look: (hash, reason) => damage.look(hash, reason).catch(tellFailure(hash)),
 
     async status() {
       const rows = { scrub: await getJob(db, 'scrub'), recompress: await getJob(db, 'recompress') }

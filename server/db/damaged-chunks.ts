@@ -5,7 +5,9 @@ import { recordEvent } from './events.ts'
 import { findImage } from './image-queries.ts'
 import { damagedChunks, images, imageVersions } from './schema.ts'
 
-/** Chunks that images lack because they were found to be rotten, until somebody brings them again. */
+/** Chunks that images lack because they were found to be rotten or gone, until somebody brings them again. */
+
+const ROWS_AT_ONCE = 1000
 
 export interface Damage {
   hash: Sha256
@@ -23,12 +25,34 @@ export async function saveDamage(
     const values = digests.map((digest) => ({ digest, ...damage }))
     if (values.length > 0) await tx.insert(damagedChunks).values(values).onConflictDoNothing()
     const names = await tellImages(tx, digests)
-    const of =
-      names.length === 0 ? 'no image' : `image ${names.map((name) => `"${name}"`).join(', ')}`
     recordEvent(tx, 'notice', {
       code: 'chunk-damaged',
-      message: `Chunk ${damage.hash} of ${of} was damaged in the store and set aside: ${damage.reason}`,
+      message: `Chunk ${damage.hash} of ${imageWords(names)} was damaged in the store and set aside: ${damage.reason}`,
       chunk: damage.hash,
+      images: names,
+    })
+    return names
+  })
+}
+
+/** Chunks of one image that are gone without a trace; names of the images with that content. */
+export async function saveLost(
+  db: Database,
+  digest: Sha256,
+  hashes: readonly Sha256[],
+  foundAt: Date,
+): Promise<string[]> {
+  return db.transaction(async (tx) => {
+    const reason = 'it is not in the store any more'
+    for (let start = 0; start < hashes.length; start += ROWS_AT_ONCE) {
+      const some = hashes.slice(start, start + ROWS_AT_ONCE)
+      const values = some.map((hash) => ({ digest, hash, reason, foundAt }))
+      await tx.insert(damagedChunks).values(values).onConflictDoNothing()
+    }
+    const names = await tellImages(tx, [digest])
+    recordEvent(tx, 'notice', {
+      code: 'chunks-lost',
+      message: `${hashes.length === 1 ? 'A chunk' : `${hashes.length} chunks`} of ${imageWords(names)} ${hashes.length === 1 ? 'is' : 'are'} not in the store any more`,
       images: names,
     })
     return names
@@ -47,11 +71,16 @@ export async function clearDamage(db: Database, hashes: readonly Sha256[]): Prom
     if (rows.length > 0)
       recordEvent(tx, 'notice', {
         code: 'chunk-healed',
-        message: `${hashes.length} damaged chunks are in the store again, of ${names.map((name) => `"${name}"`).join(', ') || 'no image'}`,
+        message: `${hashes.length} damaged chunks are in the store again, of ${imageWords(names)}`,
         images: names,
       })
     return names
   })
+}
+
+function imageWords(names: readonly string[]): string {
+  const quoted = names.map((name) => `"${name}"`).join(', ')
+  return names.length === 0 ? 'no image' : `${names.length === 1 ? 'image' : 'images'} ${quoted}`
 }
 
 /** Tells of the images that have a version with such content, and names those versions. */

@@ -204,10 +204,11 @@ export async function pruneManifests(
 }
 
 /** Every manifest that there is, one after another. */
-export async function* allManifests(db: Database): AsyncGenerator<Uint8Array> {
-  const digests = await db.select({ digest: manifests.digest }).from(manifests)
-  for (const { digest } of digests) {
-    const bytes = await findManifest(db, digest)
-    if (bytes) yield bytes
+export async function* eachManifest(
+  db: Database,
+): AsyncGenerator<{ digest: Sha256; manifest: Uint8Array }> {
+  for (const { digest } of await db.select({ digest: manifests.digest }).from(manifests)) {
+    const manifest = await findManifest(db, digest)
+    if (manifest) yield { digest, manifest }
   }
 }

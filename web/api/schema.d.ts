@@ -7104,6 +7104,8 @@ export interface operations {
             query?: {
                 /** @description From this server, also if it redirects to the store */
                 direct?: "1";
+                /** @description What came before was damaged: look whether it is so here */
+                verify?: "1";
             };
             header?: never;
             path: {

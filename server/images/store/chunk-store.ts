@@ -110,6 +110,17 @@ export class ChunkCorruptError extends Error {
   }
 }
 
+/** It is rotten or gone: until somebody brings it again, its images lack it. */
+export function isLost(err: unknown): err is ChunkMissingError | ChunkCorruptError {
+  return err instanceof ChunkMissingError || err instanceof ChunkCorruptError
+}
+
+/** For `catch` where a lost chunk is an answer: undefined. Throws everything else. */
+export function ifLost(err: unknown): undefined {
+  if (!isLost(err)) throw err
+  return undefined
+}
+
 /** The store does not answer; whether the chunk is there is unknown. */
 export class StoreUnreachableError extends Error {
   override name = 'StoreUnreachableError'

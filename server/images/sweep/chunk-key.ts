@@ -22,6 +22,17 @@ export function* segmentKeys(segment: Uint8Array): Generator<ChunkKey> {
     yield view.getUint16(offset) * 2 ** 32 + view.getUint32(offset + 2) + 1
 }
 
+/** First bytes of hashes, half-open: a part of all chunks. */
+export interface PrefixRange {
+  first: number
+  end: number
+}
+
+export function isInRange({ first, end }: PrefixRange, key: ChunkKey): boolean {
+  const prefix = keyPrefix(key)
+  return prefix >= first && prefix < end
+}
+
 /** The first byte of the hash, 0 to 255. */
 export function keyPrefix(key: ChunkKey): number {
   return Math.floor((key - 1) / PREFIX_STEP)

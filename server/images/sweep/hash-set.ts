@@ -40,7 +40,11 @@ export class HashSet {
   }
 
   has(hash: Sha256): boolean {
-    return this.#slots[this.#find(this.#narrowed(chunkKey(hash)))] !== 0
+    return this.hasKey(chunkKey(hash))
+  }
+
+  hasKey(key: ChunkKey): boolean {
+    return this.#slots[this.#find(this.#narrowed(key))] !== 0
   }
 
   #narrowed(key: ChunkKey): number {

@@ -2,7 +2,7 @@ import { parseSha256 } from '#protocol/sha256.ts'
 import { parseManifest } from '../commit/check-image.ts'
 import { type ChunkStore, PREFIXES } from '../store/chunk-store.ts'
 import { createSegmentReader } from '../store/segment-reader.ts'
-import { chunkKey, type ChunkKey, keyPrefix, segmentKeys } from './chunk-key.ts'
+import { chunkKey, type ChunkKey, isInRange, type PrefixRange, segmentKeys } from './chunk-key.ts'
 import { HashSet } from './hash-set.ts'
 
 export type SweepOptions = {
@@ -14,7 +14,7 @@ export type SweepOptions = {
   /** Forms of chunks that were replaced before this moment go; absent: all stay. */
   replacedCutoff?: Date | undefined
   /** Manifests of all that must stay, read after the cutoff was taken. */
-  manifests: () => AsyncIterable<Uint8Array>
+  manifests: () => AsyncIterable<{ manifest: Uint8Array }>
 }
 
 /** Of those that must stay: 50 MB with what a set of them grows by. More are swept in parts. */
@@ -51,17 +51,14 @@ export async function sweepChunks(options: SweepOptions, maxLive = MAX_LIVE): Pr
 /** Those whose first byte is in the range; undefined if they are more than `maxLive`. */
 async function liveChunks(
   { store, manifests }: SweepOptions,
-  range: { first: number; end: number },
+  range: PrefixRange,
   maxLive: number,
 ): Promise<HashSet | undefined> {
   const live = new HashSet()
-  const isIn = (key: ChunkKey) => {
-    const prefix = keyPrefix(key)
-    return prefix >= range.first && prefix < range.end
-  }
+  const isIn = (key: ChunkKey) => isInRange(range, key)
   const seen = new HashSet()
   const read = createSegmentReader(store)
-  for await (const manifest of manifests()) {
+  for await (const { manifest } of manifests()) {
     for (const text of parseManifest(manifest).segments) {
       if (text === null) continue
       const hash = parseSha256(text)

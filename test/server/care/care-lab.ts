@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { zstdCompressSync, constants } from 'node:zlib'
-import { readFile, readdir, writeFile } from 'node:fs/promises'
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
@@ -111,6 +111,20 @@ interface RoundOptions {
   store: ChunkStore
 }
 
+/** As a file system check does, or somebody with a shell. */
+export async function removeChunk(folder: string, hash: string): Promise<void> {
+  await rm(await chunkFileOf(folder, hash))
+}
+
+async function chunkFileOf(folder: string, hash: string): Promise<string> {
+  const paths = await chunkFilesOf(folder)
+  const path = paths.find((each) =>
+    each.replace(`${folder}/`, '').replace('/', '').startsWith(hash),
+  )
+  assert.ok(path, `No file of ${hash}`)
+  return path
+}
+
 /** Names of a store's files without those that are temporary. */
 export async function chunkFilesOf(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
@@ -125,11 +139,7 @@ export async function chunkFilesOf(folder: string): Promise<string[]> {
  * of a stored block (RFC 1951, section 3.2.4), which may be there, five bits mean nothing.
  */
 export async function rot(folder: string, hash: Sha256): Promise<void> {
-  const paths = await chunkFilesOf(folder)
-  const path = paths.find((each) =>
-    each.replace(`${folder}/`, '').replace('/', '').startsWith(hash),
-  )
-  assert.ok(path, `No file of ${hash}`)
+  const path = await chunkFileOf(folder, hash)
   const bytes = await readFile(path)
   bytes[bytes.length >> 1]! ^= 0xff
   await writeFile(path, bytes)

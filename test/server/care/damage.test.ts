@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { createDamageCare } from '#server/care/damage.ts'
+import { createCommitLock } from '#server/images/commit/commit-lock.ts'
 import { readContent } from '#server/images/store/chunk-codec.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import { openTestDatabase } from '#test/support/database.ts'
@@ -30,7 +31,8 @@ it('a chunk that is healed while it is found damaged is not set aside', async ()
       return stored
     },
   }
-  const care = createDamageCare({ db: database.db, store, source: undefined, log })
+  const lock = createCommitLock()
+  const care = createDamageCare({ db: database.db, store, lock, source: undefined, log })
   await care.found(HASH, 'its content has another hash')
   assert.ok(isHealed)
   assert.ok(CONTENT.equals(await readContent(test.store, HASH)))

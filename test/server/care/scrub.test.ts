@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -8,11 +8,15 @@ import type { Image } from '#protocol/image-info.ts'
 import type { ImageVersion } from '#protocol/image-version.ts'
 import type { StoreStatus } from '#protocol/store.ts'
 import type { SystemStatus } from '#protocol/system-status.ts'
+import { findLostChunks } from '#server/care/lost-chunks.ts'
 import { isScrubDue } from '#server/care/scrub-job.ts'
+import { createCommitLock } from '#server/images/commit/commit-lock.ts'
+import { type ChunkStore, StoreUnreachableError } from '#server/images/store/chunk-store.ts'
+import { createDirectoryStore } from '#server/images/store/directory-store.ts'
 import { diskContent, MIB } from '#test/support/disk-content.ts'
 import { createShell } from '#test/cli/stampede.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
-import { chunkHash, rot, waitFor } from './care-lab.ts'
+import { chunkHash, log, removeChunk, rot, waitFor } from './care-lab.ts'
 
 const MAC = '52:54:00:00:21:01'
 const DISK = diskContent()
@@ -185,6 +189,77 @@ describe('a chunk that rots in the store', () => {
     await app.call('PUT', '/api/images/once-more', DISK)
     await waitFor('healing', async () => (await damagedOf('hit')) === undefined)
     assert.ok((await exported(app, 'hit')).equals(DISK))
+  })
+})
+
+describe('a chunk that is gone from the store', () => {
+  let app: TestApp
+  let folder: string
+  before(async () => {
+    app = await openScrubbedApp()
+    folder = join(app.dataFolder, 'store')
+    for (const name of ['lacking', 'lacking-too'])
+      await app.call('PUT', `/api/images/${name}`, DISK)
+    await app.call('PUT', '/api/images/well', Buffer.alloc(2 * MIB, 'well'))
+  })
+  after(() => app[Symbol.asyncDispose]())
+
+  const damagedOf = async (name: string) =>
+    (await app.call<Image>('GET', `/api/images/${name}`)).body.damaged
+
+  it('is found by the next scrub, which names the images that need it', async () => {
+    await removeChunk(folder, ROTTEN)
+    assert.equal((await scrub(app)).last!.damagedChunks, 1)
+    assert.deepEqual(await damagedOf('lacking'), { chunks: 1 })
+    assert.deepEqual(await damagedOf('lacking-too'), { chunks: 1 })
+    assert.equal(await damagedOf('well'), undefined)
+    assert.equal((await scrub(app)).last!.damagedChunks, 0, 'It is known of by now')
+  })
+
+  it('is healed by whoever brings its content again', async () => {
+    await app.call('PUT', '/api/images/capture', DISK)
+    await waitFor('healing', async () => (await damagedOf('lacking')) === undefined)
+    assert.ok((await exported(app, 'lacking')).equals(DISK))
+  })
+
+  it('is found by whoever reads it, before any scrub', async () => {
+    await removeChunk(folder, ROTTEN)
+    await assert.rejects(exported(app, 'lacking'))
+    await waitFor('its images being named', async () => (await damagedOf('lacking'))?.chunks === 1)
+    await app.call('PUT', '/api/images/capture', DISK)
+    await waitFor('healing', async () => (await damagedOf('lacking')) === undefined)
+  })
+
+  it('may be the list of a segment, which hides what else is gone', async () => {
+    const { body } = await app.call<Image>('GET', '/api/images/lacking')
+    const { body: manifest } = await app.call<{ segments: string[] }>(
+      'GET',
+      `/images/by-digest/${body.digest}`,
+    )
+    await removeChunk(folder, manifest.segments[0]!)
+    await removeChunk(folder, ROTTEN)
+    assert.equal((await scrub(app)).last!.damagedChunks, 1)
+    await app.call('PUT', '/api/images/capture', DISK)
+    await waitFor('healing', async () => (await damagedOf('lacking')) === undefined)
+    assert.ok((await exported(app, 'lacking')).equals(DISK))
+  })
+
+  it('is none while the disk of the store is not mounted', async () => {
+    const lock = createCommitLock()
+    const { signal } = new AbortController()
+    await removeChunk(folder, ROTTEN)
+    const { db } = app.database
+    // It goes away once it was listed.
+    const store: ChunkStore = {
+      ...createDirectoryStore({ folder, flush: async () => {} }),
+      async touch() {
+        await rename(folder, `${folder}.away`)
+        return new Map()
+      },
+    }
+    await assert.rejects(findLostChunks({ db, store, lock, log }, signal), StoreUnreachableError)
+    await rename(`${folder}.away`, folder)
+    assert.equal(await damagedOf('lacking'), undefined)
   })
 })
 

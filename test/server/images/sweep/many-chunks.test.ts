@@ -15,6 +15,7 @@ import {
   prepareDirectoryStore,
 } from '#server/images/store/directory-store.ts'
 import { encodeLayout } from '#server/images/export/layout.ts'
+import { findUnlisted } from '#server/images/sweep/find-unlisted.ts'
 import { sweepChunks } from '#server/images/sweep/sweep.ts'
 import { sha256 } from '#test/support/disk-content.ts'
 
@@ -32,6 +33,9 @@ describe('more chunks than are counted or swept in one go', () => {
   let store: ChunkStore
   const manifests: { digest: Sha256; manifest: Uint8Array }[] = []
   const segmentBytes: number[] = []
+  async function* eachManifest() {
+    yield* manifests
+  }
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'stampede-store-'))
@@ -54,9 +58,7 @@ describe('more chunks than are counted or swept in one go', () => {
       countShares(
         {
           store,
-          async *manifests() {
-            yield* manifests
-          },
+          manifests: eachManifest,
           loadLayout: async (digest) =>
             encodeLayout(images[manifests.findIndex((one) => one.digest === digest)]!, sizes),
         },
@@ -83,9 +85,7 @@ describe('more chunks than are counted or swept in one go', () => {
           store,
           exclusively: (work) => work(),
           cutoff: () => cutoff,
-          async *manifests() {
-            for (const { manifest } of manifests) yield manifest
-          },
+          manifests: eachManifest,
         },
         100,
       )
@@ -93,6 +93,31 @@ describe('more chunks than are counted or swept in one go', () => {
     assert.equal(await sweep(new Date(Date.now() + 1000)), contents.length)
     for (const image of images)
       assert.ok(await store.read(sha256(encodeSegment(image))), 'A segment is gone')
+  })
+
+  it('are looked for in parts, and what the store does not list comes with the image that needs it', async () => {
+    const { signal } = new AbortController()
+    const [first, second] = manifests.map(({ digest }) => digest)
+    const unlisted = async (maxListed: number) => {
+      const found: string[] = []
+      // The chunks of these images are in memory as hashes only.
+      const listing: ChunkStore = {
+        ...store,
+        async *list(prefix) {
+          for (const hash of hashes)
+            if (hash.startsWith(prefix) && ![0, 1500, 2900].includes(hashes.indexOf(hash)))
+              yield { hash, storedBytes: 1, touchedAt: new Date(), replaced: [] }
+          yield* store.list(prefix)
+        },
+      }
+      const options = { store: listing, manifests: eachManifest, signal }
+      for await (const { digest, hash } of findUnlisted(options, maxListed))
+        found.push(`${digest === first ? 'first' : 'second'} ${hashes.indexOf(hash)}`)
+      assert.ok(first !== second)
+      return found.toSorted()
+    }
+    const expected = ['first 0', 'first 1500', 'second 1500', 'second 2900']
+    for (const maxListed of [100_000, 500, 1]) assert.deepEqual(await unlisted(maxListed), expected)
   })
 
   it('are told apart from those of other images', async () => {

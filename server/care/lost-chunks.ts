@@ -1,0 +1,92 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { Sha256 } from '#protocol/sha256.ts'
+import { listDamage, saveLost } from '#server/db/damaged-chunks.ts'
+import type { Database } from '#server/db/database.ts'
+import { eachManifest, findManifest } from '#server/db/image-queries.ts'
+import type { CommitLock } from '#server/images/commit/commit-lock.ts'
+import {
+  ChunkCorruptError,
+  ChunkMissingError,
+  type ChunkStore,
+} from '#server/images/store/chunk-store.ts'
+import { findUnlisted } from '#server/images/sweep/find-unlisted.ts'
+
+export interface LostChunksOptions {
+  db: Database
+  store: ChunkStore
+  lock: CommitLock
+  log: FastifyBaseLogger
+}
+
+/** What is written down in one go, and looked for whenever an image comes. A store that lost more is named by that, too. */
+const MAX_LOST = 10_000
+const TOUCHED_AT_ONCE = 4096
+
+/**
+ * Names the images whose chunks are gone without a trace: a file system check put them elsewhere, somebody
+ * removed them, or a backup without them was restored. Those chunks that were not known of.
+ * Throws StoreUnreachableError: nothing is lost because its disk is not mounted.
+ */
+export async function findLostChunks(
+  options: LostChunksOptions,
+  signal: AbortSignal,
+): Promise<ReadonlySet<Sha256>> {
+  const { db, store, log } = options
+  const known = new Set((await listDamage(db)).map(({ digest, hash }) => `${digest} ${hash}`))
+  const suspects = new Map<Sha256, Sha256[]>()
+  let count = 0
+  const manifests = () => eachManifest(db)
+  for await (const { digest, hash } of findUnlisted({ store, manifests, signal })) {
+    const name = `${digest} ${hash}`
+    if (known.has(name)) continue
+    known.add(name)
+    const some = suspects.get(digest) ?? []
+    suspects.set(digest, some)
+    some.push(hash)
+    if (++count < MAX_LOST) continue
+    log.warn({ count }, 'The store lacks more chunks than are written down at once')
+    break
+  }
+  const lost = new Set<Sha256>()
+  for (const [digest, hashes] of suspects)
+    for (const hash of await saveIfLost(options, digest, hashes, signal)) lost.add(hash)
+  return lost
+}
+
+/** Those that are gone for sure, and are written down now. */
+export async function saveIfLost(
+  { db, store, lock, log }: LostChunksOptions,
+  digest: Sha256,
+  hashes: readonly Sha256[],
+  signal?: AbortSignal,
+): Promise<Sha256[]> {
+  // No sweep comes in between: what an image that was deleted meanwhile had is not lost.
+  return lock.shared(async () => {
+    if (!(await findManifest(db, digest))) return []
+    const lost: Sha256[] = []
+    for (let start = 0; start < hashes.length; start += TOUCHED_AT_ONCE) {
+      signal?.throwIfAborted()
+      const some = hashes.slice(start, start + TOUCHED_AT_ONCE)
+      const present = await store.touch(some)
+      for (const hash of some)
+        if (!present.has(hash) && (await isGone(store, hash))) lost.push(hash)
+    }
+    if (lost.length === 0) return []
+    const images = await saveLost(db, digest, lost, new Date())
+    log.error({ chunks: lost.length, images }, 'Chunks of images are not in the store any more')
+    return lost
+  })
+}
+
+/** Only reading tells an absent chunk from an absent store. */
+async function isGone(store: ChunkStore, hash: Sha256): Promise<boolean> {
+  try {
+    await store.read(hash)
+    return false
+  } catch (err) {
+    if (err instanceof ChunkMissingError) return true
+    // That, the check of all chunks finds by itself.
+    if (err instanceof ChunkCorruptError) return false
+    throw err
+  }
+}
