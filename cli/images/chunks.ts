@@ -9,6 +9,7 @@ import {
   type ChunkReference,
   type Manifest,
 } from '#protocol/image.ts'
+import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { explainFailure, readError, withPatience, type ApiClient } from '../api-client.ts'
 import { CliError, EXIT } from '../errors.ts'
@@ -121,7 +122,8 @@ export function openRemoteChunks(
     },
     async put(hash, bytes) {
       const body = await compress(bytes, {
-        chunkSize: CHUNK_BYTES / 2,
+        // Where it fills its buffer exactly, zlib (Node 24.21) puts an empty frame behind the first.
+        chunkSize: LONGEST_STORED_BYTES,
         pledgedSrcSize: bytes.length, // the server wants the length in the frame's header
         params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 },
       })

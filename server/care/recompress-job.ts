@@ -180,7 +180,7 @@ class Round {
 
   /** True if it need not be tried again. */
   async #recompress({ hash }: ListedChunk): Promise<boolean> {
-    const { store, onDamaged } = this.#options
+    const { store, log, onDamaged } = this.#options
     const stored = await store.read(hash).catch(async (err: unknown) => {
       if (err instanceof ChunkCorruptError) await onDamaged(hash, err.message)
       else if (!(err instanceof ChunkMissingError)) throw err
@@ -202,6 +202,10 @@ class Round {
         this.state.replacedChunks = (this.state.replacedChunks ?? 0) + 1
         this.state.savedBytes =
           (this.state.savedBytes ?? 0) + stored.bytes.length - answer.bytes.length
+        break
+      case 'failed':
+        // It stays as it is, and keeps nobody from those that follow.
+        log.warn({ hash, reason: answer.reason }, 'A chunk could not be recompressed')
         break
       case 'kept':
         break

@@ -3,6 +3,7 @@ import { readlinkSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib'
+import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
 import { inflateChunk } from './chunk-codec.ts'
 import type { StoredChunk } from './chunk-store.ts'
 import { RECOMPRESS_LEVELS, type RecompressAnswer, type RecompressRequest } from './recompressor.ts'
@@ -29,9 +30,10 @@ async function recompress({
   const smaller = compress(content, codec)
   if (smaller.length > bytes.length * (1 - LEAST_GAIN)) return { kind: 'kept' }
   // Nothing takes the place of a good chunk on trust.
-  const again = await contentOf({ codec, bytes: smaller })
+  const again = await contentOf({ codec, bytes: smaller }).catch((err: unknown) => err as Error)
+  if (again instanceof Error) return { kind: 'failed', reason: again.message }
   if (Buffer.compare(again, content) !== 0)
-    throw new Error('What was compressed inflates to other content')
+    return { kind: 'failed', reason: 'What was compressed inflates to other content' }
   return { kind: 'smaller', bytes: smaller }
 }
 
@@ -46,6 +48,8 @@ function compress(content: Uint8Array, codec: 'gzip' | 'zstd'): Uint8Array {
       return gzipSync(content, { level })
     case 'zstd':
       return zstdCompressSync(content, {
+        // Where it fills its buffer exactly, zlib (Node 24.21) puts an empty frame behind the first.
+        chunkSize: LONGEST_STORED_BYTES,
         pledgedSrcSize: content.length,
         params: {
           [constants.ZSTD_c_compressionLevel]: level,

@@ -18,6 +18,8 @@ export type RecompressAnswer =
   | { kind: 'kept' }
   /** It is not what its hash says. */
   | { kind: 'damaged'; reason: string }
+  /** It is whole, but what was made of it is not: a bug of a library, or of this computer. */
+  | { kind: 'failed'; reason: string }
 
 const WORKER = new URL('recompress-worker.ts', import.meta.url)
 
