@@ -27,36 +27,34 @@ describe('write-image, when server, network or disk fail', { skip: NEEDS_ROOT },
     ['end', 20],
     ['head', 0],
   ] as const) {
-    it(`a corrupt chunk in the ${place} fails by its hash and leaves no bootable disk`, async () => {
-      await using server = await openChunkServer()
-      await using disk = await openUsedDisk()
-      const image = sampleImage()
-      const context = contextFor(server, disk, server.addImage(image))
-      const hash = chunkHash(image, index)
-      server.chunks.set(hash, gzipSync(randomBytes(CHUNK_BYTES)))
-      await assert.rejects(writeImage(context), (err) => {
-        assert.ok(err instanceof ChunkCorruptError)
-        assert.match(err.message, new RegExp(hash))
-        return true
+    for (const { kind, spoil, error } of [
+      {
+        kind: 'corrupt',
+        spoil: (chunks: Map<string, Buffer>, hash: string) =>
+          chunks.set(hash, gzipSync(randomBytes(CHUNK_BYTES))),
+        error: ChunkCorruptError,
+      },
+      {
+        kind: 'missing',
+        spoil: (chunks: Map<string, Buffer>, hash: string) => chunks.delete(hash),
+        error: ChunkMissingError,
+      },
+    ])
+      it(`a ${kind} chunk in the ${place} fails by its hash and leaves no bootable disk`, async () => {
+        await using server = await openChunkServer()
+        await using disk = await openUsedDisk()
+        const image = sampleImage()
+        const context = contextFor(server, disk, server.addImage(image))
+        const hash = chunkHash(image, index)
+        spoil(server.chunks, hash)
+        await assert.rejects(writeImage(context), (err) => {
+          assert.ok(err instanceof error)
+          assert.match(err.message, new RegExp(hash))
+          return true
+        })
+        assertUnbootable(await disk.content())
+        assert.equal(context.facts.imageVerified, undefined)
       })
-      assertUnbootable(await disk.content())
-      assert.equal(context.facts.imageVerified, undefined)
-    })
-
-    it(`a missing chunk in the ${place} fails by its hash and leaves no bootable disk`, async () => {
-      await using server = await openChunkServer()
-      await using disk = await openUsedDisk()
-      const image = sampleImage()
-      const context = contextFor(server, disk, server.addImage(image))
-      const hash = chunkHash(image, index)
-      server.chunks.delete(hash)
-      await assert.rejects(writeImage(context), (err) => {
-        assert.ok(err instanceof ChunkMissingError)
-        assert.match(err.message, new RegExp(hash))
-        return true
-      })
-      assertUnbootable(await disk.content())
-    })
   }
 
   it('does not touch the disk if the manifest is not the one of its digest', async () => {
