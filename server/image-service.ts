@@ -60,7 +60,7 @@ export async function openImageService(
       retention: config.retention,
       room: measure,
       onCommit: () => limited.committed(),
-      onSwept: () => limited.swept(),
+      onSweep: () => limited.sweeping(),
       // The embedded database has one server, which knows all exports.
       ...(kind === 'embedded' && { replacedGraceSeconds: EMBEDDED_GRACE_SECONDS }),
     }),

@@ -39,8 +39,8 @@ export interface ImageLibraryOptions {
   onDamaged?: (hash: Sha256, reason: string) => void
   /** An image is about to take what was put for it. */
   onCommit?: () => void
-  /** All chunks that are left belong to images. */
-  onSwept?: () => void
+  /** A sweep begins; what this gives is called once all chunks that were put before belong to images. */
+  onSweep?: () => () => void
   /** Of an export in hand another server may not know yet: what was replaced stays this long at least. */
   replacedGraceSeconds?: number
   /** Which versions of an image are kept, if nothing else was said of it. */
@@ -127,7 +127,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   /** By a clock that nobody sets. */
   const touchedAt = new Map<string, number>()
   const clock = options.sweepClock ?? createSweepClock()
-  const { onDamaged, onSwept, replacedGraceSeconds } = options
+  const { onDamaged, onSweep, replacedGraceSeconds } = options
   const exports = createImageExports({ db, store, log, onDamaged })
   const chunkSets = createChunkSets(store, (digest) => findManifest(db, digest))
   const counting = createImageStatistics(db, store)
@@ -139,7 +139,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     statistics: counting,
     clock,
     retention,
-    onSwept,
+    onSweep,
     replacedGraceSeconds,
     log,
     now,

@@ -42,8 +42,8 @@ export interface ImageSweepsOptions {
   clock: SweepClock
   /** Which versions of an image are kept, if nothing else was said of it. */
   retention: RetentionRule
-  /** All chunks that are left belong to images. */
-  onSwept?: (() => void) | undefined
+  /** A sweep begins; what this gives is called once all chunks that were put before belong to images. */
+  onSweep?: (() => () => void) | undefined
   /** Of an export in hand another server may not know yet: what was replaced stays this long at least. */
   replacedGraceSeconds?: number | undefined
   log: FastifyBaseLogger
@@ -68,6 +68,7 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
   function sweep(): Promise<number> {
     const done = sweeping.then(async () => {
       const started = new Date()
+      const onSwept = options.onSweep?.()
       const oldest = await oldestUpload(started)
       if (!oldest) clock.forget()
       const begun = oldest && oldest < started ? oldest : started
@@ -86,7 +87,7 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
       const cutoffs = { cutoff, replacedCutoff: replaced }
       const removed = await sweepChunks({ store, exclusively, manifests, ...cutoffs })
       sweptAt = started
-      if (!oldest) options.onSwept?.()
+      if (!oldest) onSwept?.()
       if (removed > 0) log.info({ removed }, 'Swept chunks that no image needs')
       return removed
     })

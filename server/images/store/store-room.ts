@@ -67,8 +67,11 @@ export interface LimitedStore {
   putSince: (countedBytes: number) => number
   /** An image takes what was put until now. */
   committed: () => void
-  /** Whatever was put and belongs to no image is gone. */
-  swept: () => void
+  /**
+   * A sweep begins. What it gives is called at its end: of what was put until now, all that belongs to no
+   * image is gone.
+   */
+  sweeping: () => () => void
 }
 
 /** How long a measurement holds, so that not every chunk asks the file system. */
@@ -100,7 +103,14 @@ export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): L
       return putBytes - counted.putBytes
     },
     committed: () => void (committedAt = putBytes),
-    swept: () => void (counted = { bytes: counted.bytes, putBytes }),
+    sweeping() {
+      const before = putBytes
+      return () => {
+        // Counts since are of what is left, also those that nobody asked with yet.
+        committedAt = Math.max(committedAt, before)
+        counted = { bytes: counted.bytes, putBytes: Math.max(counted.putBytes, before) }
+      }
+    },
     store: {
       ...store,
       async putIfAbsent(hash, bytes) {

@@ -6,8 +6,14 @@ import { describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import type { StoreStatus } from '#protocol/store.ts'
 import { StoreFullError } from '#server/images/store/chunk-store.ts'
-import { checkRoomFor, measureRoom, type RoomFacts } from '#server/images/store/store-room.ts'
+import {
+  checkRoomFor,
+  limitStore,
+  measureRoom,
+  type RoomFacts,
+} from '#server/images/store/store-room.ts'
 import { MIB, sha256 } from '#test/support/disk-content.ts'
+import { openTestStore } from '#test/support/image-store.ts'
 import { openTestApp } from '#test/support/test-app.ts'
 
 const GIB = 1024 ** 3
@@ -55,6 +61,42 @@ function facts(given: Partial<RoomFacts>): RoomFacts {
   const unknown = { freeBytes: undefined, totalBytes: undefined, quotaBytes: undefined }
   return { ...unknown, usedBytes: 0, ...given }
 }
+
+describe('what was put and is in no count', () => {
+  async function limited() {
+    const test = await openTestStore()
+    const limit = limitStore(test.store, async () => measureRoom(facts({})))
+    const put = async () => {
+      const content = randomBytes(5000)
+      const stored = gzipSync(content)
+      await limit.store.putIfAbsent(sha256(content), stored)
+      return stored.length
+    }
+    return { ...test, ...limit, put }
+  }
+
+  it('is not what a sweep took, whatever was counted then', async () => {
+    await using room = await limited()
+    const counted = await room.put()
+    room.committed()
+    // A refused upload, so soon that nobody asked with the count of the first.
+    await room.put()
+    const swept = room.sweeping()
+    swept()
+    assert.equal(room.putSince(counted), 0)
+    const since = await room.put()
+    assert.equal(room.putSince(counted), since)
+  })
+
+  it('is what was put after a sweep began', async () => {
+    await using room = await limited()
+    const swept = room.sweeping()
+    const since = await room.put()
+    swept()
+    assert.equal(room.putSince(0), since)
+    assert.equal(room.putSince(1), since)
+  })
+})
 
 describe('a store with a quota', () => {
   type Refusal = { error: { code: string; message: string } }
