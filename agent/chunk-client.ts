@@ -7,8 +7,15 @@ import type { Sha256 } from '#protocol/sha256.ts'
  * again; what comes back has been checked against the hash that named it.
  */
 export interface ChunkClient {
-  /** Throws ChunkMissingError if the server has no such image. */
-  manifest(digest: Sha256, signal: AbortSignal): Promise<Manifest>
+  /**
+   * Throws ChunkMissingError if the server has no such image, and if it is asked for to be written,
+   * ImageDamagedError if the server lacks chunks of it.
+   */
+  manifest(
+    digest: Sha256,
+    signal: AbortSignal,
+    options?: { isToBeWritten?: boolean },
+  ): Promise<Manifest>
   /** The uncompressed bytes. Throws ChunkMissingError or ChunkCorruptError. */
   read(hash: Sha256, signal: AbortSignal): Promise<Uint8Array>
   /**
@@ -37,6 +44,11 @@ export class ChunkMissingError extends Error {
 
 export class ChunkCorruptError extends Error {
   override name = 'ChunkCorruptError'
+}
+
+/** Its store has lost a part of the image. */
+export class ImageDamagedError extends Error {
+  override name = 'ImageDamagedError'
 }
 
 export class ImageIncompleteError extends Error {

@@ -4,6 +4,7 @@ import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import {
   ChunkCorruptError,
   ChunkMissingError,
+  ImageDamagedError,
   ImageIncompleteError,
   type ChunkClient,
   type NewImage,
@@ -34,7 +35,7 @@ export function createChunkClient(connection: HttpClient): ChunkClient {
   }
   return {
     bytesFetched: () => bytesFetched,
-    manifest: (digest, signal) => readManifest(http, digest, signal),
+    manifest: (digest, signal, options) => readManifest(http, digest, signal, options),
     read: (hash, signal) =>
       withChunkBuffer(async (chunk) =>
         Uint8Array.from(chunk.subarray(0, await readChunk(http, hash, chunk, signal))),
@@ -48,9 +49,15 @@ export function createChunkClient(connection: HttpClient): ChunkClient {
   }
 }
 
-async function readManifest(http: HttpClient, digest: Sha256, signal: AbortSignal) {
+async function readManifest(
+  http: HttpClient,
+  digest: Sha256,
+  signal: AbortSignal,
+  { isToBeWritten = false } = {},
+) {
+  const path = `/images/by-digest/${digest}${isToBeWritten ? '?complete=1' : ''}`
   return await retryCorrupt(signal, async () => {
-    const bytes = await get(http, `/images/by-digest/${digest}`, `Image ${digest}`, signal)
+    const bytes = await get(http, path, `Image ${digest}`, signal)
     if (sha256(bytes) !== digest)
       throw new ChunkCorruptError(`The manifest of image ${digest} has another hash than its name`)
     return parseManifest(bytes)
@@ -102,6 +109,8 @@ async function get(http: HttpClient, path: string, what: string, signal: AbortSi
   } catch (err) {
     if (err instanceof HttpStatusError && err.status === 404)
       throw new AbortError(new ChunkMissingError(`${what} is missing on the server`))
+    if (err instanceof HttpStatusError && err.code === 'image-damaged')
+      throw new AbortError(new ImageDamagedError(`${err.reason}; nothing was written`))
     if (err instanceof HttpStatusError && err.code === 'chunk-corrupt')
       throw new ChunkCorruptError(`${what} is damaged on the server: ${err.message}`)
     throw err

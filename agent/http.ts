@@ -61,6 +61,8 @@ export class HttpStatusError extends Error {
   readonly body: Buffer
   /** Our server's name for it: `chunk-corrupt`. */
   readonly code: string | undefined
+  /** What it said. */
+  readonly reason: string
 
   constructor(request: HttpRequest, status: number, body: Buffer) {
     const { code, message } = parseError(body)
@@ -68,6 +70,7 @@ export class HttpStatusError extends Error {
     this.status = status
     this.body = body
     this.code = code
+    this.reason = message
   }
 }
 

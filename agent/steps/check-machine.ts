@@ -63,7 +63,8 @@ async function refuseUnfitImage(context: DisklessContext, disk: Disk): Promise<v
   const { run, inventory, chunks, signal } = context
   const { image } = run
   if (image?.digest === undefined) throw new RefusedError('The run names no image to deploy')
-  const manifest = await chunks.manifest(parseSha256(image.digest), signal)
+  const digest = parseSha256(image.digest)
+  const manifest = await chunks.manifest(digest, signal, { isToBeWritten: true })
   const sized = { ...manifest, name: image.name }
   refuse(whyUnfit(sized, disk))
   const { allowShrink = false } = run.options

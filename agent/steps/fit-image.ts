@@ -22,7 +22,7 @@ export async function fitImage(
   diskBytes: number,
 ): Promise<FittedImage> {
   const { run, disk, chunks, signal } = context
-  const manifest = await chunks.manifest(digest, signal)
+  const manifest = await chunks.manifest(digest, signal, { isToBeWritten: true })
   if (manifest.sizeBytes <= diskBytes) return { manifest, chunks }
   if (!run.options.allowShrink)
     throw new Error(`Disk ${disk.path} shrank to ${diskBytes} bytes since it was checked`)

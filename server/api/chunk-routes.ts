@@ -8,8 +8,9 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { findManifest } from '#server/db/image-queries.ts'
 import { type Codec, isLost, StoreUnreachableError } from '#server/images/store/chunk-store.ts'
 import { createSharedReads } from '#server/images/store/shared-reads.ts'
+import { whyDamaged } from '#server/runs/new-run.ts'
 import { chunkPutRoute, createExpectedChunks } from './chunk-put-route.ts'
-import { NotFoundError } from './errors.ts'
+import { ConflictError, NotFoundError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 import { createImageReaders, isReading } from './image-readers.ts'
@@ -25,7 +26,10 @@ export interface ChunkRoutesOptions {
   database: OpenedDatabase
   library: ImageLibrary
   /** What is done about chunks that are rotten or gone; done when it is. */
-  care: Record<'report' | 'look', (hash: Sha256, reason: string) => Promise<void>>
+  care: Record<'report' | 'look', (hash: Sha256, reason: string) => Promise<void>> & {
+    /** How many chunks the image lacks. */
+    lacking: (digest: Sha256) => Promise<number>
+  }
   /** Send whoever asks for a chunk to the store itself, if it can be reached there. */
   redirect: boolean
 }
@@ -44,6 +48,13 @@ const ChunkQuery = Type.Object({
   ),
   verify: Type.Optional(
     Type.Literal('1', { description: 'What came before was damaged: look whether it is so here' }),
+  ),
+})
+const ManifestQuery = Type.Object({
+  complete: Type.Optional(
+    Type.Literal('1', {
+      description: 'It is about to be written: refused if the store lacks chunks of it',
+    }),
   ),
 })
 const DigestParams = Type.Object({ digest: Sha256Text })
@@ -78,13 +89,30 @@ export function chunkRoutes({
     }
   }
 
+  /** Before a disk is erased for it. */
+  async function refuseIncomplete(request: FastifyRequest, digest: Sha256): Promise<void> {
+    const lacking = await care.lacking(digest).catch(rethrowImageError)
+    if (lacking === 0) return
+    const { principal } = request
+    const name = principal.kind === 'agent' ? principal.session.run?.image : undefined
+    throw new ConflictError(whyDamaged(name ?? digest, lacking), 'image-damaged')
+  }
+
   return async (app) => {
     const readers = createImageReaders(database.db, app.log)
     await app.register(chunkPutRoute(library, expected))
 
     app.get(
       '/images/by-digest/:digest',
-      { config, schema: { tags, summary: 'The manifest, byte by byte', params: DigestParams } },
+      {
+        config,
+        schema: {
+          tags,
+          summary: 'The manifest, byte by byte',
+          params: DigestParams,
+          querystring: ManifestQuery,
+        },
+      },
       async (request, reply) => {
         const digest = parseSha256(request.params.digest)
         checkMayReadManifest(request, digest)
@@ -92,6 +120,7 @@ export function chunkRoutes({
           findManifest(database.db, digest),
         )
         if (!manifest) throw new NotFoundError(`There is no image with digest ${digest}`)
+        if (request.query.complete !== undefined) await refuseIncomplete(request, digest)
         return reply
           .type(MANIFEST_MEDIA_TYPE)
           .header('etag', `"${digest}"`)

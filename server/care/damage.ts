@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import pLimit from 'p-limit'
-import { decodeSegment, isStored } from '#protocol/image.ts'
+import { decodeSegment, HASH_BYTES, isStored } from '#protocol/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
 import { clearDamage, listDamage, saveDamage } from '#server/db/damaged-chunks.ts'
@@ -15,7 +15,7 @@ import {
   ifLost,
 } from '#server/images/store/chunk-store.ts'
 import type { HealSource } from './heal-source.ts'
-import { findLostChunks, saveIfLost } from './lost-chunks.ts'
+import { findAbsent, findLostChunks, saveIfLost } from './lost-chunks.ts'
 import { renewForms } from './renew-forms.ts'
 
 export interface DamageOptions {
@@ -37,6 +37,8 @@ export interface DamageCare {
    * how many that were not known of.
    */
   findLost(signal: AbortSignal): Promise<number>
+  /** The same of one image alone, and of files that cannot be whole chunks. */
+  findLostOf(digest: Sha256, signal: AbortSignal): Promise<void>
   /** Looks for lost chunks that came again; how many are back. */
   heal(options?: HealOptions): Promise<number>
 }
@@ -93,6 +95,16 @@ export function createDamageCare({ db, store, lock, source, log }: DamageOptions
     return hashes.size
   }
 
+  async function findLostOf(digest: Sha256, signal: AbortSignal): Promise<void> {
+    const absent = await findAbsent(lost, digest, signal)
+    const gone = new Set(await saveIfLost(lost, digest, absent, signal))
+    if (gone.size > 0) await heal({ ask: gone })
+    for (const hash of absent) {
+      signal.throwIfAborted()
+      if (!gone.has(hash)) await settle(hash, 'its file is no whole chunk')
+    }
+  }
+
   async function imagesWith(hash: Sha256): Promise<Sha256[]> {
     const digests: Sha256[] = []
     for await (const { digest, manifest } of eachManifest(db))
@@ -122,26 +134,29 @@ export function createDamageCare({ db, store, lock, source, log }: DamageOptions
     const lost = [...new Set(damage.map(({ hash }) => hash))]
     const asked = ask === 'all' ? lost : lost.filter((hash) => ask.has(hash))
     if (source) await fetchMissing(asked, source)
-    const present = await store.touch(lost)
+    const returned = await findWhole(lost)
+    if (returned.size === 0) return 0
     const always = new Set(
-      damage.filter(({ hash }) => present.has(hash)).map(({ digest }) => digest),
+      damage.filter(({ hash }) => returned.has(hash)).map(({ digest }) => digest),
     )
-    if (present.size === 0) return 0
     // A segment that came again may name chunks that were replaced while nobody could read it.
-    const hashes = new Set(present.keys())
-    for (const hash of present.keys())
-      for (const each of await chunksOfSegment(hash)) hashes.add(each)
-    await renewForms({ db, store, lock, hashes: [...hashes], always })
-    const images = await clearDamage(db, [...present.keys()])
-    log.info({ chunks: present.size, images }, 'Chunks that were damaged are in the store again')
-    return present.size
+    const hashes = [...returned].flatMap(([hash, chunks]) => [hash, ...chunks])
+    await renewForms({ db, store, lock, hashes, always })
+    const images = await clearDamage(db, [...returned.keys()])
+    log.info({ chunks: returned.size, images }, 'Chunks that were damaged are in the store again')
+    return returned.size
   }
 
-  /** None if it is no segment. */
-  async function chunksOfSegment(hash: Sha256): Promise<Sha256[]> {
-    const content = await readContent(store, hash)
-    const isSegment = content.length % 32 === 0 && (await isListedAsSegment(hash))
-    return isSegment ? decodeSegment(content).filter(isStored) : []
+  /** Those that are what they should be; of a segment, with the chunks that it lists. */
+  async function findWhole(lost: readonly Sha256[]): Promise<Map<Sha256, Sha256[]>> {
+    const whole = new Map<Sha256, Sha256[]>()
+    for (const hash of (await store.touch(lost)).keys()) {
+      const content = await readContent(store, hash).catch(ifLost)
+      if (!content) continue
+      const isSegment = content.length % HASH_BYTES === 0 && (await isListedAsSegment(hash))
+      whole.set(hash, isSegment ? decodeSegment(content).filter(isStored) : [])
+    }
+    return whole
   }
 
   async function isListedAsSegment(hash: Sha256): Promise<boolean> {
@@ -165,7 +180,7 @@ export function createDamageCare({ db, store, lock, source, log }: DamageOptions
     }
   }
 
-  return { found, look, heal, findLost }
+  return { found, look, heal, findLost, findLostOf }
 }
 
 type State = 'whole' | 'damaged' | 'gone'

@@ -1,14 +1,18 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { Sha256 } from '#protocol/sha256.ts'
+import { decodeSegment, HASH_BYTES, isStored } from '#protocol/image.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { listDamage, saveLost } from '#server/db/damaged-chunks.ts'
 import type { Database } from '#server/db/database.ts'
 import { eachManifest, findManifest } from '#server/db/image-queries.ts'
+import { parseManifest } from '#server/images/commit/check-image.ts'
 import type { CommitLock } from '#server/images/commit/commit-lock.ts'
 import {
   ChunkCorruptError,
   ChunkMissingError,
   type ChunkStore,
+  ifLost,
 } from '#server/images/store/chunk-store.ts'
+import { createSegmentReader } from '#server/images/store/segment-reader.ts'
 import { findUnlisted } from '#server/images/sweep/find-unlisted.ts'
 
 export interface LostChunksOptions {
@@ -51,6 +55,44 @@ export async function findLostChunks(
   for (const [digest, hashes] of suspects)
     for (const hash of await saveIfLost(options, digest, hashes, signal)) lost.add(hash)
   return lost
+}
+
+/**
+ * Chunks of one image that the store has no whole file of, looked for one by one: how long that takes is up to
+ * the image, not to the store.
+ */
+export async function findAbsent(
+  { db, store }: Pick<LostChunksOptions, 'db' | 'store'>,
+  digest: Sha256,
+  signal: AbortSignal,
+): Promise<Sha256[]> {
+  const manifest = await findManifest(db, digest)
+  const absent: Sha256[] = []
+  const read = createSegmentReader(store)
+  for (const text of manifest ? parseManifest(manifest).segments : []) {
+    if (text === null) continue
+    const segment = await read(parseSha256(text)).catch(ifLost)
+    if (!segment) absent.push(parseSha256(text))
+    else for await (const hash of absentOf(store, segment, signal)) absent.push(hash)
+    if (absent.length >= MAX_LOST) break
+  }
+  return absent.slice(0, MAX_LOST)
+}
+
+async function* absentOf(
+  store: ChunkStore,
+  segment: Uint8Array,
+  signal: AbortSignal,
+): AsyncGenerator<Sha256> {
+  const batchBytes = TOUCHED_AT_ONCE * HASH_BYTES
+  for (let start = 0; start < segment.length; start += batchBytes) {
+    signal.throwIfAborted()
+    const batch = new Set(
+      decodeSegment(segment.subarray(start, start + batchBytes)).filter(isStored),
+    )
+    const present = await store.touch([...batch])
+    for (const hash of batch) if (!present.has(hash)) yield hash
+  }
 }
 
 /** Those that are gone for sure, and are written down now. */

@@ -12,6 +12,7 @@ import { isUploading } from '#server/db/uploads.ts'
 import { PREFIXES } from '#server/images/store/chunk-store.ts'
 import { checkRoomFor } from '#server/images/store/store-room.ts'
 import { openStore } from '#server/open-store.ts'
+import { createCompleteImages } from './complete-images.ts'
 import { createDamageCare } from './damage.ts'
 import { createServerSource, createStoreSource, type HealSource } from './heal-source.ts'
 import { migrationOf } from './migrate-job.ts'
@@ -30,6 +31,8 @@ export interface StoreCare extends AsyncDisposable {
   report(hash: Sha256, reason: string): Promise<void>
   /** Somebody got one that may have been spoilt on the way. */
   look(hash: Sha256, reason: string): Promise<void>
+  /** How many chunks an image lacks, looked for if they were not just now. Throws StoreUnreachableError. */
+  lacking(digest: Sha256): Promise<number>
   status(): Promise<StoreStatus>
   /** As soon as can be; the answer does not wait for it. */
   scrub(): Promise<void>
@@ -103,6 +106,7 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
   return {
     report: (hash, reason) => damage.found(hash, reason).catch(tellFailure(hash)),
     look: (hash, reason) => damage.look(hash, reason).catch(tellFailure(hash)),
+    lacking: createCompleteImages({ db, damage, log }),
 
     async status() {
       const rows = { scrub: await getJob(db, 'scrub'), recompress: await getJob(db, 'recompress') }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { open, readFile, rm } from 'node:fs/promises'
+import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { isZero, sha256 } from '#agent/content.ts'
 import { bootSession } from '#agent/boot-session.ts'
 import { exec } from '#agent/exec.ts'
@@ -213,22 +214,40 @@ describe('a boot of the agent', { skip: NEEDS_ROOT }, () => {
     assert.equal(await disk.digest(), before)
   })
 
-  it('fails by the hash of a chunk that the store lost, and the disk does not boot', async () => {
-    const content = randomBytes(DISK_BYTES)
-    await app.call('PUT', '/api/images/damaged', content)
-    const hash = sha256(content.subarray(5 * CHUNK_BYTES, 6 * CHUNK_BYTES))
-    await rm(join(app.dataFolder, 'store', hash.slice(0, 2), `${hash.slice(2)}.gz`))
-    await using disk = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
-    const { id } = await queueRun(app, mac, {
-      workflow: 'deploy',
-      image: 'damaged',
-      disk: { path: disk.path },
+  describe('of an image that the store has lost a chunk of', () => {
+    async function deployDamaged(disk: LoopDevice, damage: (path: string) => Promise<void>) {
+      const content = randomBytes(DISK_BYTES)
+      await app.call('PUT', '/api/images/damaged', content)
+      const hash = sha256(content.subarray(5 * CHUNK_BYTES, 6 * CHUNK_BYTES))
+      await damage(join(app.dataFolder, 'store', hash.slice(0, 2), `${hash.slice(2)}.gz`))
+      const { id } = await queueRun(app, mac, {
+        workflow: 'deploy',
+        image: 'damaged',
+        disk: { path: disk.path },
+      })
+      const error = await boot([disk]).then(
+        () => assert.fail('It did not fail'),
+        (err: Error) => err.message,
+      )
+      assert.partialDeepStrictEqual(await readRun(app, id), { state: 'failed', receipt: null })
+      return { error, hash }
+    }
+
+    it('ends failed before anything is written if it is not there', async () => {
+      await using disk = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+      const before = await disk.digest()
+      const { error } = await deployDamaged(disk, (path) => rm(path))
+      assert.match(error, /Step "check-machine" failed: .*"damaged" lacks a chunk.*nothing was/)
+      assert.equal(await disk.digest(), before)
     })
-    await assert.rejects(boot([disk]), new RegExp(`Step "write-image" failed: .*${hash}`))
-    const run = await readRun(app, id)
-    assert.equal(run.state, 'failed')
-    assert.equal(run.receipt, null)
-    assert.ok(isZero((await disk.content()).subarray(0, CHUNK_BYTES)))
+
+    it('fails by its hash if it is rotten, and the disk does not boot', async () => {
+      await using disk = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+      const other = gzipSync(randomBytes(CHUNK_BYTES))
+      const { error, hash } = await deployDamaged(disk, (path) => writeFile(path, other))
+      assert.match(error, new RegExp(`Step "write-image" failed: .*${hash}`))
+      assert.ok(isZero((await disk.content()).subarray(0, CHUNK_BYTES)))
+    })
   })
 
   it('stops within seconds when the run is cancelled', async () => {

@@ -76,6 +76,7 @@ function stored(part: Part, kind: string, outcomes: Outcomes): Cell<StoreLab> {
       const hash = await part.hash(lab)
       const bytes = await readFile(await chunkPath(lab, hash))
       const damaged = await DAMAGES[kind]!(bytes, chance, lab)
+      await lab.query('delete from damaged_chunks')
       await using _ = await damageStored(lab, hash, () => damaged)
       const ended = await lab.start('deploy', { image: part.image }).ended
       return lab.judge(ended, part.image === GOLDEN ? lab.golden : lab.captured)
@@ -151,9 +152,14 @@ const MANIFEST: Cell<StoreLab> = {
 }
 
 const CELLS: Cell<StoreLab>[] = [
-  ...Object.keys(DAMAGES).map((kind) => stored(CHUNK, kind, ['not bootable'])),
+  stored(CHUNK, 'missing', ['untouched']),
+  stored(CHUNK, 'empty', ['untouched']),
+  // Of some lengths only reading tells.
+  stored(CHUNK, 'cut short', ['not bootable', 'untouched']),
+  stored(CHUNK, 'bit flip', ['not bootable']),
+  stored(CHUNK, "another chunk's content", ['not bootable']),
   stored(FRAME, 'bit flip', ['not bootable']),
-  stored(FRAME, 'cut short', ['not bootable']),
+  stored(FRAME, 'cut short', ['not bootable', 'untouched']),
   // In a run of zeros another bit may say the same: then the chunk is what its hash says.
   stored(HEAD, 'bit flip', ['untouched', 'verified']),
   stored(SEGMENT, 'bit flip', ['untouched']),

@@ -7195,7 +7195,10 @@ export interface operations {
     };
     getManifest: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description It is about to be written: refused if the store lacks chunks of it */
+                complete?: "1";
+            };
             header?: never;
             path: {
                 digest: string;

@@ -164,6 +164,19 @@ describe('check-machine', { skip: NEEDS_ROOT }, () => {
         },
       }),
     ],
+    [
+      'an image that the server lacks a part of',
+      /: Image "sample" lacks a chunk; capture it again; nothing was written$/,
+      (server: ChunkServer) => {
+        server.fault = (request, response) => {
+          if (!/by-digest.*complete=1/.test(request.url!)) return false
+          const message = 'Image "sample" lacks a chunk; capture it again'
+          response.writeHead(409).end(JSON.stringify({ error: { code: 'image-damaged', message } }))
+          return true
+        }
+        return {}
+      },
+    ],
     ['a run without an image', /names no image/, () => ({ image: { name: 'sample' } })],
   ] satisfies [string, RegExp, (server: ChunkServer) => Setting][]) {
     it(`refuses ${what}, and the disk is unchanged`, async () => {

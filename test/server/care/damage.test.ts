@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
-import { readdir } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import type { Image } from '#protocol/image-info.ts'
 import { createDamageCare } from '#server/care/damage.ts'
 import { createCommitLock } from '#server/images/commit/commit-lock.ts'
 import { readContent } from '#server/images/store/chunk-codec.ts'
@@ -10,7 +12,8 @@ import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import { openTestDatabase } from '#test/support/database.ts'
 import { MIB, sha256 } from '#test/support/disk-content.ts'
 import { openTestStore } from '#test/support/image-store.ts'
-import { log, rot } from './care-lab.ts'
+import { openTestApp } from '#test/support/test-app.ts'
+import { chunkHash, log, removeChunk, rot } from './care-lab.ts'
 
 const CONTENT = Buffer.alloc(MIB, 'the content ')
 const HASH = sha256(CONTENT)
@@ -38,3 +41,32 @@ it('a chunk that is healed while it is found damaged is not set aside', async ()
   assert.ok(CONTENT.equals(await readContent(test.store, HASH)))
   assert.deepEqual(await readdir(join(test.folder, 'quarantine')), [])
 })
+
+it('a lost chunk is back only if it is what it should be, and holds up no other', async () => {
+  await using app = await openTestApp({ env: { STAMPEDE_RECOMPRESS: 'off' } })
+  const folder = join(app.dataFolder, 'store')
+  const disk = randomBytes(4 * MIB)
+  const { body: image } = await app.call<Image>('PUT', '/api/images/golden', disk)
+  const hashes = [1, 2].map((index) => chunkHash(disk, index))
+  for (const hash of hashes) await removeChunk(folder, hash)
+  const ask = () => app.call<Refusal>('GET', `/images/by-digest/${image.digest}?complete=1`)
+  const lacks = async (words: string) => {
+    const { status, body } = await ask()
+    assert.equal(status, 409)
+    assert.ok(body.error.message.includes(words), body.error.message)
+  }
+  await lacks('lacks 2 chunks')
+  const [right, wrong] = hashes
+  await writeChunk(folder, right!, disk.subarray(MIB, 2 * MIB))
+  await writeChunk(folder, wrong!, disk.subarray(MIB, 2 * MIB))
+  await lacks('lacks a chunk')
+  await writeChunk(folder, wrong!, disk.subarray(2 * MIB, 3 * MIB))
+  assert.equal((await ask()).status, 200)
+})
+
+type Refusal = { error: { code: string; message: string } }
+
+/** As somebody does who brings files back from a backup. */
+async function writeChunk(folder: string, hash: string, content: Uint8Array): Promise<void> {
+  await writeFile(join(folder, hash.slice(0, 2), `${hash.slice(2)}.gz`), gzipSync(content))
+}
