@@ -13,7 +13,7 @@ import { openTestDatabase } from '#test/support/database.ts'
 import { MIB, sha256 } from '#test/support/disk-content.ts'
 import { openTestStore } from '#test/support/image-store.ts'
 import { openTestApp } from '#test/support/test-app.ts'
-import { chunkHash, log, removeChunk, rot } from './care-lab.ts'
+import { captureDisk, chunkHash, log, openLibrary, removeChunk, rot } from './care-lab.ts'
 
 const CONTENT = Buffer.alloc(MIB, 'the content ')
 const HASH = sha256(CONTENT)
@@ -62,6 +62,22 @@ it('a lost chunk is back only if it is what it should be, and holds up no other'
   await lacks('lacks a chunk')
   await writeChunk(folder, wrong!, disk.subarray(2 * MIB, 3 * MIB))
   assert.equal((await ask()).status, 200)
+})
+
+it('a chunk that is put while lost ones are looked for is not lost, nor touched', async () => {
+  await using database = await openTestDatabase()
+  await using test = await openTestStore()
+  await using library = openLibrary(database, 'embedded', test)
+  const disk = randomBytes(2 * MIB)
+  await captureDisk(test.store, library, 'golden', disk)
+  const store: ChunkStore = {
+    ...test.store,
+    async *list() {},
+    touch: async () => assert.fail('A sweep that has begun would spare what is garbage by now'),
+  }
+  const lock = createCommitLock()
+  const care = createDamageCare({ db: database.db, store, lock, source: undefined, log })
+  assert.equal(await care.findLost(AbortSignal.timeout(60_000)), 0)
 })
 
 type Refusal = { error: { code: string; message: string } }

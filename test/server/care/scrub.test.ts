@@ -249,12 +249,13 @@ describe('a chunk that is gone from the store', () => {
     const { signal } = new AbortController()
     await removeChunk(folder, ROTTEN)
     const { db } = app.database
-    // It goes away once it was listed.
+    const there = createDirectoryStore({ folder, flush: async () => {} })
     const store: ChunkStore = {
-      ...createDirectoryStore({ folder, flush: async () => {} }),
-      async touch() {
-        await rename(folder, `${folder}.away`)
-        return new Map()
+      ...there,
+      // It goes away once it was listed.
+      async read(hash, ...more) {
+        if (hash === ROTTEN) await rename(folder, `${folder}.away`)
+        return await there.read(hash, ...more)
       },
     }
     await assert.rejects(findLostChunks({ db, store, lock, log }, signal), StoreUnreachableError)
