@@ -13,16 +13,16 @@ const FIRST_SECTOR = { name: 'the first sector', at: 0 }
 const ANY: Cell<KillLab>['outcomes'] = ['untouched', 'not bootable', 'whole']
 
 interface KillLab extends FaultLab {
-  /** That a deployment makes of the disk when nobody is in its way. */
-  requests: number
+  /** That a deployment reads, writes and discards when nobody is in its way. */
+  diskBytes: number
 }
 
 type Moment = (lab: KillLab, chance: Chance) => (request: Parameters<Order>[0]) => boolean
 
-const atRandom: Moment = ({ requests }, chance) => {
-  // The first are those of the inventory; and no run needs as many as another.
-  let left = chance.integer(Math.floor(requests * 0.2), Math.floor(requests * 0.85))
-  return () => --left <= 0
+const atRandom: Moment = ({ diskBytes }, chance) => {
+  // The first are those of the inventory. The kernel makes as many requests of them as it likes.
+  let left = chance.integer(Math.floor(diskBytes * 0.2), Math.floor(diskBytes * 0.85))
+  return ({ start, end }) => (left -= end - start) <= 0
 }
 const atLastWrite: Moment = ({ golden }) => bringing(golden, FIRST_SECTOR)
 
@@ -123,23 +123,23 @@ function whileWiping(_lab: KillLab, chance: Chance) {
   return ({ kind }: Parameters<Order>[0]) => kind !== 'read' && --left <= 0
 }
 
-async function countRequests(lab: FaultLab): Promise<number> {
-  let requests = 0
+async function countBytes(lab: FaultLab): Promise<number> {
+  let bytes = 0
   lab.reset()
-  lab.disk.fault = () => {
-    requests++
+  lab.disk.fault = ({ start, end }) => {
+    bytes += end - start
     return undefined
   }
   assert.equal(lab.judge(await lab.start('deploy').ended), 'verified')
   await exec('blockdev', ['--flushbufs', lab.disk.path])
-  return requests
+  return bytes
 }
 
 describe('a deployment that is cut short', { skip: NEEDS_ROOT }, () => {
   let lab: KillLab
   before(async () => {
     const base = await openFaultLab()
-    lab = { ...base, requests: await countRequests(base) }
+    lab = { ...base, diskBytes: await countBytes(base) }
   })
   after(() => lab[Symbol.asyncDispose]())
 
