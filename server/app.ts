@@ -41,7 +41,7 @@ import { webhookRoutes } from './api/webhook-routes.ts'
 import type { BootFiles } from './boot-files.ts'
 import { openBootProgress } from './boot-progress.ts'
 import { openStoreMigrations } from './care/migrate-job.ts'
-import { openStoreCare } from './care/store-care.ts'
+import { openStoreCare, type StoreCare } from './care/store-care.ts'
 import type { Config } from './config.ts'
 import { openAdminToken, openDataFolder, type AdminToken } from './data-folder.ts'
 import { refuseBesideAnother } from './dhcp-service.ts'
@@ -109,10 +109,11 @@ export async function openApp(
       database,
       log,
       onDamaged: (hash, reason) => void care.report(hash, reason),
+      lacking: (digest) => care.lacking(digest),
       now,
     }),
   )
-  const care = opened.use(await openStoreCare({ config, database, library, log }))
+  const care: StoreCare = opened.use(await openStoreCare({ config, database, library, log }))
   const { store } = library
   const migrations = opened.use(openStoreMigrations({ config, database, store, log }))
   const uploads = opened.use(openUploads({ library, log, now }))

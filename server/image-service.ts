@@ -20,6 +20,7 @@ export interface ImageServiceOptions {
   database: OpenedDatabase
   log: FastifyBaseLogger
   onDamaged: (hash: Sha256, reason: string) => void
+  lacking: (digest: Sha256) => Promise<number>
   now: () => Date
 }
 

@@ -53,6 +53,8 @@ export interface ImageExportsOptions {
   log: FastifyBaseLogger
   /** A chunk was found that is not what its image says of it, or missed. */
   onDamaged?: ((hash: Sha256, reason: string) => void) | undefined
+  /** How many chunks an image lacks; absent: as far as it is known. */
+  lacking?: ((digest: Sha256) => Promise<number>) | undefined
 }
 
 /** Other servers on the database are told of exports that take longer than this, again and again. */
@@ -64,10 +66,11 @@ export function createImageExports({
   store,
   log,
   onDamaged,
+  lacking = async (digest) => (await countDamage(db, [digest])).get(digest) ?? 0,
 }: ImageExportsOptions): ImageExports {
   const lender = { reads: createSharedReads(store), wrapped: createWrappedChunks() }
   const open = new Set<{ digest: Sha256; startedAt: Date }>()
-  const damages = createSharedCalls<Map<Sha256, number>>()
+  const lacks = createSharedCalls<number>()
   const lookups = createSharedCalls<ManifestExport | undefined>()
   const layouts = createSharedCalls<Uint8Array>()
   const segments = createSharedCalls<readonly ChunkReference[]>()
@@ -165,9 +168,9 @@ export function createImageExports({
 
   return {
     async find(digest, format = GZIP_EXPORT) {
-      const chunks = (await damages(digest, () => countDamage(db, [digest]))).get(digest)
-      // Better than a file that ends in the middle.
-      if (chunks !== undefined)
+      const chunks = await lacks(digest, () => lacking(digest))
+      // Better than a file that ends in the middle, or a disk that was erased for half of one.
+      if (chunks > 0)
         throw new ConflictError(
           `The image lacks ${chunks === 1 ? 'a chunk' : `${chunks} chunks`} that the store has lost; capture or upload its content again`,
           'image-damaged',

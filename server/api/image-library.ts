@@ -37,6 +37,8 @@ export interface ImageLibraryOptions {
   room?: (usedBytes: number) => Promise<StoreRoom>
   /** A chunk was found that is not what its image says of it, or missed. */
   onDamaged?: (hash: Sha256, reason: string) => void
+  /** How many chunks an image lacks that somebody is about to be given; absent: as far as it is known. */
+  lacking?: (digest: Sha256) => Promise<number>
   /** An image is about to take what was put for it. */
   onCommit?: () => void
   /** A sweep begins; what this gives is called once all chunks that were put before belong to images. */
@@ -127,8 +129,8 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
   /** By a clock that nobody sets. */
   const touchedAt = new Map<string, number>()
   const clock = options.sweepClock ?? createSweepClock()
-  const { onDamaged, onSweep, replacedGraceSeconds } = options
-  const exports = createImageExports({ db, store, log, onDamaged })
+  const { onDamaged, lacking, onSweep, replacedGraceSeconds } = options
+  const exports = createImageExports({ db, store, log, onDamaged, lacking })
   const chunkSets = createChunkSets(store, (digest) => findManifest(db, digest))
   const counting = createImageStatistics(db, store)
   const sweeps = openImageSweeps({

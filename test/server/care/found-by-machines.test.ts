@@ -141,6 +141,15 @@ describe('an image whose chunks are not all there', () => {
     assert.equal(await damaged(app), undefined)
   })
 
+  for (const suffix of ['.img.gz', '.img.zst', '.img', '.qcow2'])
+    it(`is not sent up to where it ends either: ${suffix}`, async () => {
+      await using app = await openApp()
+      await removeChunk(join(app.dataFolder, 'store'), HASH)
+      const { status } = await app.call('GET', `/images/golden${suffix}`)
+      assert.equal(status, 409)
+      assert.deepEqual(await damaged(app), { chunks: 1 })
+    })
+
   it('can still be compared with', async () => {
     await using app = await openApp()
     await removeChunk(join(app.dataFolder, 'store'), HASH)
