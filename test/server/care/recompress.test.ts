@@ -116,31 +116,38 @@ describeOnEveryDatabase('recompression', (openTestDatabase, kind) => {
     await captureDisk(test.store, library, 'another', disk)
     const { replacedChunks = 0 } = await state()
     await again()
-    let isIdle = true
     const replaced: string[] = []
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>()
     const store: ChunkStore = {
       ...test.store,
+      async read(...args) {
+        // However fast the others would be.
+        if (replaced.length > 0) await asked
+        return await test.store.read(...args)
+      },
       async replace(hash, bytes) {
         const done = await test.store.replace(hash, bytes)
         replaced.push(hash)
-        isIdle = false
         return done
       },
     }
+    async function isIdle(): Promise<boolean> {
+      if (replaced.length > 0) ask()
+      return replaced.length === 0
+    }
     {
-      await using job = openRound(database, library, { store, isIdle: async () => isIdle })
+      await using job = openRound(database, library, { store, isIdle })
       await waitFor('the first chunk', async () => replaced.length > 0)
       await waitFor('its end', async () => !job.isWorking)
     }
     const stopped = replaced.length
-    assert.ok(stopped < CHUNKS + 1)
+    assert.ok(stopped < CHUNKS)
     // Exports still find the forms that they name.
     const { digest } = (await findImage(database.db, 'another'))!
     const open = (await library.findExport(parseSha256(digest)))!
     assert.ok(gunzipSync(await readAll(open.read({ start: 0, end: open.totalBytes }))).equals(disk))
 
     const { finishedAt } = await state()
-    isIdle = true
     await using _job = openRound(database, library)
     await waitFor('the rest', async () => (await state()).finishedAt !== finishedAt)
     assert.equal((await state()).replacedChunks, replacedChunks + CHUNKS)
