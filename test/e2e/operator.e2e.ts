@@ -27,7 +27,13 @@ import {
   runShown,
   watchRows,
 } from '../web/operator-screens.ts'
-import { assertAccessible, COLOR_SCHEMES, signIn, type TestBrowser } from '../web/browser.ts'
+import {
+  assertAccessible,
+  chooseColors,
+  COLOR_SCHEMES,
+  signIn,
+  type TestBrowser,
+} from '../web/browser.ts'
 
 const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'network namespaces need root'
 const OPERATOR = { name: 'maria', password: 'a sentence that nobody guesses' }
@@ -308,7 +314,7 @@ async function explained(
 
 async function assertAccessibleInBoth(page: Page): Promise<void> {
   for (const colorScheme of COLOR_SCHEMES) {
-    await page.emulateMedia({ colorScheme })
+    await chooseColors(page, colorScheme)
     await assertAccessible(page)
   }
 }

@@ -105,11 +105,20 @@ interface Violation {
   nodes: { target: string[] }[]
 }
 
+/** The page learns of it in its next frame, which another tab in front may keep it from for a while. */
+export async function chooseColors(
+  page: Page,
+  colorScheme: (typeof COLOR_SCHEMES)[number],
+): Promise<void> {
+  await page.emulateMedia({ colorScheme })
+  await page.locator(`html[data-mantine-color-scheme="${colorScheme}"]`).waitFor()
+}
+
 /** Sees that the page does not scroll sideways, and axe finds nothing, at each width and colour. */
 export async function assertGoodLooks(page: Page): Promise<void> {
   for (const colorScheme of COLOR_SCHEMES)
     for (const width of WIDTHS) {
-      await page.emulateMedia({ colorScheme })
+      await chooseColors(page, colorScheme)
       await page.setViewportSize({ width, height: 900 })
       await page
         .waitForFunction(() => document.documentElement.scrollWidth <= window.innerWidth)
