@@ -53,9 +53,10 @@ describe('stampede store migrate', () => {
     await using proxy = await openCutProxy(app.port)
     const env = { STAMPEDE_SERVER: `http://127.0.0.1:${proxy.port}`, STAMPEDE_TOKEN: ADMIN_TOKEN }
     try {
+      // The copy is done before anybody looks again.
+      proxy.closeAfter('POST /api/store/migration')
       const waiting = shell.start(['store', 'migrate', '--to', `file:${third}`], { env })
       await waiting.waitFor(/\d %: /)
-      proxy.close()
       await waiting.waitFor('trying again')
       proxy.open()
       const { code, stderr } = await waiting.ended

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { after, before, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ne } from 'drizzle-orm'
 import type { CreatedWebhook, Webhook, WebhookDelivery } from '#protocol/webhook.ts'
 import { pino } from 'pino'
-import { webhooks } from '#server/db/schema.ts'
+import { webhookDeliveries, webhooks } from '#server/db/schema.ts'
 import { createWebhook } from '#server/db/webhooks.ts'
 import { openDatabase, type Database } from '#server/db/database.ts'
 import { recordEvent } from '#server/db/events.ts'
@@ -319,6 +321,11 @@ describeOnEveryDatabase('senders of webhooks', (open, kind) => {
     }
     for (const n of numbers(120)) await record(database.db, n)
     await receiver.until(({ length }) => length >= 120)
+    // One that is disposed before it wrote down the answer leaves the last to another one, which sends it again.
+    while (
+      (await database.db.$count(webhookDeliveries, ne(webhookDeliveries.state, 'delivered'))) > 0
+    )
+      await sleep(20)
     await replicas.disposeAsync()
     assert.deepEqual(numbersOf(receiver), numbers(120))
   })

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { statfs } from 'node:fs/promises'
@@ -11,12 +10,11 @@ import { gzipSync } from 'node:zlib'
 import { readCached } from '#server/images/store/cached-read.ts'
 import { createDirectoryStore } from '#server/images/store/directory-store.ts'
 import { MIB, sha256 } from '#test/support/disk-content.ts'
+import { forgetFile } from '#test/support/forgotten-file.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 
 /** Longer than it takes to count as the only reader. */
 const LONE_MILLISECONDS = 150
-/** To have the kernel forget a file. */
-const MOST_TRIES = 20
 
 /** ext4, XFS, btrfs: those that can tell whether a read would wait. */
 const TELLING = [0xef53, 0x5846_5342, 0x9123_683e]
@@ -139,20 +137,11 @@ describe('chunks on their way out', () => {
     const paths = wanted.map(({ hash }) =>
       join(app.dataFolder, 'store', hash.slice(0, 2), `${hash.slice(2)}.gz`),
     )
-    const scratch = Buffer.alloc(2 * MIB)
-    for (const path of paths) {
-      // What dd has the kernel forget (posix_fadvise) must be on the medium first. Pages that another
-      // processor is about to sort into its lists stay, so one try may not do.
-      const forget = ['oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none']
-      for (let tries = 0; readCached(path, scratch) !== undefined; tries++) {
-        assert.ok(tries < MOST_TRIES, `The kernel does not forget ${path}`)
-        execFileSync('sync', [path])
-        execFileSync('dd', ['if=/dev/null', `of=${path}`, ...forget])
-      }
-    }
+    for (const path of paths) forgetFile(path)
     // All at once, as an agent asks for them.
     for (const { hash } of wanted) ask(socket, hash)
     for (const { stored } of wanted) assert.ok((await readAnswer(socket)).body.equals(stored))
+    const scratch = Buffer.alloc(2 * MIB)
     for (const path of paths) assert.notEqual(readCached(path, scratch), undefined)
     socket.destroy()
   })

@@ -55,7 +55,9 @@ describeOnEveryDatabase('versions of an image', (_open, database) => {
     const one = await put('history', 1)
     const two = await put('history', 2)
     assert.deepEqual([one.version, two.version, two.versionCount], [1, 2, 2])
-    assert.deepEqual((await get('history')).body, two)
+    // What the image has alone is counted in the background.
+    const { uniqueBytes: _, ...told } = two
+    assert.partialDeepStrictEqual((await get('history')).body, told)
     for (const [reference, digest] of [
       ['history@1', one.digest],
       ['history@2', two.digest],

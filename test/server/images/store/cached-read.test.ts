@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempDisposable, readFile, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { readCached } from '#server/images/store/cached-read.ts'
+import { forgetFile } from '#test/support/forgotten-file.ts'
 
 const CONTENT = randomBytes(300_001)
 
@@ -44,10 +44,7 @@ describe('reading what the kernel has in memory', { skip }, () => {
 
   it('leaves what would wait for a medium to whoever reads as ever', async () => {
     await using file = await openFolder()
-    // What dd has the kernel forget (posix_fadvise) must be on the medium first.
-    const forget = ['oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none']
-    execFileSync('sync', [file.path])
-    execFileSync('dd', ['if=/dev/null', `of=${file.path}`, ...forget])
+    forgetFile(file.path)
     assert.equal(readCached(file.path, Buffer.alloc(CONTENT.length + 100)), undefined)
     await readFile(file.path)
     assert.equal(readCached(file.path, Buffer.alloc(CONTENT.length + 100)), CONTENT.length)
