@@ -28,7 +28,11 @@ export interface Contender {
   measure(): Promise<number>
 }
 
-/** All contenders in turn, several times over, so that each meets the same conditions. */
+/**
+ * All contenders in turn, several times over, so that each meets the same conditions; every second round
+ * backwards. A machine may be a virtual one whose host remembers what was read: whoever comes second there
+ * reads faster, and dropping our own caches does not help.
+ */
 export async function measureAll(
   contenders: readonly Contender[],
   rounds: number,
@@ -37,7 +41,8 @@ export async function measureAll(
     return { key, name, unit, rounds: [] }
   })
   for (let round = 1; round <= rounds; round++) {
-    for (const [index, contender] of contenders.entries()) {
+    const order = [...contenders.entries()]
+    for (const [index, contender] of round % 2 === 0 ? order.toReversed() : order) {
       stop.signal.throwIfAborted()
       const value = await contender.measure()
       console.error(`  round ${round}: ${contender.name}: ${formatValue(value, contender.unit)}`)

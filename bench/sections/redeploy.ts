@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
 import { exec } from '#agent/exec.ts'
 import type { Measurement } from '../measurement.ts'
 import { dropCaches, measureAll, timePipeline, type Contender } from '../rounds.ts'
@@ -12,6 +12,9 @@ const DIFFERENCE_BYTES = 100e6
 /** As long as files are; a multiple of a sector, not of a chunk. */
 const PLACE_BYTES = 4_096_000
 const READ_BYTES = 4 * 1024 * 1024
+const BLOCK_BYTES = 4096
+/** To find a place: most of what is in use are files. */
+const MAX_TRIES = 1000
 
 interface Extent {
   start: number
@@ -102,20 +105,48 @@ async function usedExtents({ sourcePartition, disk, folder }: Setting): Promise<
 
 /** Random bytes at places spread over what is in use, others each time. */
 async function spoil(path: string, used: readonly Extent[], bytes: number): Promise<void> {
-  const long = used.filter(({ start, end }) => end - start > 2 * PLACE_BYTES)
-  if (long.length === 0) throw new Error('No part in use is long enough to be written over')
   await using file = await open(path, 'r+')
-  for (let place = 0; place * PLACE_BYTES < bytes; place++) {
-    const { start, end } =
-      long[
-        Math.floor(((place + Math.random()) * long.length) / (bytes / PLACE_BYTES)) % long.length
-      ]!
-    const room = Math.floor((end - start - PLACE_BYTES) / 4096)
-    const length = Math.min(PLACE_BYTES, bytes - place * PLACE_BYTES)
-    const at = start + Math.floor(Math.random() * room) * 4096
+  const chosen: number[] = []
+  for (let done = 0; done < bytes; done += PLACE_BYTES) {
+    const at = await findFiles(file, used, chosen)
+    chosen.push(at)
+    const length = Math.min(PLACE_BYTES, bytes - done)
     await file.write(randomFillSync(Buffer.alloc(length)), 0, length, at)
   }
   await file.sync()
+}
+
+/**
+ * Where files are, each of their bytes as likely as any other, and not where one was written before. A file
+ * system's tables and its journal are in use as well, long, and zeros for the most part: nothing to fetch.
+ */
+async function findFiles(
+  file: FileHandle,
+  used: readonly Extent[],
+  chosen: readonly number[],
+): Promise<number> {
+  const rooms = used.filter(({ start, end }) => end - start > PLACE_BYTES)
+  const total = rooms.reduce((sum, { start, end }) => sum + end - start - PLACE_BYTES, 0)
+  const buffer = Buffer.alloc(PLACE_BYTES)
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    let left = Math.random() * total
+    const room = rooms.find(({ start, end }) => (left -= end - start - PLACE_BYTES) < 0)
+    if (!room) continue
+    const at = Math.floor((room.end - PLACE_BYTES + left) / BLOCK_BYTES) * BLOCK_BYTES
+    if (at < room.start || chosen.some((other) => Math.abs(other - at) < PLACE_BYTES)) continue
+    await file.read(buffer, 0, PLACE_BYTES, at)
+    if (shareOfContent(buffer) >= 0.9) return at
+  }
+  throw new Error(`No part in use was found that holds ${PLACE_BYTES} bytes of files`)
+}
+
+/** Of its blocks, those that are not zeros. */
+function shareOfContent(bytes: Buffer): number {
+  const zeros = Buffer.alloc(BLOCK_BYTES)
+  let filled = 0
+  for (let at = 0; at < bytes.length; at += BLOCK_BYTES)
+    if (!bytes.subarray(at, at + BLOCK_BYTES).equals(zeros)) filled++
+  return filled / (bytes.length / BLOCK_BYTES)
 }
 
 /** As one program would, one read after the other; seconds. */
