@@ -10,12 +10,16 @@ import { openDevice } from '#agent/disk/device.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { receiptBytes, type SignedReceipt } from '#protocol/receipt.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
+import { openPhaseProxy, type PhaseProxy } from '#test/support/phase-proxy.ts'
 import { openServerProcess, type ServerProcess } from '#test/support/server-process.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../agent/main.ts')
 const NO_ROOM = 'What goes to standard output cannot be written'
 const DISK_BYTES = 96 * CHUNK_BYTES
 const SECTORS_OF_CHUNK = CHUNK_BYTES / 512
+/** Of the 88 that are not zero; by then some are written, or will be soon. */
+const HELD_CHUNK = 60
+const WRITTEN_CHUNKS = 10
 
 describe('stampede-agent on any Linux', { skip: NEEDS_ROOT }, () => {
   let server: ServerProcess
@@ -40,17 +44,33 @@ describe('stampede-agent on any Linux', { skip: NEEDS_ROOT }, () => {
     child.stdout.on('data', (text) => (output.stdout += String(text)))
     child.stderr.on('data', (text) => (output.stderr += String(text)))
     const ended = once(child, 'close').then(([exitCode]) => ({ exitCode, ...output }))
-    return { child, ended }
+    return { child, ended, output }
   }
 
-  const common = (disk: LoopDevice) => [
+  const common = (disk: LoopDevice, { url }: { url: string } = server) => [
     '--disk',
     disk.path,
     '--server',
-    server.url,
+    url,
     '--image',
     'golden',
   ]
+
+  /** Does something in the middle of a deployment, which gets a chunk that is still to come only after it. */
+  function inTheMiddle(
+    proxy: PhaseProxy,
+    { file }: LoopDevice,
+    act: () => Promise<unknown>,
+  ): Promise<unknown> {
+    const done = Promise.withResolvers<unknown>()
+    let chunks = 0
+    proxy.hold = async ({ path }) => {
+      if (!path.startsWith('/chunks/') || ++chunks !== HELD_CHUNK) return
+      while ((await stat(file)).blocks < WRITTEN_CHUNKS * SECTORS_OF_CHUNK) await sleep(2)
+      await act().then(done.resolve, done.reject)
+    }
+    return done.promise
+  }
 
   it('says that its output finds no room, as on a full disk', async () => {
     const child = spawn('bash', ['-c', '"$0" "$1" --help >/dev/full', process.execPath, MAIN])
@@ -196,13 +216,14 @@ describe('stampede-agent on any Linux', { skip: NEEDS_ROOT }, () => {
 
   it('goes on when the server was killed in the middle and comes back', async () => {
     await using target = await openLoopDevice({ sizeBytes: DISK_BYTES })
-    const { child, ended } = start(['deploy', '--yes', ...common(target)])
-    while ((await stat(target.file)).blocks < 10 * SECTORS_OF_CHUNK && child.exitCode === null)
-      await sleep(2)
-    await server.kill()
-    const written = (await stat(target.file)).blocks
-    assert.equal(child.exitCode, null)
-    assert.ok(written < 80 * SECTORS_OF_CHUNK, 'The server was killed too late')
+    await using proxy = await openPhaseProxy(server.url)
+    const killed = inTheMiddle(proxy, target, () => server.kill())
+    const { child, ended, output } = start(['deploy', '--yes', ...common(target, proxy)])
+    await Promise.race([killed, ended])
+    assert.equal(child.exitCode, null, output.stderr)
+    // It is said only of a server that is away for a while.
+    while (!output.stderr.includes('Waiting for the server') && child.exitCode === null)
+      await sleep(20)
     await server.start()
     const { exitCode, stderr } = await ended
     assert.equal(exitCode, 0, stderr)
@@ -242,13 +263,16 @@ describe('stampede-agent on any Linux', { skip: NEEDS_ROOT }, () => {
 
   it('stops when it is interrupted, and leaves no bootable disk', async () => {
     await using target = await openLoopDevice({ sizeBytes: DISK_BYTES })
-    const { child, ended } = start(['deploy', '--yes', ...common(target)])
-    while ((await stat(target.file)).blocks < 10 * SECTORS_OF_CHUNK && child.exitCode === null)
-      await sleep(2)
-    child.kill('SIGINT')
+    await using proxy = await openPhaseProxy(server.url)
+    const { child, ended } = start(['deploy', '--yes', ...common(target, proxy)])
+    const isOver = inTheMiddle(proxy, target, () => {
+      child.kill('SIGINT')
+      return ended
+    })
     const { exitCode, stderr } = await ended
-    assert.equal(exitCode, 1)
+    assert.equal(exitCode, 1, stderr)
     assert.match(stderr, /stopped by SIGINT/)
+    await isOver
     const content = await target.content()
     assert.ok(content.subarray(0, CHUNK_BYTES).equals(Buffer.alloc(CHUNK_BYTES)))
   })

@@ -64,7 +64,7 @@ describe('HTTP client of the agent', () => {
     const http = createHttpClient({
       serverUrl: server.url,
       token: undefined,
-      maxOutageSeconds: 5,
+      maxOutageSeconds: 60,
       reach: {
         failed: () => (told.push('failed'), failed.resolve()),
         answered: () => told.push('answered'),
@@ -91,7 +91,7 @@ describe('HTTP client of the agent', () => {
     const http = createHttpClient({
       serverUrl: server.url,
       token: undefined,
-      maxOutageSeconds: 5,
+      maxOutageSeconds: 60,
       reach: { failed: (message) => failures.push(message), answered: () => {} },
     })
     const put = { method: 'PUT', path: '/c', body: Buffer.from('x'), arrivedAt: '/c' } as const

@@ -68,7 +68,7 @@ describe('a connection that is cut', { skip: NEEDS_ROOT }, () => {
       settings: { serverUrl: proxy.url, mac, bootToken: token },
       inventory: createInventory({ disks }),
       print: () => {},
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(240_000),
     })
     return await readRun(app, id)
   }

@@ -64,7 +64,7 @@ describe('stampede images', () => {
     const env = { STAMPEDE_SERVER: `http://127.0.0.1:${proxy.port}` }
     const puts = () => proxy.requests().filter((line) => line.startsWith('PUT /chunks/'))
     const first = shell.start(['images', 'push', 'large.img'], { env })
-    while (puts().length < 20) await new Promise((done) => setTimeout(done, 5))
+    await first.until('20 chunks', () => puts().length >= 20)
     first.child.kill('SIGKILL')
     await first.ended
     assert.equal((await app.call('GET', '/api/images/large')).status, 404)
@@ -89,7 +89,7 @@ describe('stampede images', () => {
     const env = { STAMPEDE_SERVER: `http://127.0.0.1:${proxy.port}` }
     const push = shell.start(['images', 'push', 'patient.img'], { env })
     const puts = () => proxy.requests().filter((line) => line.startsWith('PUT /chunks/'))
-    while (puts().length < 8) await new Promise((done) => setTimeout(done, 5))
+    await push.until('8 chunks', () => puts().length >= 8)
     proxy.close()
     await push.waitFor('trying again')
     proxy.open()
@@ -129,7 +129,7 @@ describe('stampede images', () => {
     const env = { STAMPEDE_SERVER: `http://127.0.0.1:${proxy.port}` }
     const pieces = () => proxy.requests().filter((line) => line.startsWith('PATCH /api/uploads/'))
     const first = shell.start(['images', 'push', 'packed.img.gz'], { env })
-    while (pieces().length < 3) await new Promise((done) => setTimeout(done, 5))
+    await first.until('3 pieces', () => pieces().length >= 3)
     first.child.kill('SIGKILL')
     await first.ended
     const before = pieces().length
@@ -147,7 +147,7 @@ describe('stampede images', () => {
     const env = { STAMPEDE_SERVER: `http://127.0.0.1:${proxy.port}` }
     const first = shell.start(['images', 'push', 'lost.img.gz'], { env })
     const pieces = () => proxy.requests().filter((line) => line.startsWith('PATCH /api/uploads/'))
-    while (pieces().length < 3) await new Promise((done) => setTimeout(done, 5))
+    await first.until('3 pieces', () => pieces().length >= 3)
     first.child.kill('SIGKILL')
     await first.ended
     const { body } = await app.call<{ items: { id: string; name: string }[] }>(
@@ -194,7 +194,7 @@ describe('stampede images', () => {
     const env = { STAMPEDE_SERVER: `http://127.0.0.1:${proxy.port}` }
     const gets = () => proxy.requests().filter((line) => line.startsWith('GET /chunks/'))
     const first = shell.start(['images', 'pull', 'large', '-o', 'large.raw'], { env })
-    while (gets().length < 40) await new Promise((done) => setTimeout(done, 5))
+    await first.until('40 chunks', () => gets().length >= 40)
     first.child.kill('SIGKILL')
     await first.ended
     const before = gets().length
@@ -230,8 +230,8 @@ describe('stampede images', () => {
     await using proxy = await openCutProxy(app.port)
     const env = { STAMPEDE_SERVER: `http://127.0.0.1:${proxy.port}` }
     const push = shell.start(['images', 'push', 'moving.img'], { env })
-    while (!proxy.requests().some((line) => line.startsWith('PUT /chunks/')))
-      await new Promise((done) => setTimeout(done, 5))
+    const isSending = () => proxy.requests().some((line) => line.startsWith('PUT /chunks/'))
+    await push.until('a chunk', isSending)
     await truncate(path, 80 * MIB)
     const { code, stderr } = await push.ended
     assert.equal(code, 1)

@@ -10,7 +10,8 @@ import { ADMIN_TOKEN } from '#test/support/test-app.ts'
 /** The command as people run it: by its launcher, in a process and a home of its own. */
 
 export const LAUNCHER = resolve(import.meta.dirname, '../../cli/stampede')
-const TIMEOUT_MILLISECONDS = 60_000
+/** On a busy machine; it costs only where something is wrong. */
+const TIMEOUT_MILLISECONDS = 240_000
 
 export interface Outcome {
   code: number | null
@@ -23,7 +24,7 @@ export interface RunOptions {
   input?: string
   /** Without what names the server and signs in. */
   signedOut?: boolean
-  /** For what takes longer than a minute. */
+  /** For what takes longer than four minutes. */
   timeoutMilliseconds?: number
 }
 
@@ -32,8 +33,10 @@ export interface Running {
   readonly ended: Promise<Outcome>
   /** What came on both streams so far. */
   readonly output: () => string
-  /** Until the output has it. Throws after a minute, or when the command ended without it. */
+  /** Until the output has it. Throws when the command ended without it, or took too long. */
   readonly waitFor: (text: string | RegExp) => Promise<void>
+  /** The same for anything else that it does. */
+  readonly until: (what: string, isSo: () => boolean) => Promise<void>
   readonly write: (text: string) => void
 }
 
@@ -107,20 +110,23 @@ function follow(child: ChildProcess, options: RunOptions): Running {
     return { code: code as number | null, stdout, stderr }
   })
   const output = () => stripVTControlCharacters(stdout + stderr)
+  let hasEnded = false
+  void ended.then(() => (hasEnded = true))
+  const until = async (what: string, isSo: () => boolean) => {
+    while (!isSo()) {
+      if (hasEnded) throw new Error(`It ended without ${what}:\n${output()}`)
+      await new Promise((done) => setTimeout(done, 5))
+    }
+  }
   return {
     child,
     ended,
     output,
     write: (text) => void child.stdin!.write(text),
-    async waitFor(text) {
-      const isThere = () =>
-        typeof text === 'string' ? output().includes(text) : text.test(output())
-      let hasEnded = false
-      void ended.then(() => (hasEnded = true))
-      while (!isThere()) {
-        if (hasEnded) throw new Error(`It ended without ${String(text)}:\n${output()}`)
-        await new Promise((done) => setTimeout(done, 20))
-      }
-    },
+    until,
+    waitFor: (text) =>
+      until(String(text), () =>
+        typeof text === 'string' ? output().includes(text) : text.test(output()),
+      ),
   }
 }

@@ -4,6 +4,7 @@ import type { StoreStatus } from '#protocol/store.ts'
 import { addToken } from '#test/support/accounts.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { diskContent } from '#test/support/disk-content.ts'
+import { waitFor } from '../server/care/care-lab.ts'
 import { createShell, type Shell } from './stampede.ts'
 
 describe('stampede store', () => {
@@ -26,6 +27,8 @@ describe('stampede store', () => {
   const status = async () => (await app.call<StoreStatus>('GET', '/api/store')).body
 
   it('shows room, contents, damage and care', async () => {
+    // Nobody who stores an image waits for that for long.
+    await waitFor('what is in the store is counted', async () => (await status()).chunks > 0)
     const text = await run('store')
     assert.match(text, /^Store +\//)
     assert.match(text, /^Room +.+ left \(.+ free, .+ in reserve\)$/m)

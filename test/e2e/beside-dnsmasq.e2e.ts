@@ -82,7 +82,10 @@ async function startDnsmasq(network: LabNetwork, folder: string): Promise<void> 
     { stdio: ['ignore', 'ignore', 'pipe'] },
   )
   // It says so once it answers.
-  for await (const text of dnsmasq.stderr!) if (String(text).includes('DHCP, IP range')) break
+  let said = ''
+  for await (const text of dnsmasq.stderr!)
+    if ((said += String(text)).includes('DHCP, IP range')) return
+  throw new Error(`dnsmasq ended: ${said}`)
 }
 
 /**

@@ -10,5 +10,5 @@ await bootSession({
   settings: { serverUrl, mac, bootToken },
   inventory: createInventory({ disks: disks.filter((disk) => disk.path === path) }),
   print: console.log,
-  signal: AbortSignal.timeout(60_000),
+  signal: AbortSignal.timeout(240_000),
 })

@@ -1,12 +1,7 @@
-import { execFileSync } from 'node:child_process'
-import { statfsSync, statSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe } from 'node:test'
-import { exec } from '#agent/exec.ts'
 import { NEEDS_ROOT } from '#test/support/loop-device.ts'
 import { PHASES, type Phase } from '#test/support/phase-proxy.ts'
+import { openSmallDisk, type SmallDisk } from '#test/support/small-disk.ts'
 import { testCells, type Cell } from './cell.ts'
 import * as order from './disk-orders.ts'
 import { BACKUP, HEAD, MIDDLE, READS } from './disk-orders.ts'
@@ -30,7 +25,7 @@ type Outcomes = Cell<FaultLab>['outcomes']
 type Prepare = (lab: FaultLab, chance: Chance) => void | Promise<unknown>
 
 let count = 0
-let store = ''
+let store: SmallDisk
 /** Of a server that a cell killed. */
 let restarted: Promise<void> | undefined
 
@@ -159,36 +154,33 @@ const ENDS = [
   ),
 ]
 
-/** Takes all the room there is, again too. Not awaited by anything: the next byte finds none. */
-function fillStore(): void {
-  const { bavail, bsize } = statfsSync(store)
-  if (bavail === 0) return
-  const filler = join(store, FILLER)
-  const offset = statSync(filler, { throwIfNoEntry: false })?.size ?? 0
-  const range = ['--offset', String(offset), '--length', String(bavail * bsize)]
-  execFileSync('fallocate', [...range, filler])
+/** Takes all the room there is, before each chunk from one on: the server may sweep what earlier captures left. */
+function fillFrom(lab: FaultLab, chunk: number): void {
+  let left = chunk
+  lab.proxy.alterRequest = ({ method, path }) => {
+    if (method === 'PUT' && CHUNK_PATH.test(path) && --left <= 0) store.fill()
+    return undefined
+  }
 }
 
-async function emptyStore(): Promise<void> {
-  await rm(join(store, FILLER))
-}
+const makeRoom = async () => store.makeRoom()
 
-const FILLER = 'filler'
 const FULL = [
   cell(
     ['store', 'ENOSPC', 'from the middle on'],
     ['no image'],
-    (lab, chance) => {
-      let left = chance.integer(2, LAST_BEFORE_FULL)
-      lab.proxy.alterRequest = ({ method, path }) => {
-        // Meanwhile the server sweeps what captures before this one left.
-        if (method === 'PUT' && CHUNK_PATH.test(path) && --left <= 0) fillStore()
-        return undefined
-      }
-    },
-    emptyStore,
+    (lab, chance) => fillFrom(lab, chance.integer(2, LAST_BEFORE_FULL)),
+    makeRoom,
   ),
-  cell(['store', 'ENOSPC', 'before the capture'], ['no image'], () => fillStore(), emptyStore),
+  cell(
+    ['store', 'ENOSPC', 'before the capture'],
+    ['no image'],
+    (lab) => {
+      store.fill()
+      fillFrom(lab, 1)
+    },
+    makeRoom,
+  ),
   cell(['store', 'ENOSPC', 'mended'], ['complete'], () => {}),
 ]
 
@@ -196,14 +188,8 @@ describe('a capture', { skip: NEEDS_ROOT }, () => {
   let lab: FaultLab
   const opened = new AsyncDisposableStack()
   before(async () => {
-    const dataFolder = opened.adopt(await mkdtemp(join(tmpdir(), 'stampede-faults-')), (folder) =>
-      rm(folder, { recursive: true, force: true }),
-    )
-    store = join(dataFolder, 'store')
-    await exec('mkdir', [store])
-    await exec('mount', ['-t', 'tmpfs', '-o', `size=${STORE_MIB}M`, 'stampede-test', store])
-    opened.defer(async () => void (await exec('umount', ['--lazy', store])))
-    lab = opened.use(await openFaultLab({ env: { STAMPEDE_STORE: `file:${store}` } }))
+    store = opened.use(await openSmallDisk(STORE_MIB))
+    lab = opened.use(await openFaultLab({ env: { STAMPEDE_STORE: `file:${store.path}` } }))
   })
   after(() => opened.disposeAsync())
 

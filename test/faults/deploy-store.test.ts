@@ -106,7 +106,10 @@ function away(
       }
       const { ended } = lab.start('deploy', { serverUrl: lab.proxy.url })
       try {
-        while (!leaving) await Promise.race([sleep(10), ended])
+        let isOver = false
+        void ended.then(() => (isOver = true))
+        while (!leaving && !isOver) await sleep(10)
+        assert.ok(leaving, 'The deployment ended before')
         await leaving
         if (comesBack) await sleep(AWAY_MILLISECONDS)
         else await ended

@@ -18,7 +18,7 @@ import type { Outcome } from './cell.ts'
 import { assertReported, assertSame, judgeDeploy, judgeUnfinished, type Ended } from './outcome.ts'
 import { DISK_BYTES, systemDisk } from './system-disk.ts'
 
-const CALL_TIMEOUT_MILLISECONDS = 60_000
+const CALL_TIMEOUT_MILLISECONDS = 240_000
 /** The images that are there before something goes wrong. */
 export const GOLDEN = 'golden'
 /** Of one chunk, to and from the server. */

@@ -88,7 +88,7 @@ export function testS3Redirects(gateway: () => RadosGateway): void {
 
   it('are read by an agent, and missing ones are missing', async () => {
     const client = createChunkClient(
-      createHttpClient({ serverUrl: app.url, token: ADMIN_TOKEN, maxOutageSeconds: 5 }),
+      createHttpClient({ serverUrl: app.url, token: ADMIN_TOKEN, maxOutageSeconds: 60 }),
     )
     const signal = AbortSignal.timeout(60_000)
     assert.ok(FIRST.equals(await client.read(sha256(FIRST), signal)))

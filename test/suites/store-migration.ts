@@ -23,7 +23,7 @@ import type { RadosGateway } from '#test/support/rados-gateway.ts'
 import { ADMIN_TOKEN, createCall, openTestApp, type TestApp } from '#test/support/test-app.ts'
 
 const PROGRAM = new URL('../../server/store-main.ts', import.meta.url).pathname
-const DEADLINE_MILLISECONDS = 60_000
+const DEADLINE_MILLISECONDS = 240_000
 
 export interface MigrationSubject {
   gateway: () => RadosGateway
@@ -82,7 +82,7 @@ export function testStoreMigration({ gateway, openStore }: MigrationSubject): vo
         signal: stop.signal,
         onProgress(progress) {
           last = progress
-          if (progress.seenChunks === 20) stop.abort()
+          if (progress.seenChunks >= 20) stop.abort()
         },
       }),
     )

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 
 const MAIN = resolve(import.meta.dirname, '../../agent/main.ts')
-const DEADLINE_MILLISECONDS = 120_000
+const DEADLINE_MILLISECONDS = 300_000
 
 export interface AgentProcess {
   child: ChildProcess

@@ -48,6 +48,8 @@ export interface PhaseProxy extends AsyncDisposable {
   readonly sentTwice: string[]
   /** Bodies of chunks that began to come. */
   bodies(): number
+  /** Exchanges that the server has not answered yet, whoever asked may be gone. */
+  underWay(): number
 }
 
 /** The server may go away and come back on the same port. */
@@ -56,6 +58,7 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
   const sentTwice: string[] = []
   const exchanges: string[] = []
   let bodies = 0
+  let underWay = 0
   const proxy: Pick<PhaseProxy, 'fault' | 'alterRequest' | 'alterAnswer' | 'hold' | 'refuse'> = {
     fault: undefined,
     alterRequest: undefined,
@@ -84,9 +87,10 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
     const hold = async (again: () => Promise<number>) => proxy.hold?.({ method, path }, again)
     const refusal = proxy.refuse?.({ method, path })
     const altered = { request: alter(alterRequest), answer: alter(alterAnswer), hold, refusal }
-    pass(new URL(serverUrl), request, response, phase, altered, onAnswer).catch(() => {
-      request.socket.destroy()
-    })
+    underWay++
+    pass(new URL(serverUrl), request, response, phase, altered, onAnswer)
+      .catch(() => request.socket.destroy())
+      .finally(() => underWay--)
   })
   // As long as the server's own.
   server.keepAliveTimeout = 60_000
@@ -98,6 +102,7 @@ export async function openPhaseProxy(serverUrl: string): Promise<PhaseProxy> {
     stored,
     sentTwice,
     bodies: () => bodies,
+    underWay: () => underWay,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       server.close()

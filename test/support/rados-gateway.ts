@@ -29,7 +29,7 @@ export interface RadosGateway extends AsyncDisposable {
   resume: () => void
 }
 
-const START_SECONDS = 120
+const START_SECONDS = 300
 const BUCKET_RETRIES = 5
 const MEMORY_BYTES = 2 * 1024 ** 3
 

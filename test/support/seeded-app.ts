@@ -16,6 +16,9 @@ import { ADMIN_TOKEN, openTestApp, type TestApp, type TestAppOptions } from './t
 /** The administrator of a seeded app. */
 export const OPERATOR = { name: 'maria', password: 'a sentence that nobody guesses' }
 
+/** The seeded runs are to be at work however long somebody looks at them. */
+const TOUCH_MILLISECONDS = 60_000
+
 /** pino's number of the level. */
 const WARN = 40
 
@@ -41,7 +44,16 @@ export async function openSeededApp(options: SeededAppOptions = {}): Promise<See
   if (count > 0) await seed(app.database.db, { machines: count, now: new Date() })
   if (!options.withoutAccount)
     await app.call('POST', '/api/setup', { adminToken: ADMIN_TOKEN, ...OPERATOR }, { token: null })
-  return { ...app, lanUrl: `http://${lanAddress()}:${app.port}` }
+  const touch = () => void touchRuns(app.database.db, new Date()).catch(console.error)
+  const timer = setInterval(touch, TOUCH_MILLISECONDS)
+  return {
+    ...app,
+    lanUrl: `http://${lanAddress()}:${app.port}`,
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      await app[Symbol.asyncDispose]()
+    },
+  }
 }
 
 export function lanAddress(): string {
@@ -51,7 +63,7 @@ export function lanAddress(): string {
 }
 
 /** What keeps runs from timing out, as reports of their agents would. */
-export async function touchRuns(db: Database, now: Date): Promise<void> {
+async function touchRuns(db: Database, now: Date): Promise<void> {
   await db.update(runs).set({ lastReportAt: now }).where(eq(runs.state, 'running'))
   await db.update(runs).set({ bootedAt: now }).where(eq(runs.state, 'booting'))
 }
@@ -109,10 +121,9 @@ async function main(): Promise<void> {
   const done = new Map<string, number>()
   const { db } = app.database
   const advance = () => void advanceRuns(db, done).catch(console.error)
-  const touch = () => void touchRuns(db, new Date()).catch(console.error)
-  const timers = [setInterval(touch, 60_000), ...(values.still ? [] : [setInterval(advance, 1000)])]
+  const timer = values.still ? undefined : setInterval(advance, 1000)
   await once(stop.signal, 'abort')
-  for (const timer of timers) clearInterval(timer)
+  clearInterval(timer)
 }
 
 if (import.meta.main) await main()

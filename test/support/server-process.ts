@@ -9,7 +9,7 @@ import { putEmbeddedDatabase } from './database.ts'
 import { freePort } from './free-port.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../server/main.ts')
-const START_SECONDS = 120
+const START_SECONDS = 300
 const STOP_SECONDS = 60
 
 /** The server as a process of its own, which can be killed and started again. */

@@ -1,14 +1,16 @@
 import { execFileSync } from 'node:child_process'
-import { rmSync, statfsSync } from 'node:fs'
+import { rmSync, statfsSync, statSync } from 'node:fs'
 import { mkdtemp, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exec } from '#agent/exec.ts'
 
+const MOST_TRIES = 50
+
 /** A file system of its own, in memory, which can be full. Needs root. */
 export interface SmallDisk extends AsyncDisposable {
   path: string
-  /** Takes all room but so many bytes, before anything else can happen. */
+  /** Takes all room but so many bytes, before anything else can happen here; again, too. */
   fill(leftBytes?: number): void
   /** At once, too. */
   makeRoom(): void
@@ -24,9 +26,20 @@ export async function openSmallDisk(mebibytes: number): Promise<SmallDisk> {
   return {
     path,
     fill(leftBytes = 0) {
-      const { bavail, bsize } = statfsSync(path)
-      const bytes = bavail * bsize - leftBytes
-      if (bytes > 0) execFileSync('fallocate', ['--length', String(bytes), filler])
+      for (let tries = 1; ; tries++) {
+        const { bavail, bsize } = statfsSync(path)
+        const bytes = bavail * bsize - leftBytes
+        if (bytes <= 0) return
+        const fillerBytes = statSync(filler, { throwIfNoEntry: false })?.size ?? 0
+        const offset = Math.ceil(fillerBytes / bsize) * bsize
+        const range = ['--offset', String(offset), '--length', String(bytes)]
+        try {
+          execFileSync('fallocate', [...range, filler], { stdio: 'pipe' })
+        } catch (err) {
+          // Another program took some of it meanwhile.
+          if (tries === MOST_TRIES) throw err
+        }
+      }
     },
     makeRoom: () => rmSync(filler),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

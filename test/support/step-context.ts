@@ -61,7 +61,7 @@ export function createTestContext(options: TestContextOptions): TestContext {
   const http = createHttpClient({
     serverUrl: options.serverUrl,
     token: undefined,
-    maxOutageSeconds: 20,
+    maxOutageSeconds: 240,
   })
   const lines: string[] = []
   const warnings: string[] = []

@@ -47,7 +47,7 @@ export interface TestApp extends App {
   ) => Promise<Answer<Body>>
 }
 
-const CALL_TIMEOUT_MILLISECONDS = 60_000
+const CALL_TIMEOUT_MILLISECONDS = 240_000
 
 /** The whole server on free ports of the loopback, without DHCP, in a data folder of its own. */
 export async function openTestApp(options: TestAppOptions = {}): Promise<TestApp> {

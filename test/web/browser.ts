@@ -19,7 +19,7 @@ const ARGUMENTS = [
   '--disable-sync',
 ]
 /** On a busy machine; it costs only where something is wrong. */
-const WAIT_MILLISECONDS = 30_000
+const WAIT_MILLISECONDS = 90_000
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 /** Phone, small window, wide screen. */
@@ -41,7 +41,11 @@ export interface TestPage {
 
 /** `executablePath`: a program that starts CHROMIUM with all arguments it gets. */
 export async function openBrowser(executablePath = CHROMIUM): Promise<TestBrowser> {
-  const browser = await chromium.launch({ executablePath, args: ARGUMENTS })
+  const browser = await chromium.launch({
+    executablePath,
+    args: ARGUMENTS,
+    timeout: WAIT_MILLISECONDS,
+  })
   return {
     browser,
     open: (options) => openPage(browser, options),

@@ -53,8 +53,14 @@ describe('the first run', () => {
 
     await context.grantPermissions([])
     await page.getByRole('tab', { name: 'Kea' }).click()
-    await page.getByRole('button', { name: 'Copy the lines for Kea' }).click()
-    await page.getByRole('button', { name: 'Copied' }).waitFor()
+    // It says so for a moment only, and is therefore looked at in each frame.
+    const copied = page.waitForFunction(() =>
+      [...document.querySelectorAll('button')].some(({ textContent }) => textContent === 'Copied'),
+    )
+    await Promise.all([
+      copied,
+      page.getByRole('button', { name: 'Copy the lines for Kea' }).click(),
+    ])
     assertQuiet()
   })
 })

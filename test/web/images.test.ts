@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Locator } from 'playwright-core'
 import type { Image } from '#protocol/image-info.ts'
 import { diskContent, sha256 } from '#test/support/disk-content.ts'
@@ -12,10 +13,17 @@ import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browse
 
 /** More than one piece of an upload, so that a link can be lost between two. */
 const CHUNKS = 40
+const SETTLED_MILLISECONDS = 30_000
 
+/** What is around it may move until the page has settled for its width. */
 async function assertWithin(element: Locator, width: number): Promise<void> {
-  const box = await element.boundingBox()
-  assert.ok(box && box.x >= 0 && box.x + box.width <= width, JSON.stringify(box))
+  const deadline = Date.now() + SETTLED_MILLISECONDS
+  for (;;) {
+    const box = await element.boundingBox()
+    if (box && box.x >= 0 && box.x + box.width <= width) return
+    assert.ok(Date.now() < deadline, JSON.stringify(box))
+    await sleep(20)
+  }
 }
 
 describe('the image library', () => {

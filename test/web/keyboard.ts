@@ -10,7 +10,7 @@ const REPEAT_MILLISECONDS = 40
 export async function goTo(
   page: Page,
   wanted: Locator,
-  key: 'Tab' | 'Shift+Tab' | 'ArrowDown' = 'Tab',
+  key: 'Tab' | 'Shift+Tab' | 'ArrowDown' | '/' = 'Tab',
 ): Promise<void> {
   await wanted.waitFor()
   for (let stop = 0; stop < MOST_STOPS; stop++) {

@@ -5,6 +5,7 @@ import { seeMachine } from '#server/db/machines.ts'
 import { ADMIN_TOKEN } from '#test/support/test-app.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'
+import { goTo } from './keyboard.ts'
 
 describe('machines', () => {
   let app: SeededApp
@@ -40,7 +41,7 @@ describe('machines', () => {
 
   it('keeps search, filter and order in the address', async () => {
     const { page } = await openMachines()
-    await page.keyboard.press('/')
+    await goTo(page, page.getByRole('searchbox'), '/')
     await page.keyboard.type('525400000001')
     await page.getByText('1 of 40 machines').waitFor()
     await page.getByText('rack1-node02').waitFor()
@@ -61,7 +62,7 @@ describe('machines', () => {
     await page.getByRole('searchbox').fill('52-54-00-be-ef-01')
     await page.getByText('No machine matches').waitFor()
     await seeMachine(app.database.db, parseMac('525400beef01'), new Date(), { creates: true })
-    await page.getByRole('link', { name: '52-54-00-be-ef-01' }).waitFor({ timeout: 2000 })
+    await page.getByRole('link', { name: '52-54-00-be-ef-01' }).waitFor()
     await app.call('DELETE', '/api/machines/525400beef01')
     await page.getByText('No machine matches').waitFor()
   })
@@ -69,9 +70,16 @@ describe('machines', () => {
   it('says that the connection is lost, comes back by itself, and misses nothing', async () => {
     const { page } = await openMachines('?q=52-54-00-be-ef')
     await page.getByText('No machine matches').waitFor()
+    // It is back only once it was seen to be away.
+    const seen = Promise.withResolvers<void>()
+    await page.route('**/api/events', async (route) => {
+      await seen.promise
+      await route.continue()
+    })
     app.http.server.closeAllConnections()
     await seeMachine(app.database.db, parseMac('525400beef02'), new Date(), { creates: true })
     await page.getByText('Reconnecting…').waitFor()
+    seen.resolve()
     await page.getByRole('link', { name: '52-54-00-be-ef-02' }).waitFor()
     await page.getByText('Reconnecting…').waitFor({ state: 'detached' })
     await app.call('DELETE', '/api/machines/525400beef02')

@@ -103,7 +103,7 @@ describe('settings and network', () => {
     const row = page.getByRole('row', { name: /machine\.update/ }).first()
     await row.getByText('admin').first().waitFor()
     await row.getByText('done').waitFor()
-    assert.equal(new URL(page.url()).searchParams.get('target'), '52:54:00:00:00:01')
+    await page.waitForURL(({ searchParams }) => searchParams.get('target') === '52:54:00:00:00:01')
     await page.setViewportSize({ width: 390, height: 844 })
     const card = page.getByRole('list', { name: 'List of the audit log' }).getByRole('listitem')
     await card.filter({ hasText: 'machine.update' }).first().getByText('done').waitFor()

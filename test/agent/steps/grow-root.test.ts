@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { open, readFile, stat, statfs, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, stat, statfs, writeFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { exec, type Exec } from '#agent/exec.ts'
 import { growRoot } from '#agent/steps/grow-root.ts'
 import { majorOf, minorOf } from '#agent/system/chroot.ts'
@@ -12,6 +13,8 @@ import { installProgram, writeTinySystem } from '../system/tiny-system.ts'
 import { createContext } from './step-context.ts'
 
 const CONTENT = randomBytes(mib(5))
+/** A program that does not end by itself while anybody waits for it, and like no other that runs. */
+const SLEEPER = '/usr/sbin/busybox sleep 607'
 
 async function installTiny(disk: LoopDisk, number: number, fileSystem: string): Promise<void> {
   await disk.inside(number, fileSystem, async (root) => {
@@ -266,17 +269,19 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     await disk.inside(1, 'ext4', async (root) => {
       await writeTinySystem(root)
       await installProgram(root, 'busybox')
-      const script = '#!/usr/sbin/busybox sh\nexec /usr/sbin/busybox sleep 60\n'
+      const script = `#!/usr/sbin/busybox sh\nexec ${SLEEPER}\n`
       await writeFile(`${root}/usr/sbin/resize2fs`, script, { mode: 0o755 })
     })
     await disk.enlarge(mib(800))
     const cancel = new AbortController()
     const { signal } = cancel
-    const bound: Exec = (command, args, options) => {
-      if (command === 'unshare') setTimeout(() => cancel.abort(new Error('Cancelled')), 500)
-      return exec(command, args, { ...options, signal })
-    }
-    await assert.rejects(growRoot({ ...createContext(disk), exec: bound }), /Cancelled/)
+    const bound: Exec = (command, args, options) => exec(command, args, { ...options, signal })
+    let isOver = false
+    const growing = growRoot({ ...createContext(disk), exec: bound }).finally(() => (isOver = true))
+    const rejected = assert.rejects(growing, /Cancelled/)
+    while (!isOver && !(await isAsleep())) await sleep(20)
+    cancel.abort(new Error('Cancelled'))
+    await rejected
     assert(!(await readFile('/proc/self/mounts', 'utf8')).includes(disk.partition(1)))
     await checkFileSystem(disk, 1, 'ext4')
   })
@@ -320,6 +325,16 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     assert((await sizeAndContent(disk, 1, 'btrfs')) > mib(800))
   })
 })
+
+/** Whether the program runs, whatever it has for its root. */
+async function isAsleep(): Promise<boolean> {
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const words = await readFile(`/proc/${name}/cmdline`, 'latin1').catch(() => '')
+    if (words.split('\0').join(' ').trim() === SLEEPER) return true
+  }
+  return false
+}
 
 async function sizeOfRoot(disk: LoopDisk): Promise<number> {
   return await disk.inside(1, 'ext4', async (root) => {

@@ -42,10 +42,11 @@ describe('a run that is cancelled', { skip: !IS_ROOT && 'needs root' }, () => {
     await disk.format(1, 'ext4', ['-q'])
     const device = disk.partition(1)
     const isMounted = async () => (await readFile('/proc/self/mounts', 'utf8')).includes(device)
-    // A program that has mounted, and has not ended yet.
+    // A program that has mounted, and does not end before the run is cancelled.
     await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-slow-'))
     const mount = (await exec('sh', ['-c', 'command -v mount'])).stdout.trim()
-    const script = `#!/bin/sh\n${mount} "$@" && sleep 0.5\n`
+    const over = join(folder.path, 'over')
+    const script = `#!/bin/sh\n${mount} "$@" && until test -e ${over}; do sleep 0.01; done\n`
     await writeFile(join(folder.path, 'mount'), script, { mode: 0o755 })
     const cancel = new AbortController()
     const bound: Exec = (command, args, options) =>
@@ -62,6 +63,7 @@ describe('a run that is cancelled', { skip: !IS_ROOT && 'needs root' }, () => {
       while (!isOver && !(await isMounted())) await sleep(5)
       assert.ok(!isOver)
       cancel.abort(new Error('Cancelled'))
+      await writeFile(over, '')
       await closed
     } finally {
       process.env['PATH'] = path
