@@ -2,6 +2,8 @@
 export interface SystemUse {
   mounts: { device: string; source: string; target: string }[]
   swaps: string[]
+  /** Loop devices that lead to another device, by its number: the kernel lets everyone else write there. */
+  loops: { path: string; device: string }[]
 }
 
 /** proc_pid_mountinfo(5): id, parent, major:minor, root, target, options, tags… - type, source. */
@@ -48,6 +50,8 @@ export function findUse(nodes: readonly DiskNode[], use: SystemUse): string | un
     if (mount) return `${path} is mounted at ${mount.target}`
     if (use.swaps.includes(path)) return `${path} is swap space`
     if (holders.length > 0) return `${path} is a part of ${holders.join(' and ')}`
+    const loop = use.loops.find((one) => one.device === device)
+    if (loop) return `${loop.path} leads to ${path}`
   }
   return undefined
 }

@@ -1,4 +1,4 @@
-import { readFile, realpath } from 'node:fs/promises'
+import { readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Disk } from '#protocol/inventory.ts'
 import type { Exec } from '../exec.ts'
@@ -10,20 +10,27 @@ import {
   type KernelPartition,
 } from './disk-layout.ts'
 import { findUse, parseMounts, parseSwaps, type DiskNode, type SystemUse } from './disk-use.ts'
-import { readBytes, readFlag, readNames, readNumber, readText } from './sysfs.ts'
+import { readBytes, readFlag, readNames, readNumber, readTarget, readText } from './sysfs.ts'
 
 const SYS_BLOCK = '/sys/block'
 /** Sizes and starts in sysfs count these, whatever the disk's sectors. */
 const SYSFS_SECTOR_BYTES = 512
 
-/** Not disks of this machine: memory, optical drives, floppies, what is built on or reaches other disks. */
+/**
+ * Not disks of this machine: memory, optical drives, floppies, what is built on or reaches other disks, and
+ * the single paths to an NVMe disk that has several (`nvme0c1n1`, which no node leads to).
+ */
 const NOT_DISKS =
-  /^(loop|ram|zram|dm-|md|sr|fd|nbd|drbd|rbd|bcache|mtdblock|pmem)\d|^mmcblk\d+(boot|rpmb|gp)/
+  /^(loop|ram|zram|dm-|md|sr|fd|nbd|drbd|rbd|bcache|mtdblock|pmem)\d|^mmcblk\d+(boot|rpmb|gp)|^nvme\d+c\d/
+
+export function isDiskOfMachine(name: string): boolean {
+  return !NOT_DISKS.test(name)
+}
 
 /** All disks of the machine, and any block device that `asked` names by its path. */
 export async function readDisks(exec: Exec, asked: readonly string[] = []): Promise<Disk[]> {
   const use = await readUse()
-  const names = (await readNames(SYS_BLOCK)).filter((name) => !NOT_DISKS.test(name))
+  const names = (await readNames(SYS_BLOCK)).filter(isDiskOfMachine)
   for (const path of asked) {
     const name = await diskName(path)
     if (!names.includes(name)) names.push(name)
@@ -32,18 +39,30 @@ export async function readDisks(exec: Exec, asked: readonly string[] = []): Prom
   return disks.filter((disk) => disk.sizeBytes > 0)
 }
 
-/** `/dev/disk/by-id/ata-…` → `sda`. Throws for what is no whole disk. */
+/**
+ * `/dev/disk/by-id/ata-…` → `sda`: by the device's numbers, since a file may be called as a disk is.
+ * Throws for what is no whole disk.
+ */
 export async function diskName(path: string): Promise<string> {
-  const name = basename(
-    await realpath(path).catch((cause: NodeJS.ErrnoException) => {
-      const why = cause.code === 'ENOENT' ? 'it is not there' : cause.message
-      throw new Error(`Disk "${path}" cannot be opened: ${why}; "lsblk" lists disks`, { cause })
-    }),
-  )
-  if ((await readText(join(SYS_BLOCK, name, 'dev'))) !== undefined) return name
-  if ((await readText(join('/sys/class/block', name, 'partition'))) !== undefined)
+  const found = await stat(path, { bigint: true }).catch((cause: NodeJS.ErrnoException) => {
+    const why = cause.code === 'ENOENT' ? 'it is not there' : cause.message
+    throw new Error(`Disk "${path}" cannot be opened: ${why}; "lsblk" lists disks`, { cause })
+  })
+  const folder = found.isBlockDevice()
+    ? await readTarget(`/sys/dev/block/${deviceNumbers(found.rdev)}`)
+    : undefined
+  const name = folder && basename(folder)
+  if (name && (await readText(join(SYS_BLOCK, name, 'dev'))) !== undefined) return name
+  if (name && (await readText(join('/sys/class/block', name, 'partition'))) !== undefined)
     throw new Error(`"${path}" is a partition; name the whole disk`)
   throw new Error(`"${path}" is no disk; "lsblk" lists disks, and "losetup" makes one of a file`)
+}
+
+/** `8:1`. makedev(3): 12 and 20 bits of a major number, around and above those of a minor one. */
+function deviceNumbers(device: bigint): string {
+  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n)
+  const minor = (device & 0xffn) | ((device >> 12n) & 0xffffff00n)
+  return `${major}:${minor}`
 }
 
 /** One disk as it is now. Throws for what is no whole disk. */
@@ -55,7 +74,21 @@ async function readUse(): Promise<SystemUse> {
   return {
     mounts: parseMounts(await readFile('/proc/self/mountinfo', 'utf8')),
     swaps: parseSwaps((await readText('/proc/swaps')) ?? ''),
+    loops: await readLoops(),
   }
+}
+
+async function readLoops(): Promise<SystemUse['loops']> {
+  const names = (await readNames(SYS_BLOCK)).filter((name) => /^loop\d/.test(name))
+  const loops = names.map(async (name) => {
+    const target = await readText(join(SYS_BLOCK, name, 'loop/backing_file'))
+    const found = target && (await stat(target, { bigint: true }).catch(() => undefined))
+    // What a file lies on is mounted, and known by that.
+    return found && found.isBlockDevice()
+      ? [{ path: `/dev/${name}`, device: deviceNumbers(found.rdev) }]
+      : []
+  })
+  return (await Promise.all(loops)).flat()
 }
 
 async function readDisk(exec: Exec, name: string, use: SystemUse): Promise<Disk> {

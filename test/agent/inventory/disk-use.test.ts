@@ -13,7 +13,8 @@ Filename				Type		Size		Used		Priority
 `
 
 describe('disk use', () => {
-  const use = { mounts: parseMounts(MOUNTINFO), swaps: parseSwaps(SWAPS) }
+  const loops = [{ path: '/dev/loop3', device: '8:97' }]
+  const use = { mounts: parseMounts(MOUNTINFO), swaps: parseSwaps(SWAPS), loops }
   const node = (path: string, device: string, holders: string[] = []) => ({
     path,
     device,
@@ -36,6 +37,11 @@ describe('disk use', () => {
       findUse([node('/dev/sdd1', '8:49', ['dm-0', 'dm-1'])], use),
       '/dev/sdd1 is a part of dm-0 and dm-1',
     )
+  })
+
+  it('finds a loop device through which a disk is used', () => {
+    const nodes = [node('/dev/sdg', '8:96'), node('/dev/sdg1', '8:97')]
+    assert.equal(findUse(nodes, use), '/dev/loop3 leads to /dev/sdg1')
   })
 
   it('finds nothing against a disk that nobody uses', () => {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { exec } from '#agent/exec.ts'
-import { diskName, readDisks } from '#agent/inventory/disks.ts'
+import { diskName, isDiskOfMachine, readDisks } from '#agent/inventory/disks.ts'
 import { takeInventory } from '#agent/inventory/inventory.ts'
 import { InventorySchema, type Disk } from '#protocol/inventory.ts'
 import { Value } from 'typebox/value'
@@ -136,9 +138,45 @@ describe('readDisks', { skip: NEEDS_ROOT }, () => {
     assert.partialDeepStrictEqual(await inventoryOf(noise), { partitions: [] })
   })
 
+  it('finds a disk in use that is mounted through a loop device, which no exclusive open notices', async () => {
+    await using disk = await openLoopDevice({ sizeBytes: DISK_BYTES })
+    const { stdout } = await exec('losetup', ['--find', '--show', disk.path])
+    const upper = stdout.trim()
+    try {
+      assert.equal((await inventoryOf(disk)).busy, `${upper} leads to ${disk.path}`)
+    } finally {
+      await exec('losetup', ['--detach', upper])
+    }
+    assert.equal((await inventoryOf(disk)).busy, undefined)
+  })
+
   it('names whole disks only', async () => {
     await assert.rejects(diskName('/dev/null'), /is no disk/)
   })
+
+  it('goes by the device, not by what its path is called', async () => {
+    await using disk = await openLoopDevice({ sizeBytes: DISK_BYTES })
+    const name = basename(disk.path)
+    const folder = await mkdtemp(join(tmpdir(), 'stampede-names-'))
+    try {
+      await writeFile(join(folder, name), 'a copy of that disk, say')
+      await assert.rejects(diskName(join(folder, name)), /is no disk/)
+      await symlink(disk.path, join(folder, 'by-id'))
+      assert.equal(await diskName(join(folder, 'by-id')), name)
+      const numbers = (await readFile(`/sys/block/${name}/dev`, 'utf8')).trim().split(':')
+      await exec('mknod', [join(folder, 'sda'), 'b', ...numbers])
+      assert.equal(await diskName(join(folder, 'sda')), name)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+})
+
+it('takes no path to a disk for one more disk', () => {
+  const names = ['sda', 'vda', 'nvme0n1', 'nvme10n2', 'mmcblk0', 'xvda', 'cciss!c0d0']
+  assert.deepEqual(names.filter(isDiskOfMachine), names)
+  for (const name of ['nvme0c0n1', 'nvme0c12n1', 'mmcblk0boot0', 'loop0', 'dm-1', 'sr0'])
+    assert.equal(isDiskOfMachine(name), false, name)
 })
 
 describe('takeInventory', { skip: NEEDS_ROOT }, () => {
