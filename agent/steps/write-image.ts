@@ -14,6 +14,8 @@ import type { StepContext, StepOutcome } from './step.ts'
 export interface WriteImageOptions {
   /** false leaves out the proof that the disk holds what was written: the receipt says so. */
   readBack: boolean
+  /** The last look at the disk before the first write; throws to refuse. */
+  confirm?: (context: StepContext) => Promise<void>
 }
 
 export async function writeImage(context: StepContext): Promise<StepOutcome> {
@@ -26,14 +28,14 @@ export async function writeImage(context: StepContext): Promise<StepOutcome> {
  */
 export async function writeImageWith(
   context: StepContext,
-  { readBack }: WriteImageOptions,
+  { readBack, confirm = confirmTarget }: WriteImageOptions,
 ): Promise<StepOutcome> {
   const { run, disk, signal } = context
   const digest = imageDigest(context)
   await using device = await openDevice(disk.path, 'write')
   const { manifest, chunks, shrunk } = await fitImage(context, digest, device.sizeBytes)
 
-  await confirmTarget(context)
+  await confirm(context)
   const ends = await readEnds(device, manifest.sizeBytes)
   await probeEdges(device)
   await wipeEnds(device)

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes, sign } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openDevice } from '#agent/disk/device.ts'
+import { exec } from '#agent/exec.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { receiptBytes, type SignedReceipt } from '#protocol/receipt.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
@@ -104,6 +105,31 @@ describe('stampede-agent on any Linux', { skip: NEEDS_ROOT }, () => {
     const { exitCode, stderr } = await start(['deploy', '--yes', ...common(target)]).ended
     assert.equal(exitCode, 0, stderr)
     assert.match(stderr, new RegExp(`The last 33\\.6 MB of ${target.path} are not used`))
+  })
+
+  it('writes to the disk that somebody said yes to, and to none that took its path meanwhile', async () => {
+    await using shown = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
+    const command = [process.execPath, MAIN, 'deploy', ...common(shown)].join(' ')
+    // Asked at a terminal only.
+    const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+      env: { ...process.env, STAMPEDE_TOKEN: server.token },
+    })
+    const ended = once(child, 'close')
+    let output = ''
+    child.stdout.on('data', (text) => (output += String(text)))
+    while (!output.includes('Type "erase"')) {
+      assert.equal(child.exitCode, null, output)
+      await sleep(50)
+    }
+    // What tells one stick from the next here; its number could go to somebody else's.
+    await truncate(shown.file, DISK_BYTES + CHUNK_BYTES)
+    await exec('losetup', ['--set-capacity', shown.path])
+    const precious = await shown.digest()
+    child.stdin.write('erase\n')
+    const [exitCode] = await ended
+    assert.equal(exitCode, 1, output)
+    assert.match(output, /was changed since it was looked at, so nothing was written/)
+    assert.equal(await shown.digest(), precious)
   })
 
   it('compares a disk with an image or a receipt, writes nothing, and says where it differs', async () => {
