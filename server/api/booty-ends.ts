@@ -44,18 +44,20 @@ export function bootyEnds(
       }))
     },
     async onUploaded(runId, result) {
-      await finish(options, runId, (_run, receipt) =>
-        'error' in result
-          ? { state: 'failed', error: `The upload from BOOTy failed: ${result.error}` }
-          : {
-              state: 'succeeded',
-              receipt: {
-                ...receipt,
-                ...imageReceipt(result.image),
-                warnings: [UNCHECKED, ...receipt.warnings],
-              },
-            },
-      )
+      await finish(options, runId, (run, receipt) => {
+        if ('error' in result)
+          return run.cancelRequested
+            ? { state: 'cancelled' }
+            : { state: 'failed', error: `The upload from BOOTy failed: ${result.error}` }
+        return {
+          state: 'succeeded',
+          receipt: {
+            ...receipt,
+            ...imageReceipt(result.image),
+            warnings: [UNCHECKED, ...receipt.warnings],
+          },
+        }
+      })
     },
   }
 }

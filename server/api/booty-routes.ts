@@ -11,7 +11,7 @@ import {
   type BootyConfig,
 } from '#server/boot/booty.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
-import { findImage } from '#server/db/image-queries.ts'
+import { findPinnedImage } from '#server/db/image-digest.ts'
 import { findMachineRow, touchMachine, type MachineRow } from '#server/db/machines.ts'
 import { findActiveRun, type RunRow } from '#server/db/runs.ts'
 import { appendRunLog, claimRunForBooty } from '#server/runs/moves.ts'
@@ -117,14 +117,15 @@ async function answerFor(
 ): Promise<BootyAnswer> {
   const imageName = run.image
   if (imageName === null) return bootyAnswer({ run, link: '' }) // refused: no image, no link
-  const image = await findImage(database.db, imageName)
-  const isPinned = image?.digest === run.imageDigest
+  const digest = run.imageDigest
+  // Not what the name stands for by now: BOOTy itself looks neither at sizes nor at sectors.
+  const image = digest === null ? undefined : await findPinnedImage(database.db, imageName, digest)
   const link = await createLink(
     { database, serverUrl: () => literalUrl(serverUrl(), request) },
     {
       kind: run.workflow === 'capture' ? 'upload' : 'download',
       imageName,
-      digest: run.imageDigest,
+      digest,
       runId: run.id,
       expiresAt: new Date(now().getTime() + LINK_SECONDS * 1000),
     },
@@ -135,7 +136,8 @@ async function answerFor(
     isLocked: machine.locked,
     isPlanned: run.planId !== null,
     ...(machine.inventory && { inventory: machine.inventory }),
-    ...(image && isPinned && { imageInfo: image.info, imageSize: image }),
+    ...(image && { imageSize: image }),
+    ...(image?.info && { imageInfo: image.info }),
   })
 }
 

@@ -4,10 +4,11 @@ import { Type } from 'typebox'
 import { type Image, ImageLinkSchema, ImageSchema } from '#protocol/image-info.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, IMAGE_NAME_PATTERN, ImageReference } from '#protocol/shapes.ts'
-import type { OpenedDatabase } from '#server/db/database.ts'
+import type { Database, OpenedDatabase } from '#server/db/database.ts'
 import { findImage } from '#server/db/image-queries.ts'
 import { findLink, type Link, saveLink } from '#server/db/links.ts'
 import { findRun } from '#server/db/runs.ts'
+import { isActive } from '#server/runs/rules.ts'
 import { noteAudit } from './audit.ts'
 import { createToken, hashToken } from './auth.ts'
 import { NotFoundError } from './errors.ts'
@@ -114,7 +115,21 @@ async function getLink(
   // One answer for every reason: who guesses learns nothing.
   if (!link || link.kind !== kind || link.imageName !== imageName)
     throw new NotFoundError('The link is not valid, or it expired; ask for a new one')
+  if (link.runId !== null) await checkRun(database.db, link.runId)
   return link
+}
+
+/** BOOTy cannot be told that its run was cancelled, but it can be given nothing. */
+async function checkRun(db: Database, runId: string): Promise<void> {
+  const run = await findRun(db, runId)
+  if (!run || !isActive(run) || run.cancelRequested)
+    throw new NotFoundError('The run that this link was made for is over', 'run-over')
+}
+
+/** What comes of a capture that was cancelled meanwhile must not become the image of its name. */
+async function* whileRunning(db: Database, runId: string, content: AsyncIterable<Uint8Array>) {
+  yield* content
+  await checkRun(db, runId)
 }
 
 function downloadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
@@ -182,6 +197,7 @@ function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
       },
       handler: async (request, reply) => {
         const { token, file: name } = request.params
+        const { database } = options
         const { runId } = await getLink(options, 'upload', token, name)
         await auditUpload(options, request, { name, runId })
         const tell = async (result: { image: Image } | { error: string }) => {
@@ -192,7 +208,7 @@ function uploadRoute(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
           const sizeBytes = runId !== null && (await options.expectedUploadBytes?.(runId))
           const image = await options.library.upload({
             name,
-            body: content,
+            body: runId === null ? content : whileRunning(database.db, runId, content),
             sectorBytes: undefined,
             ...(runId !== null && { runId }),
             createdBy: await uploaderOf(options, runId),

@@ -154,15 +154,17 @@ type DeviceChoice =
   | { kind: 'refused'; reason: string }
 
 /**
- * BOOTy cannot choose, so this is done here: by the run's path, else by the last inventory. Without
- * hints the contract ends at `/dev/sda`; hints that lead to no disk are never overruled.
+ * BOOTy cannot choose, so this is done here: by the run's path if it is all that the run says, else by the
+ * last inventory. Without hints the contract ends at `/dev/sda`; hints that lead to no disk are never
+ * overruled.
  */
 function chooseDevice({ run, inventory }: BootyRequest): DeviceChoice {
-  const hints = run.options.disk ?? {}
-  if (hints.path !== undefined) return { kind: 'device', device: hints.path.trim() }
-  const choice = chooseDisk(inventory?.disks ?? [], hints)
+  const { path, ...others } = run.options.disk ?? {}
+  const saysMore = Object.keys(others).length > 0
+  if (path !== undefined && !saysMore) return { kind: 'device', device: path.trim() }
+  const choice = chooseDisk(inventory?.disks ?? [], run.options.disk)
   if (choice.kind === 'chosen') return { kind: 'device', device: choice.disk.path }
-  if (Object.keys(hints).length > 0) return choice
+  if (saysMore) return choice
   const warning = `BOOTy was told to use ${DEFAULT_DEVICE}, since no disk was named. ${choice.reason}`
   return { kind: 'device', device: DEFAULT_DEVICE, warning }
 }

@@ -29,7 +29,7 @@ export async function findImageDigest(
  * another version or image of this content: the same one after it was renamed.
  */
 export async function findPinnedImage(
-  tx: Transaction,
+  tx: Database | Transaction,
   reference: string,
   digest: Sha256,
 ): Promise<{ sizeBytes: number; sectorBytes: number; info?: ImageInfo } | undefined> {

@@ -235,6 +235,61 @@ describeOnEveryDatabase('BOOTy routes', (_open, database) => {
     }
   })
 
+  it('gives nothing for a disk that is too small for what the run pinned, whatever the name means now', async () => {
+    assert.equal((await app.call('POST', '/api/images/moved', CONTENT)).status, 201)
+    const small = await queue({ workflow: 'deploy', image: 'moved' })
+    const inventory = createInventory()
+    inventory.disks[0]!.sizeBytes = CONTENT.length - 512
+    const where = eq(tables.machines.mac, parseMac(small.mac))
+    await app.database.db.update(tables.machines).set({ inventory }).where(where)
+    const next = CONTENT.subarray(0, MIB)
+    assert.equal((await app.call('POST', '/api/images/moved', next)).status, 201)
+    assert.equal((await configOf(small)).status, 404)
+    assert.partialDeepStrictEqual(await findRun(small), { state: 'queued', claimedBy: null })
+  })
+
+  it('lets no machine write what its run was cancelled for meanwhile', async () => {
+    const run = await queue({ workflow: 'deploy', image: 'debian' })
+    const { body: config } = await configOf(run)
+    assert.equal((await app.call('POST', `/api/runs/${run.id}/cancel`)).status, 200)
+    assert.equal((await download(config)).status, 404)
+    app.clock.advance(60)
+    await app.tick()
+    assert.equal((await findRun(run)).state, 'cancelled')
+    assert.equal((await download(config)).status, 404)
+  })
+
+  it('makes no image of a capture that was cancelled, before or while it came', async () => {
+    assert.equal((await app.call('POST', '/api/images/golden', CONTENT)).status, 201)
+    const { body: golden } = await app.call<Image>('GET', '/api/images/golden')
+    const late = await queue({ workflow: 'capture', image: 'golden' })
+    const { body: lateConfig } = await configOf(late)
+    await app.call('POST', `/api/runs/${late.id}/cancel`)
+    app.clock.advance(60)
+    await app.tick()
+    await post(lateConfig.desintationAddress!, gzipSync(randomBytes(MIB)))
+    assert.equal((await findRun(late)).state, 'cancelled')
+
+    const run = await queue({ workflow: 'capture', image: 'golden' })
+    const { body: config } = await configOf(run)
+    const whole = gzipSync(randomBytes(2 * MIB))
+    const sending = httpRequest(config.desintationAddress!, {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream' },
+    })
+    const answered = new Promise<IncomingMessage>((resolve, reject) =>
+      sending.on('response', resolve).on('error', reject),
+    )
+    sending.write(whole.subarray(0, MIB))
+    await sleep(100)
+    assert.equal((await app.call('POST', `/api/runs/${run.id}/cancel`)).status, 200)
+    sending.end(whole.subarray(MIB))
+    assert.equal((await answered).statusCode, 404)
+    assert.equal((await endOf(run)).state, 'cancelled')
+    const { body: image } = await app.call<Image>('GET', '/api/images/golden')
+    assert.deepEqual([image.version, image.digest], [golden.version, golden.digest])
+  })
+
   it('leaves the run alone when someone else asks', async () => {
     const run = await queue({ workflow: 'deploy', image: 'debian' })
     const path = `/${run.mac.replaceAll(':', '-')}.bty`

@@ -199,6 +199,17 @@ describe('the device that BOOTy is told', () => {
     assert.equal(findDeviceBytes({ run: run('capture'), link }), undefined)
   })
 
+  it('is none if the path is that of another disk than the other hints say, or nobody knows', () => {
+    const disks = inventory(
+      disk('/dev/sda', { serial: 'DATA' }),
+      disk('/dev/sdb', { serial: 'S4EV' }),
+    )
+    const hinted = (path: string) => run('deploy', { disk: { path, serial: 'S4EV' } })
+    assert.equal(config({ run: hinted('/dev/sdb'), inventory: disks }).device, '/dev/sdb')
+    for (const known of [{}, { inventory: disks }])
+      assert.equal(bootyAnswer({ run: hinted('/dev/sda'), link, ...known }).kind, 'refused')
+  })
+
   it('is none if hints lead to no disk', () => {
     const options = { disk: { serial: 'gone' } }
     for (const known of [{}, { inventory: inventory(disk('/dev/sda')) }])
