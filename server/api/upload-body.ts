@@ -101,9 +101,15 @@ export async function* withIdleLimit(
   }
 }
 
-/** Lets the rest of a refused body pass by for a while. */
+/**
+ * Lets the rest of a refused body pass by for a while. A server that stops waits for none of it:
+ * `server/http-server.ts`.
+ */
 export function discardRest(request: IncomingMessage): void {
   request.unpipe()
+  // Whoever read it by `for await` and left listens still, and a stream that is listened to so does not
+  // flow: nothing would be read, not even that the uploader hung up.
+  request.removeAllListeners('readable')
   request.resume()
   if (request.complete || request.destroyed) return
   const timer = setTimeout(() => request.destroy(), DISCARD_MILLISECONDS)
