@@ -1,6 +1,6 @@
 import { formatBytes } from '#protocol/disk-choice.ts'
-import type { StoreMigration } from '#protocol/store-migration.ts'
-import { plural } from './text.ts'
+import type { LackingVersion, StoreMigration } from '#protocol/store-migration.ts'
+import { plural, printable } from './text.ts'
 
 export function progressText(migration: StoreMigration): string {
   const { progress, seenChunks, copiedChunks, copiedBytes, error } = migration
@@ -20,9 +20,35 @@ export function migrationText(migration: StoreMigration): string {
       return `The copy from ${from} to ${to} was given up; started again it goes on`
     case 'done':
       return (
-        `${to} has all chunks that ${from} had: ${migration.copiedChunks} of ${migration.seenChunks} were copied, ` +
-        `${formatBytes(migration.copiedBytes)}. To use it, stop the server, copy what came since with ` +
+        `${outcomeText(migration)}To use it, stop the server, copy what came since with ` +
         `"npm run store -- migrate --from ${from} --to ${to}", and start it with STAMPEDE_STORE=${to}`
       )
   }
+}
+
+function outcomeText(migration: StoreMigration): string {
+  const { from, to, seenChunks, copiedChunks, copiedBytes } = migration
+  const copied = `${copiedChunks} of ${plural(seenChunks, 'chunk')} were copied, ${formatBytes(copiedBytes)}`
+  const problems = problemsOf(migration)
+  if (problems.length === 0) return `${to} has all chunks that ${from} had: ${copied}. `
+  return `${to} is not whole: ${problems.join('; ')}. Beside that ${copied}. `
+}
+
+/** What the other store lacks after a copy that is done, and what to do about it. */
+export function problemsOf(migration: StoreMigration): string[] {
+  const { from, damagedChunks, lostChunks, lacking } = migration
+  const problems: string[] = []
+  if (damagedChunks > 0)
+    problems.push(
+      `${plural(damagedChunks, 'chunk')} could not be copied, for they are damaged in ${from}; "stampede store scrub" names their images`,
+    )
+  if (lostChunks > 0)
+    problems.push(
+      `${plural(lostChunks, 'chunk')} that images need ${lostChunks === 1 ? 'is' : 'are'} in neither store (${lacking.map(versionText).join(', ')}); capture or upload what lacks them again, and start the same copy once more`,
+    )
+  return problems
+}
+
+function versionText({ image, version, isPromoted, chunks }: LackingVersion): string {
+  return `${printable(image)}${isPromoted ? '' : `@${version}`} lacks ${plural(chunks, 'chunk')}`
 }

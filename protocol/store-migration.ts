@@ -1,6 +1,16 @@
 import { Type, type Static } from 'typebox'
 import { ByteCount, Timestamp } from './shapes.ts'
 
+/** A version of an image that lacks chunks. */
+export const LackingVersionSchema = Type.Object({
+  image: Type.String(),
+  version: Type.Integer(),
+  /** Whether the name alone stands for it. */
+  isPromoted: Type.Boolean(),
+  chunks: Type.Integer(),
+})
+export type LackingVersion = Static<typeof LackingVersionSchema>
+
 /** The copy of a chunk store to another one, made while the first is in use. */
 
 export const StoreMigrationSchema = Type.Object({
@@ -16,6 +26,9 @@ export const StoreMigrationSchema = Type.Object({
   copiedChunks: Type.Integer(),
   copiedBytes: ByteCount,
   damagedChunks: Type.Integer(),
+  /** Once it is done: chunks that images need and neither store has, each once; and whose they are. */
+  lostChunks: Type.Integer(),
+  lacking: Type.Array(LackingVersionSchema),
   startedAt: Timestamp,
   finishedAt: Type.Union([Timestamp, Type.Null()]),
   /** Why it does not get on at the moment. */

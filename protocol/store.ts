@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { ByteCount, Timestamp } from './shapes.ts'
-import { StoreMigrationSchema } from './store-migration.ts'
+import { LackingVersionSchema, StoreMigrationSchema } from './store-migration.ts'
 
 /** The care of the chunk store: what is done to it in the background, and how it is. */
 
@@ -42,15 +42,7 @@ export const StoreStatusSchema = Type.Object({
     zstd: Type.Object({ chunks: Type.Integer(), storedBytes: ByteCount }),
   }),
   /** Versions of images that lack chunks: they cannot be deployed until somebody brings these again. */
-  damaged: Type.Array(
-    Type.Object({
-      image: Type.String(),
-      version: Type.Integer(),
-      /** Whether the name alone stands for it. */
-      isPromoted: Type.Boolean(),
-      chunks: Type.Integer(),
-    }),
-  ),
+  damaged: Type.Array(LackingVersionSchema),
   /** Chunks that images lack, each once. */
   lostChunks: Type.Integer(),
   /** Where lost chunks are looked for, STAMPEDE_HEAL_FROM. */

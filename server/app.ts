@@ -115,7 +115,9 @@ export async function openApp(
   )
   const care: StoreCare = opened.use(await openStoreCare({ config, database, library, log }))
   const { store } = library
-  const migrations = opened.use(openStoreMigrations({ config, database, store, log }))
+  const migrations = opened.use(
+    openStoreMigrations({ config, database, store, findLost: care.findLost, log }),
+  )
   const uploads = opened.use(openUploads({ library, log, now }))
   const { maxImageBytes, pullLocal: allowsLocal } = config
   const isAlone = config.database.kind === 'embedded'

@@ -7,8 +7,7 @@ import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { OUTAGE_SECONDS } from '../images/chunks.ts'
-import { migrationText, progressText } from '../migration-text.ts'
-import { plural } from '../text.ts'
+import { migrationText, problemsOf, progressText } from '../migration-text.ts'
 
 interface MigrateOptions {
   from?: string
@@ -64,8 +63,9 @@ async function migrate(context: Context, options: MigrateOptions): Promise<void>
   if (!options.wait) return context.show(begun, migrationText)
   const ended = await waitFor(context, api, begun)
   context.show(ended, migrationText)
-  if (ended.state !== 'done' || ended.damagedChunks > 0)
-    throw new CliError(EXIT.failed, endText(ended))
+  if (ended.state !== 'done') throw new CliError(EXIT.failed, 'The copy was given up')
+  const problems = problemsOf(ended)
+  if (problems.length > 0) throw new CliError(EXIT.failed, problems.join('\n'))
 }
 
 async function checkFrom(api: ApiClient, from: string): Promise<void> {
@@ -96,9 +96,4 @@ async function waitFor(
     }
     await sleep(POLL_MILLISECONDS, undefined, { signal })
   }
-}
-
-function endText({ state, damagedChunks, from }: StoreMigration): string {
-  if (state !== 'done') return 'The copy was given up'
-  return `${plural(damagedChunks, 'chunk')} could not be copied, for they are damaged in ${from}; "stampede store scrub" names their images`
 }

@@ -119,7 +119,7 @@ export async function saveIfLost(
 }
 
 /** Only reading tells an absent chunk from an absent store. */
-async function isGone(store: ChunkStore, hash: Sha256): Promise<boolean> {
+export async function isGone(store: ChunkStore, hash: Sha256): Promise<boolean> {
   try {
     await store.read(hash)
     return false

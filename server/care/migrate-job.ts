@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { MigrationRequest, StoreMigration } from '#protocol/store-migration.ts'
+import type { LackingVersion, MigrationRequest, StoreMigration } from '#protocol/store-migration.ts'
 import { ConflictError, NotFoundError, UnprocessableError } from '#server/api/errors.ts'
 import { type Config, ConfigError } from '#server/config.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
@@ -9,12 +9,15 @@ import { type CopyProgress, copyStore } from '#server/images/store/copy-store.ts
 import { openStore, refuseOverlap, refuseStrangers } from '#server/open-store.ts'
 import { ServiceError } from '#server/service-error.ts'
 import { storeAddress, type StoreConfig } from '#server/store-config.ts'
+import { findLacking } from './lacking-versions.ts'
 import { type JobContext, openStoreJob } from './store-job.ts'
 
 export interface MigrationOptions {
   config: Pick<Config, 'store' | 'storeAt' | 'database'>
   database: OpenedDatabase
   store: ChunkStore
+  /** Names the images whose chunks are gone from it. Throws StoreUnreachableError. */
+  findLost: (signal: AbortSignal) => Promise<unknown>
   log: FastifyBaseLogger
 }
 
@@ -38,6 +41,9 @@ type MigrationState = {
   copiedChunks: number
   copiedBytes: number
   damagedChunks: number
+  /** Not of one that was done by a release before. */
+  lostChunks?: number
+  lacking?: LackingVersion[]
   finishedAt: string | null
   error: string | null
   retryAt: string | null
@@ -48,7 +54,7 @@ const RETRY_MILLISECONDS = 15_000
 
 /** Copies the store to another one, in the background of one server, until all of it is there. */
 export function openStoreMigrations(options: MigrationOptions): StoreMigrations {
-  const { config, database, store, log } = options
+  const { config, database, store, findLost, log } = options
   const { db } = database
   const from = storeAddress(config.store)
 
@@ -105,8 +111,11 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
         signal: AbortSignal.any([signal, cancelled.signal]),
         onProgress,
       })
+      last = added(before, copied)
+      await findLost(signal)
+      const lost = await findLacking(db, [target.store, store], signal)
       const finishedAt = new Date().toISOString()
-      const done = { ...added(before, copied), error: null, retryAt: null, finishedAt }
+      const done = { ...last, ...lost, error: null, retryAt: null, finishedAt }
       await save(done)
       await changeJob(db, 'migrate', { requestedAt: null })
       log.info(done, 'The chunk store was copied')
@@ -207,6 +216,8 @@ export function migrationOf({
   const isWorking = claimedUntil !== null && claimedUntil > new Date()
   return {
     ...known,
+    lostChunks: known.lostChunks ?? 0,
+    lacking: known.lacking ?? [],
     state: known.finishedAt
       ? 'done'
       : !requestedAt

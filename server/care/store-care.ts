@@ -33,6 +33,8 @@ export interface StoreCare extends AsyncDisposable {
   look(hash: Sha256, reason: string): Promise<void>
   /** How many chunks an image lacks, looked for if they were not just now. Throws StoreUnreachableError. */
   lacking(digest: Sha256): Promise<number>
+  /** Names the images whose chunks are gone from the store. Throws StoreUnreachableError. */
+  findLost: (signal: AbortSignal) => Promise<number>
   status(): Promise<StoreStatus>
   /** As soon as can be; the answer does not wait for it. */
   scrub(): Promise<void>
@@ -106,6 +108,7 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
   return {
     report: (hash, reason) => damage.found(hash, reason).catch(tellFailure(hash)),
     look: (hash, reason) => damage.look(hash, reason).catch(tellFailure(hash)),
+    findLost: (signal) => damage.findLost(signal),
     lacking: createCompleteImages({ db, damage, log }),
 
     async status() {

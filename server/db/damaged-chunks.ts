@@ -145,6 +145,21 @@ export async function listDamagedVersions(db: Database): Promise<DamagedVersion[
   })
 }
 
+/** Versions of images with these contents, newest first. */
+export async function listVersionsWith(
+  db: Database,
+  digests: readonly Sha256[],
+): Promise<(Omit<DamagedVersion, 'chunks' | 'name'> & { digest: Sha256 })[]> {
+  if (digests.length === 0) return []
+  const rows = await db
+    .select({ ...versionColumns, digest: imageVersions.digest })
+    .from(imageVersions)
+    .innerJoin(images, eq(images.name, imageVersions.image))
+    .where(inArray(imageVersions.digest, [...digests]))
+    .orderBy(asc(imageVersions.image), desc(imageVersions.version))
+  return rows.map(({ promoted, ...row }) => ({ ...row, isPromoted: row.version === promoted }))
+}
+
 /** Chunks that images lack, each once. */
 export async function countLostChunks(db: Database): Promise<number> {
   const [row] = await db

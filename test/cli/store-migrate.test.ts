@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { StoreMigration } from '#protocol/store-migration.ts'
+import { chunkHash, removeChunk } from '#test/server/care/care-lab.ts'
 import { addToken } from '#test/support/accounts.ts'
-import { diskContent } from '#test/support/disk-content.ts'
+import { diskContent, MIB } from '#test/support/disk-content.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { openCutProxy } from './cut-proxy.ts'
 import { createShell, type Shell } from './stampede.ts'
@@ -46,6 +48,36 @@ describe('stampede store migrate', () => {
     assert.match((await run('--status')).stdout, /^file:.* has all chunks/)
     const shown = await shell.run(['--token', ADMIN_TOKEN, 'store'])
     assert.match(shown.stdout, /^Copy +file:.* has all chunks/m)
+  })
+
+  it('names what is in neither store, until it came again', async () => {
+    const disk = randomBytes(4 * MIB)
+    await app.call('PUT', '/api/images/lacking', disk)
+    const fourth = await mkdtemp(join(tmpdir(), 'stampede-fourth-'))
+    try {
+      assert.equal((await run('--to', `file:${other}`)).code, 0)
+      for (const index of [1, 2])
+        await removeChunk(join(app.dataFolder, 'store'), chunkHash(disk, index))
+      // Where they were copied to before nothing is lacking.
+      const kept = await run('--to', `file:${other}`)
+      assert.deepEqual([kept.code, kept.stderr.includes('neither')], [0, false])
+      const { code, stdout, stderr } = await run('--to', `file:${fourth}`)
+      assert.equal(code, 1)
+      assert.doesNotMatch(stdout, /has all/)
+      for (const text of [stdout, stderr, (await run('--status')).stdout])
+        assert.match(
+          text,
+          /2 chunks that images need are in neither store \(lacking lacks 2 chunks\);/,
+        )
+      const { body } = await app.call<StoreMigration>('GET', '/api/store/migration')
+      const lacking = [{ image: 'lacking', version: 1, isPromoted: true, chunks: 2 }]
+      assert.partialDeepStrictEqual(body, { state: 'done', lostChunks: 2, lacking })
+      await app.call('PUT', '/api/images/lacking', disk)
+      const whole = await run('--to', `file:${fourth}`)
+      assert.deepEqual([whole.code, whole.stdout.includes('has all chunks')], [0, true])
+    } finally {
+      await rm(fourth, { recursive: true, force: true })
+    }
   })
 
   it('waits on while the server is away', async () => {

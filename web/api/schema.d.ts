@@ -2064,6 +2064,13 @@ export interface components {
             copiedChunks: number;
             copiedBytes: number;
             damagedChunks: number;
+            lostChunks: number;
+            lacking: {
+                image: string;
+                version: number;
+                isPromoted: boolean;
+                chunks: number;
+            }[];
             /** @example 2026-05-01T12:00:00.000Z */
             startedAt: string;
             finishedAt: string | null;
@@ -7569,6 +7576,8 @@ export interface operations {
                      *         "copiedChunks": 1987,
                      *         "copiedBytes": 812646400,
                      *         "damagedChunks": 0,
+                     *         "lostChunks": 0,
+                     *         "lacking": [],
                      *         "startedAt": "2026-05-01T12:00:00.000Z",
                      *         "finishedAt": null,
                      *         "error": null
@@ -7673,6 +7682,8 @@ export interface operations {
                      *         "copiedChunks": 1987,
                      *         "copiedBytes": 812646400,
                      *         "damagedChunks": 0,
+                     *         "lostChunks": 0,
+                     *         "lacking": [],
                      *         "startedAt": "2026-05-01T12:00:00.000Z",
                      *         "finishedAt": null,
                      *         "error": null
@@ -7791,6 +7802,8 @@ export interface operations {
                      *         "copiedChunks": 1987,
                      *         "copiedBytes": 812646400,
                      *         "damagedChunks": 0,
+                     *         "lostChunks": 0,
+                     *         "lacking": [],
                      *         "startedAt": "2026-05-01T12:00:00.000Z",
                      *         "finishedAt": null,
                      *         "error": null
@@ -7872,6 +7885,8 @@ export interface operations {
                      *       "copiedChunks": 1987,
                      *       "copiedBytes": 812646400,
                      *       "damagedChunks": 0,
+                     *       "lostChunks": 0,
+                     *       "lacking": [],
                      *       "startedAt": "2026-05-01T12:00:00.000Z",
                      *       "finishedAt": null,
                      *       "error": null
@@ -7927,6 +7942,8 @@ export interface operations {
                      *       "copiedChunks": 1987,
                      *       "copiedBytes": 812646400,
                      *       "damagedChunks": 0,
+                     *       "lostChunks": 0,
+                     *       "lacking": [],
                      *       "startedAt": "2026-05-01T12:00:00.000Z",
                      *       "finishedAt": null,
                      *       "error": null
@@ -7971,6 +7988,8 @@ export interface operations {
                      *       "copiedChunks": 1987,
                      *       "copiedBytes": 812646400,
                      *       "damagedChunks": 0,
+                     *       "lostChunks": 0,
+                     *       "lacking": [],
                      *       "startedAt": "2026-05-01T12:00:00.000Z",
                      *       "finishedAt": null,
                      *       "error": null

@@ -1,5 +1,5 @@
 import { Alert, Button, Checkbox, Code, Progress, Stack, Text, TextInput } from '@mantine/core'
-import { IconCircleCheck } from '@tabler/icons-react'
+import { IconAlertTriangle, IconCircleCheck } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import type { StoreMigration } from '#protocol/store-migration.ts'
@@ -11,6 +11,7 @@ import { RelativeTime } from '../components/RelativeTime.tsx'
 import { FactList } from '../machine/FactList.tsx'
 import { Section } from '../machine/Section.tsx'
 import { CareButton } from './CareButton.tsx'
+import { LackingVersions } from './LackingVersions.tsx'
 import { cancelMigration, migrateStore } from './store-queries.ts'
 
 /** The copy of all chunks to another store, which the server may then be started on. */
@@ -77,6 +78,7 @@ function Copied({ migration, isGoing }: { migration: StoreMigration; isGoing: bo
           ['Ended', <RelativeTime key="ended" at={migration.finishedAt} />],
         ]}
       />
+      {state === 'done' && migration.lostChunks > 0 && <Lacking migration={migration} />}
       {state === 'done' && (
         <Alert
           color="green"
@@ -97,6 +99,22 @@ function Copied({ migration, isGoing }: { migration: StoreMigration; isGoing: bo
         </Alert>
       )}
     </>
+  )
+}
+
+function Lacking({ migration: { lacking } }: { migration: StoreMigration }) {
+  return (
+    <Alert
+      color="red"
+      variant="light"
+      icon={<IconAlertTriangle aria-hidden />}
+      title="Neither store has all that images need"
+    >
+      <Stack gap="xs">
+        <Text size="sm">Capture or upload these again, and copy once more.</Text>
+        <LackingVersions versions={lacking} />
+      </Stack>
+    </Alert>
   )
 }
 

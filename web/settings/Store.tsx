@@ -3,13 +3,13 @@ import { IconAlertTriangle } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import type { StoreStatus } from '#protocol/store.ts'
 import { useMay } from '../api/session.ts'
-import { AlertLink } from '../components/AlertLink.tsx'
 import { Bytes } from '../components/Bytes.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { FactList } from '../machine/FactList.tsx'
 import { Section } from '../machine/Section.tsx'
 import { CareButton } from './CareButton.tsx'
+import { LackingVersions } from './LackingVersions.tsx'
 import { MigrateStore } from './MigrateStore.tsx'
 import { recompressStore, scrubStore, storeQuery, sweepStore } from './store-queries.ts'
 import { useCare } from './use-care.ts'
@@ -50,16 +50,7 @@ function Damage({ store: { damaged, healFrom } }: { store: StoreStatus }) {
           upload it.{' '}
           {healFrom !== null && `${healFrom} was asked for it and does not have it, or not whole.`}
         </Text>
-        <ul style={{ margin: 0 }}>
-          {damaged.map(({ image, version, isPromoted, chunks }) => (
-            <li key={`${image}@${version}`}>
-              <AlertLink to={`/images/${image}`}>
-                {isPromoted ? image : `${image}@${version}`}
-              </AlertLink>{' '}
-              lacks {chunks === 1 ? 'one chunk' : `${chunks} chunks`}
-            </li>
-          ))}
-        </ul>
+        <LackingVersions versions={damaged} />
       </Stack>
     </Alert>
   )

@@ -61,6 +61,8 @@ const migration: StoreMigration = {
   copiedChunks: 1987,
   copiedBytes: 812_646_400,
   damagedChunks: 0,
+  lostChunks: 0,
+  lacking: [],
   startedAt: AT,
   finishedAt: null,
   error: null,
