@@ -10,6 +10,9 @@ export function storeText(store: StoreStatus): string {
     ['Room', roomText(store)],
     ['Images', String(store.images)],
     ['Chunks', chunksText(store)],
+    ...(store.unusedBytes === 0
+      ? []
+      : [['Unused', unusedText(store.unusedBytes)] as [string, string]]),
     ['Saved', `${formatBytes(store.savedBytes)} by what images share`],
     ['Damage', damageText(store)],
     ['Scrub', scrubText(store)],
@@ -44,6 +47,10 @@ function chunksText({ chunks, storedBytes, contentBytes, codecs }: StoreStatus):
     .map((codec) => `${codecs[codec].chunks} ${codec} in ${formatBytes(codecs[codec].storedBytes)}`)
   const split = parts.length > 0 ? `: ${parts.join(', ')}` : ''
   return `${chunks} in ${formatBytes(storedBytes)} for ${formatBytes(contentBytes)} of content${split}`
+}
+
+function unusedText(bytes: number): string {
+  return `${formatBytes(bytes)} part of no image: goes at the next sweep, unless a capture or upload goes on`
 }
 
 function damageText({ damaged, lostChunks }: StoreStatus): string {

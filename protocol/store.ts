@@ -33,6 +33,11 @@ export const StoreStatusSchema = Type.Object({
   /** Chunks that images have, each once. */
   chunks: Type.Integer(),
   storedBytes: ByteCount,
+  /**
+   * Put since, and part of no image, though it counts to the quota: of captures and uploads that go on, or
+   * that came to nothing. The latter goes at the next sweep, once none is open.
+   */
+  unusedBytes: ByteCount,
   /** What the images hold that is neither zero nor unused, each by itself. */
   contentBytes: ByteCount,
   /** What the images would take more if they shared no chunk. */

@@ -113,11 +113,13 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
 
     async status() {
       const rows = { scrub: await getJob(db, 'scrub'), recompress: await getJob(db, 'recompress') }
-      const { usedBytes: _used, ...room } = await library.room()
+      const { usedBytes, ...room } = await library.room()
+      const statistics = await library.statistics()
       return {
         ...locationOf(config),
         ...room,
-        ...(await library.statistics()),
+        ...statistics,
+        unusedBytes: Math.max(0, usedBytes - statistics.storedBytes),
         damaged: (await listDamagedVersions(db)).map(({ name: _name, ...version }) => version),
         lostChunks: await countLostChunks(db),
         healFrom: source?.name ?? null,

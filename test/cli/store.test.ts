@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import type { StoreStatus } from '#protocol/store.ts'
 import { addToken } from '#test/support/accounts.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
-import { diskContent } from '#test/support/disk-content.ts'
+import { diskContent, sha256 } from '#test/support/disk-content.ts'
 import { waitFor } from '../server/care/care-lab.ts'
 import { createShell, type Shell } from './stampede.ts'
 
@@ -50,6 +52,13 @@ describe('stampede store', () => {
   it('has chunks read, and those removed that nothing needs', async () => {
     assert.match(await run('store', 'scrub'), /^\d+ chunks .* will be read/)
     assert.match(await run('store', 'sweep'), /^Removed 0 chunks$/m)
+  })
+
+  it('shows what belongs to no image, if there is something', async () => {
+    assert.doesNotMatch(await run('store'), /^Unused/m)
+    const content = randomBytes(5000)
+    await app.call('PUT', `/chunks/${sha256(content)}`, gzipSync(content))
+    assert.match(await run('store'), /^Unused +5\.0 kB part of no image: goes at the next sweep/m)
   })
 
   it('is looked at by everybody, and cared for by admins', async () => {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import type { StoreStatus } from '#protocol/store.ts'
-import { diskContent } from '#test/support/disk-content.ts'
+import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { openSeededApp, OPERATOR, type SeededApp } from '#test/support/seeded-app.ts'
-import { chunkHash, rot, waitFor } from '../server/care/care-lab.ts'
+import { chunkHash, removeChunk, rot, waitFor } from '../server/care/care-lab.ts'
 import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'
 import { goTo, hasFocus, holdEnter, press, untilFocused, watchChanges } from './keyboard.ts'
 
@@ -88,6 +90,22 @@ describe('the page of the store', () => {
       await assertGoodLooks(page)
     }
     if (process.env['SHOT']) await page.screenshot({ path: process.env['SHOT'], fullPage: true })
+  })
+
+  it('names what neither store has, and what belongs to no image', async () => {
+    const disk = randomBytes(3 * MIB)
+    await app.call('PUT', '/api/images/lacking', disk)
+    await removeChunk(join(app.dataFolder, 'store'), chunkHash(disk, 1))
+    const content = randomBytes(5000)
+    await app.call('PUT', `/chunks/${sha256(content)}`, gzipSync(content))
+    await app.call('POST', '/api/store/migration', { to: `file:${app.dataFolder}/lacking` })
+    await waitFor('the copy', async () => (await status()).migration?.state === 'done')
+    const { page } = await open()
+    const alert = page.getByRole('alert').filter({ hasText: 'Neither store has all' })
+    await alert.getByText('lacking lacks one chunk').waitFor()
+    await page.getByText('goes at the next sweep').waitFor()
+    await assertGoodLooks(page)
+    await app.call('PUT', '/api/images/lacking', disk)
   })
 
   it('is worked with by the keyboard alone, and a key held down does nothing twice', async () => {

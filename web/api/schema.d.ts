@@ -1997,6 +1997,7 @@ export interface components {
             images: number;
             chunks: number;
             storedBytes: number;
+            unusedBytes: number;
             contentBytes: number;
             savedBytes: number;
             codecs: {
@@ -7516,6 +7517,7 @@ export interface operations {
                      *       "images": 12,
                      *       "chunks": 24310,
                      *       "storedBytes": 9876543210,
+                     *       "unusedBytes": 104857600,
                      *       "contentBytes": 41234567890,
                      *       "savedBytes": 31358024680,
                      *       "codecs": {
@@ -7622,6 +7624,7 @@ export interface operations {
                      *       "images": 12,
                      *       "chunks": 24310,
                      *       "storedBytes": 9876543210,
+                     *       "unusedBytes": 104857600,
                      *       "contentBytes": 41234567890,
                      *       "savedBytes": 31358024680,
                      *       "codecs": {
@@ -7742,6 +7745,7 @@ export interface operations {
                      *       "images": 12,
                      *       "chunks": 24310,
                      *       "storedBytes": 9876543210,
+                     *       "unusedBytes": 104857600,
                      *       "contentBytes": 41234567890,
                      *       "savedBytes": 31358024680,
                      *       "codecs": {

@@ -94,6 +94,7 @@ function Contents({ store }: { store: StoreStatus }) {
           ['Images', store.images],
           ['Chunks', store.chunks.toLocaleString('en')],
           ['Stored', bytes(store.storedBytes)],
+          ['Part of no image', unusedFact(store.unusedBytes)],
           ['Content', bytes(store.contentBytes)],
           ['Saved by sharing', bytes(store.savedBytes)],
           ['As zstd', codecFact(codecs.zstd)],
@@ -102,6 +103,15 @@ function Contents({ store }: { store: StoreStatus }) {
         ]}
       />
     </Section>
+  )
+}
+
+function unusedFact(value: number) {
+  if (value === 0) return undefined
+  return (
+    <>
+      <Bytes value={value} />, goes at the next sweep unless a capture or upload goes on
+    </>
   )
 }
 

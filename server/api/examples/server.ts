@@ -79,6 +79,7 @@ const store: StoreStatus = {
   images: 12,
   chunks: 24_310,
   storedBytes: 9_876_543_210,
+  unusedBytes: 104_857_600,
   contentBytes: 41_234_567_890,
   savedBytes: 31_358_024_680,
   codecs: {

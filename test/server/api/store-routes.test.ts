@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
-import { gunzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import type { AuditEntry } from '#protocol/account.ts'
 import type { Image } from '#protocol/image-info.ts'
 import type { StoreStatus } from '#protocol/store.ts'
+import { uploads } from '#server/db/schema.ts'
+import { sha256 } from '#test/support/disk-content.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { compressibleDisk, waitFor } from '../care/care-lab.ts'
 
@@ -62,6 +65,23 @@ describe('the store by its API', () => {
     assert.equal(rest.status, 200)
     assert.notEqual(rest.headers.get('etag'), etag)
     assert.ok(gunzipSync(await rest.arrayBuffer()).equals(DISK))
+  })
+
+  it('tells what was put for no image, until a sweep took it', async () => {
+    assert.equal((await status()).unusedBytes, 0)
+    const { storedBytes, chunks } = await status()
+    const content = randomBytes(5000)
+    const stored = gzipSync(content)
+    assert.equal((await app.call('PUT', `/chunks/${sha256(content)}`, stored)).status, 201)
+    const { unusedBytes, ...after } = await status()
+    assert.equal(unusedBytes, stored.length)
+    assert.deepEqual([after.storedBytes, after.chunks], [storedBytes, chunks])
+    // Whoever put it may go on.
+    await app.call('POST', '/api/store/sweep')
+    assert.equal((await status()).unusedBytes, stored.length)
+    await app.database.db.delete(uploads)
+    await app.call('POST', '/api/store/sweep')
+    assert.equal((await status()).unusedBytes, 0)
   })
 
   it('counts a chunk that images share once, in metrics too', async () => {
