@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { RetentionRule } from '#protocol/image-version.ts'
 import type { Database } from '#server/db/database.ts'
+import { type FormRenewal, replacedBefore } from '#server/db/form-renewals.ts'
 import { pruneLayouts } from '#server/db/image-layouts.ts'
 import { eachManifest, pruneManifests } from '#server/db/image-queries.ts'
 import { applyRetention } from '#server/db/image-retention.ts'
@@ -107,12 +108,12 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
 
   /** Before it, what was replaced is read by nobody any more. */
   async function replacedCutoff(now: Date): Promise<Date | undefined> {
-    const { renewedAt } = (await getJob(db, 'recompress')).state as { renewedAt?: string }
-    if (renewedAt === undefined) return undefined
+    const { renewals = [] } = (await getJob(db, 'recompress')).state as { renewals?: FormRenewal[] }
     const long = (await listLongExports(db)).map(({ startedAt }) => startedAt.getTime())
     const grace = (options.replacedGraceSeconds ?? REPLACED_GRACE_SECONDS) * 1000
     const oldest = exports.oldestStart()?.getTime() ?? Infinity
-    return new Date(Math.min(Date.parse(renewedAt), now.getTime() - grace, oldest, ...long))
+    // One that began before a renewal names forms that were replaced long before both.
+    return replacedBefore(renewals, new Date(Math.min(now.getTime() - grace, oldest, ...long)))
   }
 
   async function count(): Promise<void> {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
+import { type FormRenewal, withRenewal } from '#server/db/form-renewals.ts'
 import { listCountable } from '#server/db/image-shares.ts'
 import {
   changeJob,
@@ -49,8 +50,8 @@ export interface RecompressState {
   /** Of which contents, in which forms, the last round was. */
   doneOf?: string
   finishedAt?: string
-  /** Forms that were replaced before are named by no layout any more. */
-  renewedAt?: string
+  /** When layouts were renewed, the latest last. */
+  renewals?: FormRenewal[]
   /** Some that are may have been replaced since. */
   isUnrenewed?: boolean
 }
@@ -233,10 +234,11 @@ class Round {
   }
 
   async renew(): Promise<void> {
-    const renewedAt = new Date()
+    const begunAt = new Date().toISOString()
     await this.#renewSome()
     this.state.isUnrenewed = false
-    this.state.renewedAt = renewedAt.toISOString()
+    const renewal = { begunAt, doneAt: new Date().toISOString() }
+    this.state.renewals = withRenewal(this.state.renewals ?? [], renewal)
     await this.#save()
     this.#options.onRenewed()
   }

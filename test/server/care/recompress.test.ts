@@ -95,6 +95,37 @@ describeOnEveryDatabase('recompression', (openTestDatabase, kind) => {
     for (let index = 0; index < CHUNKS; index++) await test.store.read(chunkHash(DISK, index))
   })
 
+  it('keeps old forms for an export that began before the layouts were renewed', async () => {
+    const disk = compressibleDisk(CHUNKS, 'renewed late ')
+    const { digest } = await captureDisk(test.store, library, 'late', disk)
+    await again()
+    const replaced = Promise.withResolvers<void>()
+    const readOn = Promise.withResolvers<void>()
+    let count = 0
+    const store: ChunkStore = {
+      ...test.store,
+      async replace(...args) {
+        const done = await test.store.replace(...args)
+        if (++count < CHUNKS) return done
+        replaced.resolve()
+        await readOn.promise
+        return done
+      },
+    }
+    const { finishedAt } = await state()
+    await using _job = openRound(database, library, { store })
+    await replaced.promise
+    const before = (await library.findExport(parseSha256(digest), ZSTD_EXPORT))!
+    const open = before.read({ start: 0, end: before.totalBytes })
+    const first = Buffer.from((await open.next()).value as Uint8Array)
+    readOn.resolve()
+    await waitFor('the round', async () => (await state()).finishedAt !== finishedAt)
+    await library.sweep()
+    const whole = Buffer.concat([first, await readAll(open)])
+    assert.equal(whole.length, before.totalBytes)
+    await library.sweep()
+  })
+
   it('does not try again what it is done with, over restarts', async () => {
     const { triedChunks, finishedAt } = await state()
     const read: string[] = []
