@@ -35,6 +35,7 @@ export async function openHttp(
     async [Symbol.asyncDispose]() {
       stop.abort()
       const cut = setTimeout(() => {
+        options.log.warn('The server stops: uploads and downloads that still go on are cut')
         http.server.closeAllConnections()
         tls?.server.closeAllConnections()
       }, STOP_MILLISECONDS)

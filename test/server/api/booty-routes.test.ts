@@ -65,6 +65,15 @@ describeOnEveryDatabase('BOOTy routes', (_open, database) => {
     }
   }
 
+  /** Waits until the library takes what is sent. */
+  async function uploadBegun(): Promise<void> {
+    const deadline = Date.now() + DEADLINE_MILLISECONDS
+    while ((await app.database.db.select().from(tables.uploads)).length === 0) {
+      assert.ok(Date.now() < deadline, 'No upload began')
+      await sleep(20)
+    }
+  }
+
   const download = async (config: BootyConfig, headers = {}) =>
     fetch(config.sourceImage!, { headers, signal: AbortSignal.timeout(DEADLINE_MILLISECONDS) })
 
@@ -281,7 +290,7 @@ describeOnEveryDatabase('BOOTy routes', (_open, database) => {
       sending.on('response', resolve).on('error', reject),
     )
     sending.write(whole.subarray(0, MIB))
-    await sleep(100)
+    await uploadBegun()
     assert.equal((await app.call('POST', `/api/runs/${run.id}/cancel`)).status, 200)
     sending.end(whole.subarray(MIB))
     assert.equal((await answered).statusCode, 404)
