@@ -11,6 +11,7 @@ import { deleteImage } from '#server/db/image-changes.ts'
 import { findImage } from '#server/db/image-queries.ts'
 import { changeJob, getJob } from '#server/db/store-jobs.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
+import { type RecompressAnswer, Recompressor } from '#server/images/store/recompressor.ts'
 import { GZIP_EXPORT, ZSTD_EXPORT } from '#server/images/export/export-format.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { MIB } from '#test/support/disk-content.ts'
@@ -25,6 +26,11 @@ import {
   readAll,
   waitFor,
 } from './care-lab.ts'
+
+type Recompress = (
+  this: Recompressor,
+  ...args: Parameters<Recompressor['recompress']>
+) => Promise<RecompressAnswer>
 
 const CHUNKS = 6
 const DISK = compressibleDisk(CHUNKS)
@@ -204,6 +210,34 @@ describeOnEveryDatabase('recompression', (openTestDatabase, kind) => {
     assert.equal(most, 1)
     assert.equal((await state()).replacedChunks, replacedChunks + CHUNKS)
   })
+
+  it('leaves a chunk of which it can make nothing, does the others, and does not try it again', async (t) => {
+    const disk = compressibleDisk(3, 'stubborn ')
+    await captureDisk(test.store, library, 'stubborn', disk)
+    const { replacedChunks = 0 } = await state()
+    const recompress = Reflect.get(Recompressor.prototype, 'recompress') as Recompress
+    const tried: string[] = []
+    // As a library with a bug, or a computer with bad memory, would have it.
+    t.mock.method(Recompressor.prototype, 'recompress', async function (
+      this: Recompressor,
+      hash,
+      stored,
+    ) {
+      tried.push(hash)
+      if (hash === chunkHash(disk, 1))
+        return { kind: 'failed', reason: 'it inflates to other content' }
+      return await recompress.call(this, hash, stored)
+    } satisfies Recompress)
+    const before = await test.store.read(chunkHash(disk, 1))
+    const after = await round()
+    assert.equal(after.replacedChunks, replacedChunks + 2)
+    for (const index of [0, 1, 2]) assert.ok(tried.includes(chunkHash(disk, index)))
+    assert.deepEqual(await test.store.read(chunkHash(disk, 1)), before)
+    tried.length = 0
+    await round()
+    assert.deepEqual(tried, [])
+  })
+
   it('writes down what a chunk is stored as, not what it made of one that went and came again', async () => {
     const disk = compressibleDisk(1, 'anew ')
     const upload = () =>

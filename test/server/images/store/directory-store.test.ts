@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import fs, { mkdir, mkdtemp, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -83,6 +84,28 @@ describe('directory store', () => {
     await assert.rejects(test.store.putIfRight!(HASH, MEMBER.subarray(0, 50)), ChunkRefusedError)
     assert.equal(await test.store.putIfRight!(HASH, MEMBER), HASH)
     assert.equal((await test.store.touch([HASH])).size, 1)
+  })
+
+  it('looks once more for a chunk where its disk was mounted in the middle of a look', async (t) => {
+    await using test = await openTestStore()
+    await test.store.putIfAbsent(HASH, MEMBER)
+    await rename(test.folder, `${test.folder}.away`)
+    const { stat } = fs
+    let looks = 0
+    // The look for the chunk found nothing; the one for the store comes next.
+    t.mock.method(fs, 'stat', async (path: string) => {
+      if (path === join(test.folder, 'tmp') && looks++ === 0)
+        await rename(`${test.folder}.away`, test.folder)
+      return stat(path)
+    })
+    syncBuiltinESMExports()
+    try {
+      assert.ok(Buffer.from((await test.store.read(HASH)).bytes).equals(MEMBER))
+    } finally {
+      t.mock.reset()
+      syncBuiltinESMExports()
+    }
+    assert.equal(looks, 1)
   })
 
   it('replaces the stump that a power failure left', async () => {
