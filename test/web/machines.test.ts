@@ -5,7 +5,7 @@ import { seeMachine } from '#server/db/machines.ts'
 import { ADMIN_TOKEN } from '#test/support/test-app.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'
-import { goTo } from './keyboard.ts'
+import { goTo, hasFocus, holdEnter, press, untilFocused, watchChanges } from './keyboard.ts'
 
 describe('machines', () => {
   let app: SeededApp
@@ -119,6 +119,39 @@ describe('machines', () => {
     const { body } = await app.call<{ items: unknown[] }>('GET', '/api/machines?tag=spare')
     assert.equal(body.items.length, 9)
   })
+
+  for (const [opener, action, choose] of [
+    ['Tags…', 'Save', ['s', 'p', 'Enter']],
+    ['Assign image…', 'Assign', ['ArrowDown', 'Enter']],
+  ] as const)
+    it(`keeps the keyboard where it is while "${opener}" works, and sends once`, async () => {
+      const { page } = await openMachines('?state=ready')
+      await page.getByRole('checkbox', { name: /^Select all/ }).click()
+      const answered = Promise.withResolvers<void>()
+      await page.route('**/api/machines', async (route) => {
+        if (route.request().method() !== 'PATCH') return await route.fallback()
+        await answered.promise
+        await route.fulfill({ status: 409, json: { error: { code: 'no', message: 'Not now' } } })
+      })
+      const changes = watchChanges(page)
+      const open = page.getByRole('button', { name: opener })
+      await press(page, open)
+      const dialog = page.getByRole('dialog')
+      await untilFocused(dialog.getByRole('combobox').first())
+      for (const key of choose) await page.keyboard.press(key)
+      const button = dialog.getByRole('button', { name: action })
+      await goTo(page, button)
+      await holdEnter(page)
+      assert.ok(await hasFocus(button))
+      assert.equal(await button.getAttribute('aria-disabled'), 'true')
+      answered.resolve()
+      await dialog.getByRole('alert').getByText('Not now').waitFor()
+      assert.ok(await hasFocus(button))
+      assert.equal(await button.getAttribute('aria-disabled'), null)
+      assert.deepEqual(changes, ['PATCH /api/machines'])
+      await page.keyboard.press('Escape')
+      await untilFocused(open)
+    })
 
   it('deletes only after the number of machines was typed', async () => {
     const { page } = await openMachines('?state=discovered')

@@ -3,8 +3,10 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import type { Machine } from '#protocol/machine.ts'
 import { imagesQuery } from '../api/images.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { countOf, formatBytes } from '../components/format.ts'
+import { useSending } from '../components/use-sending.ts'
 import { imageChoices } from '../images/image-choices.ts'
 import { changeMachines } from './bulk.ts'
 import { showOutcome } from './show-outcome.ts'
@@ -29,22 +31,12 @@ const NONE = ''
 function AssignForm({ machines, onClose }: AssignImageProps) {
   const { data: images, error } = useQuery(imagesQuery)
   const [image, setImage] = useState<string | null>(null)
-  const [isBusy, setBusy] = useState(false)
-  const [failure, setFailure] = useState<unknown>()
+  const { isBusy, error: failure, send } = useSending(assign, onClose)
 
   async function assign(): Promise<void> {
-    setBusy(true)
-    setFailure(undefined)
-    try {
-      const macs = machines.map(({ mac }) => mac)
-      const outcome = await changeMachines(macs, { image: image === NONE ? null : image })
-      showOutcome(outcome, image === NONE ? 'without an image now' : `assigned to ${image}`)
-      onClose()
-    } catch (thrown) {
-      setFailure(thrown)
-    } finally {
-      setBusy(false)
-    }
+    const macs = machines.map(({ mac }) => mac)
+    const outcome = await changeMachines(macs, { image: image === NONE ? null : image })
+    showOutcome(outcome, image === NONE ? 'without an image now' : `assigned to ${image}`)
   }
 
   const data = [
@@ -73,9 +65,9 @@ function AssignForm({ machines, onClose }: AssignImageProps) {
         <Button variant="default" onClick={onClose}>
           Cancel
         </Button>
-        <Button onClick={() => void assign()} disabled={image === null} loading={isBusy}>
+        <BusyButton onClick={() => void send()} isOff={image === null} isBusy={isBusy}>
           Assign
-        </Button>
+        </BusyButton>
       </Group>
     </Stack>
   )

@@ -3,8 +3,10 @@ import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import type { Machine } from '#protocol/machine.ts'
 import { keys } from '../api/keys.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { countOf } from '../components/format.ts'
+import { useSending } from '../components/use-sending.ts'
 import { changeMachines, describeSelection } from './bulk.ts'
 import { filterChoices } from './machines-view.ts'
 import { showOutcome } from './show-outcome.ts'
@@ -29,22 +31,12 @@ const MOST_CHARACTERS = 64
 function TagsForm({ machines, onClose }: EditTagsProps) {
   const [addTags, setAdd] = useState<string[]>([])
   const [removeTags, setRemove] = useState<string[]>([])
-  const [isBusy, setBusy] = useState(false)
-  const [error, setError] = useState<unknown>()
+  const { isBusy, error, send } = useSending(save, onClose)
   const all = useQueryClient().getQueryData<Machine[]>(keys.machines) ?? machines
 
   async function save(): Promise<void> {
-    setBusy(true)
-    setError(undefined)
-    try {
-      const macs = machines.map(({ mac }) => mac)
-      showOutcome(await changeMachines(macs, { addTags, removeTags }), 'changed')
-      onClose()
-    } catch (thrown) {
-      setError(thrown)
-    } finally {
-      setBusy(false)
-    }
+    const macs = machines.map(({ mac }) => mac)
+    showOutcome(await changeMachines(macs, { addTags, removeTags }), 'changed')
   }
 
   const trimmed = (tags: string[]) => tags.map((tag) => tag.trim().slice(0, MOST_CHARACTERS))
@@ -74,13 +66,13 @@ function TagsForm({ machines, onClose }: EditTagsProps) {
         <Button variant="default" onClick={onClose}>
           Cancel
         </Button>
-        <Button
-          onClick={() => void save()}
-          disabled={addTags.length + removeTags.length === 0}
-          loading={isBusy}
+        <BusyButton
+          onClick={() => void send()}
+          isOff={addTags.length + removeTags.length === 0}
+          isBusy={isBusy}
         >
           Save
-        </Button>
+        </BusyButton>
       </Group>
     </Stack>
   )
