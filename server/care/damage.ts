@@ -37,7 +37,7 @@ export interface DamageCare {
    * how many that were not known of.
    */
   findLost(signal: AbortSignal): Promise<number>
-  /** The same of one image alone, and of files that cannot be whole chunks. */
+  /** The same of one image alone, and of files that cannot be whole chunks; what was found until the signal is kept. */
   findLostOf(digest: Sha256, signal: AbortSignal): Promise<void>
   /** Looks for lost chunks that came again; how many are back. */
   heal(options?: HealOptions): Promise<number>
@@ -99,6 +99,7 @@ export function createDamageCare({ db, store, lock, source, log }: DamageOptions
     const absent = await findAbsent(lost, digest, signal)
     const gone = new Set(await saveIfLost(lost, digest, absent, signal))
     if (gone.size > 0) await heal({ ask: gone })
+    signal.throwIfAborted()
     for (const hash of absent) {
       signal.throwIfAborted()
       if (!gone.has(hash)) await settle(hash, 'its file is no whole chunk')

@@ -24,7 +24,8 @@ export interface LostChunksOptions {
 
 /** What is written down in one go, and looked for whenever an image comes. A store that lost more is named by that, too. */
 const MAX_LOST = 10_000
-const TOUCHED_AT_ONCE = 4096
+/** A store far away takes seconds for these; only between them whoever waits can be let go. */
+const TOUCHED_AT_ONCE = 256
 
 /**
  * Names the images whose chunks are gone without a trace: a file system check put them elsewhere, somebody
@@ -52,14 +53,16 @@ export async function findLostChunks(
     break
   }
   const lost = new Set<Sha256>()
-  for (const [digest, hashes] of suspects)
+  for (const [digest, hashes] of suspects) {
     for (const hash of await saveIfLost(options, digest, hashes, signal)) lost.add(hash)
+    signal.throwIfAborted()
+  }
   return lost
 }
 
 /**
  * Chunks of one image that the store has no whole file of, looked for one by one: how long that takes is up to
- * the image, not to the store.
+ * the image, not to the store. Those that were found until the signal.
  */
 export async function findAbsent(
   { db, store }: Pick<LostChunksOptions, 'db' | 'store'>,
@@ -74,7 +77,7 @@ export async function findAbsent(
     const segment = await read(parseSha256(text)).catch(ifLost)
     if (!segment) absent.push(parseSha256(text))
     else for await (const hash of absentOf(store, segment, signal)) absent.push(hash)
-    if (absent.length >= MAX_LOST) break
+    if (absent.length >= MAX_LOST || signal.aborted) break
   }
   return absent.slice(0, MAX_LOST)
 }
@@ -85,8 +88,7 @@ async function* absentOf(
   signal: AbortSignal,
 ): AsyncGenerator<Sha256> {
   const batchBytes = TOUCHED_AT_ONCE * HASH_BYTES
-  for (let start = 0; start < segment.length; start += batchBytes) {
-    signal.throwIfAborted()
+  for (let start = 0; start < segment.length && !signal.aborted; start += batchBytes) {
     const batch = new Set(
       decodeSegment(segment.subarray(start, start + batchBytes)).filter(isStored),
     )
@@ -95,7 +97,7 @@ async function* absentOf(
   }
 }
 
-/** Those that are gone for sure, and are written down now. */
+/** Those that are gone for sure, and are written down now; of many, those that were looked at until the signal. */
 export async function saveIfLost(
   { db, store, lock, log }: LostChunksOptions,
   digest: Sha256,
@@ -107,9 +109,10 @@ export async function saveIfLost(
     if (!(await findManifest(db, digest))) return []
     const lost: Sha256[] = []
     for (const hash of hashes) {
-      signal?.throwIfAborted()
       // Not by touching it: what belongs to nobody a moment later would be kept from a sweep that just began.
       if (await isGone(store, hash)) lost.push(hash)
+      // A single one keeps machines from the image.
+      if (signal?.aborted) break
     }
     if (lost.length === 0) return []
     const images = await saveLost(db, digest, lost, new Date())
