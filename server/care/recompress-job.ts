@@ -7,6 +7,7 @@ import { type FormRenewal, withRenewal } from '#server/db/form-renewals.ts'
 import { listCountable } from '#server/db/image-shares.ts'
 import {
   changeJob,
+  getJob,
   type JobRow,
   loadRecompressed,
   recompressedKey,
@@ -77,11 +78,15 @@ export function openRecompression(options: RecompressOptions): StoreJob {
 }
 
 async function isDue(options: RecompressOptions, row: JobRow): Promise<boolean> {
-  if (!(row.enabled ?? options.enabled) && !row.requestedAt) return false
+  if (!isWanted(options, row)) return false
   const { doneOf, isUnrenewed, position } = row.state as RecompressState
   if (!row.requestedAt && !isUnrenewed && !position && doneOf === (await contentsOf(options.db)))
     return false
   return options.isIdle(row.requestedAt ? 'now' : 'later')
+}
+
+function isWanted({ enabled }: RecompressOptions, row: JobRow): boolean {
+  return (row.enabled ?? enabled) || row.requestedAt !== null
 }
 
 async function contentsOf(db: Database): Promise<string> {
@@ -125,8 +130,13 @@ async function watch(
   while (!signal.aborted) {
     await sleep(LOOK_FOR_OTHERS_MILLISECONDS, undefined, { signal, ref: false }).catch(() => {})
     if (signal.aborted) return
-    if (!(await options.isIdle(wanted).catch(() => false))) idle.abort()
+    if (!(await mayGoOn(options, wanted).catch(() => false))) idle.abort()
   }
+}
+
+async function mayGoOn(options: RecompressOptions, wanted: 'now' | 'later'): Promise<boolean> {
+  // Another server may have been told to turn it off.
+  return isWanted(options, await getJob(options.db, 'recompress')) && options.isIdle(wanted)
 }
 
 /** One time through the whole store, maybe in parts. */

@@ -22,9 +22,10 @@ describe('a capture that is cancelled', { skip: !IS_ROOT && 'needs root' }, () =
       const { stdout } = await exec(losetup, ['--associated', disk.path])
       return stdout.split('\n').filter(Boolean).length
     }
-    // A program that has made the device, and has not said yet which.
+    // A program that has made the device, and does not end before the run is cancelled.
     await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-slow-'))
-    const script = `#!/bin/sh\n${losetup} "$@" && sleep 0.5\n`
+    const over = join(folder.path, 'over')
+    const script = `#!/bin/sh\n${losetup} "$@" && until test -e ${over}; do sleep 0.01; done\n`
     await writeFile(join(folder.path, 'losetup'), script, { mode: 0o755 })
     const cancel = new AbortController()
     const { signal } = cancel
@@ -44,6 +45,7 @@ describe('a capture that is cancelled', { skip: !IS_ROOT && 'needs root' }, () =
       while (!isOver && (await countViews()) === 0) await sleep(5)
       assert.ok(!isOver)
       cancel.abort(new Error('Cancelled'))
+      await writeFile(over, '')
       await looked
     } finally {
       process.env['PATH'] = path

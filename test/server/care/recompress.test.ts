@@ -238,6 +238,32 @@ describeOnEveryDatabase('recompression', (openTestDatabase, kind) => {
     assert.deepEqual(tried, [])
   })
 
+  it('stops when it is turned off, on whichever server', async (t) => {
+    await captureDisk(test.store, library, 'fourth', compressibleDisk(CHUNKS, 'fourth '))
+    await again()
+    const reading = Promise.withResolvers<void>()
+    const stopped = Promise.withResolvers<void>()
+    const store: ChunkStore = {
+      ...test.store,
+      async read(...args) {
+        reading.resolve()
+        await stopped.promise
+        return test.store.read(...args)
+      },
+    }
+    await using _job = openRound(database, library, { store })
+    await reading.promise
+    const { finishedAt } = await state()
+    const stop = t.mock.method(Recompressor.prototype, 'stop')
+    await changeJob(database.db, 'recompress', { enabled: false, requestedAt: null })
+    await waitFor('a look', async () => stop.mock.callCount() > 0)
+    stopped.resolve()
+    const claimed = async () => (await getJob(database.db, 'recompress')).claimedUntil !== null
+    await waitFor('the end', async () => !(await claimed()))
+    assert.equal((await state()).finishedAt, finishedAt)
+    await changeJob(database.db, 'recompress', { enabled: true })
+  })
+
   it('writes down what a chunk is stored as, not what it made of one that went and came again', async () => {
     const disk = compressibleDisk(1, 'anew ')
     const upload = () =>
