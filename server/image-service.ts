@@ -42,7 +42,7 @@ export async function openImageService(
   await rm(spoolFolder, { recursive: true, force: true })
   await mkdir(spoolFolder, { recursive: true, mode: 0o700 })
   const { kind } = config.database
-  const { store, size } = opened.use(await openStore(config.store, { db: database.db, kind }))
+  const { store, size } = opened.use(await openStore(config.store, { database, kind }))
   const quotaBytes = config.storeQuotaBytes
   const measure = async (usedBytes: number) =>
     measureRoom({

@@ -1,18 +1,20 @@
-import { readdir, realpath, statfs } from 'node:fs/promises'
+import { readdir, realpath, stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { createChunkTouches } from './db/chunk-touches.ts'
-import type { Database, DatabaseConfig } from './db/database.ts'
+import type { DatabaseConfig, OpenedDatabase } from './db/database.ts'
 import { openFolderSync } from './db/folder-sync.ts'
+import { getStoreOwner } from './db/store-owner.ts'
 import { type ChunkStore, PREFIXES, StoreUnreachableError } from './images/store/chunk-store.ts'
 import { createDirectoryStore, prepareDirectoryStore } from './images/store/directory-store.ts'
-import { checkS3Store } from './images/s3/s3-check.ts'
+import { checkS3Store, lookAtS3 } from './images/s3/s3-check.ts'
 import { createS3Client } from './images/s3/s3-client.ts'
 import { createS3Store } from './images/s3/s3-store.ts'
 import { makeFolder } from './make-folder.ts'
 import { ServiceError } from './service-error.ts'
 import type { StoreConfig } from './store-config.ts'
+import { claimBucket, claimFolder, isFolderOwned, OWNER_NAME } from './store-owner.ts'
 
-const STORE_FOLDERS = new Set([...PREFIXES, 'tmp', 'quarantine', 'lost+found'])
+const STORE_FOLDERS = new Set([...PREFIXES, 'tmp', 'quarantine', 'lost+found', OWNER_NAME])
 
 export interface OpenedStore extends AsyncDisposable {
   store: ChunkStore
@@ -20,42 +22,82 @@ export interface OpenedStore extends AsyncDisposable {
   size: () => Promise<{ freeBytes: number | undefined; totalBytes: number | undefined }>
 }
 
-/** The database that the touches of chunks are written to, if the store cannot keep them. */
+/** Its chunks are known by it, and their touches written to it, if the store cannot keep them. */
 export interface StoreDatabase {
-  db: Database
+  database: Pick<OpenedDatabase, 'db' | 'flush'>
   kind: DatabaseConfig['kind']
 }
 
-/** Throws ServiceError, in one sentence, if it cannot be used as it is. */
+/**
+ * Opens a store and makes it the database's. Throws ServiceError, in one sentence, if it cannot be used
+ * as it is, or is another's.
+ */
 export async function openStore(
   config: StoreConfig,
-  database: StoreDatabase,
+  { database, kind }: StoreDatabase,
 ): Promise<OpenedStore> {
-  switch (config.kind) {
-    case 'folder':
-      return await openFolder(config.folder)
-    case 's3': {
-      await checkS3Store(config.access).catch((cause: unknown) => {
-        if (!(cause instanceof StoreUnreachableError)) throw cause
-        throw new ServiceError(cause.message, { cause })
-      })
-      const client = createS3Client(config.access)
-      return {
-        store: createS3Store(client, createChunkTouches(database.db, database.kind)),
-        size: async () => ({ freeBytes: undefined, totalBytes: undefined }),
-        async [Symbol.asyncDispose]() {
-          client[Symbol.dispose]()
-        },
-      }
-    }
+  const owner = await getStoreOwner(database.db)
+  // A power cut must not leave a store that is marked with what no database knows.
+  await database.flush()
+  if (config.kind === 'folder') return await openFolder(config.folder, owner)
+  await checkS3Store(config.access).catch(explain)
+  const opened = openBucket(config, { database, kind })
+  try {
+    await claimBucket(opened.client, owner).catch(explain)
+    return opened
+  } catch (err) {
+    await opened[Symbol.asyncDispose]()
+    throw err
   }
 }
 
-async function openFolder(folder: string): Promise<OpenedStore> {
+/** A store that is another's, or a copy: only read, and left as it is. Throws ServiceError. */
+export async function openStoreToRead(
+  config: StoreConfig,
+  database: StoreDatabase,
+): Promise<Pick<OpenedStore, 'store' | typeof Symbol.asyncDispose>> {
+  if (config.kind === 's3') {
+    await lookAtS3(config.access).catch(explain)
+    return openBucket(config, database)
+  }
+  const { folder } = config
+  await stat(folder).catch((cause: Error) => {
+    throw new ServiceError(`The chunk store "${folder}" cannot be read (${cause.message})`, {
+      cause,
+    })
+  })
+  const store = createDirectoryStore({ folder, flush: async () => {} })
+  return { store, async [Symbol.asyncDispose]() {} }
+}
+
+function openBucket(
+  { access }: Extract<StoreConfig, { kind: 's3' }>,
+  { database, kind }: StoreDatabase,
+) {
+  const client = createS3Client(access)
+  return {
+    client,
+    store: createS3Store(client, createChunkTouches(database.db, kind)),
+    size: async () => ({ freeBytes: undefined, totalBytes: undefined }),
+    async [Symbol.asyncDispose]() {
+      client[Symbol.dispose]()
+    },
+  }
+}
+
+function explain(cause: unknown): never {
+  if (!(cause instanceof StoreUnreachableError)) throw cause
+  throw new ServiceError(cause.message, { cause })
+}
+
+async function openFolder(folder: string, owner: string): Promise<OpenedStore> {
   try {
     await makeFolder(folder, 0o750)
+    const isOwned = await isFolderOwned(folder, owner)
     await prepareDirectoryStore(folder)
+    if (!isOwned) await claimFolder(folder, owner)
   } catch (cause) {
+    if (cause instanceof ServiceError) throw cause
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new ServiceError(
       `The chunk store "${folder}" cannot be written (${reason}); name a folder that can, in STAMPEDE_STORE or as --to`,

@@ -81,7 +81,7 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
     const target = parseTarget(to)
     await refuseOverlap(config.store, target)
     if (target.kind === 'folder') await refuseStrangers(target.folder)
-    return await openStore(target, { db, kind })
+    return await openStore(target, { database, kind })
   }
 
   async function migrate({ row, signal, save }: JobContext): Promise<void> {

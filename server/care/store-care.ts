@@ -11,7 +11,7 @@ import { changeJob, getJob, type JobRow } from '#server/db/store-jobs.ts'
 import { isUploading } from '#server/db/uploads.ts'
 import { PREFIXES } from '#server/images/store/chunk-store.ts'
 import { checkRoomFor } from '#server/images/store/store-room.ts'
-import { openStore } from '#server/open-store.ts'
+import { openStoreToRead } from '#server/open-store.ts'
 import { createCompleteImages } from './complete-images.ts'
 import { createDamageCare } from './damage.ts'
 import { createServerSource, createStoreSource, type HealSource } from './heal-source.ts'
@@ -165,7 +165,7 @@ async function openSource(
       return createServerSource(healFrom.url, healFrom.token)
     case 'store': {
       const { kind } = config.database
-      const other = opened.use(await openStore(healFrom.store, { db: database.db, kind }))
+      const other = opened.use(await openStoreToRead(healFrom.store, { database, kind }))
       return createStoreSource(healFrom.address, other.store)
     }
   }

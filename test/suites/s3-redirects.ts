@@ -20,7 +20,7 @@ export function testS3Redirects(gateway: () => RadosGateway): void {
     const { accessKeyId, secretAccessKey } = gateway().access('stampede')
     const app = await openTestApp({
       env: {
-        STAMPEDE_STORE: 's3://stampede/redirects',
+        STAMPEDE_STORE: redirect === 'on' ? 's3://stampede/redirects' : 's3://stampede/direct',
         STAMPEDE_STORE_REDIRECT: redirect,
         AWS_ENDPOINT_URL: gateway().endpoint,
         AWS_ACCESS_KEY_ID: accessKeyId,
@@ -54,6 +54,11 @@ export function testS3Redirects(gateway: () => RadosGateway): void {
     assert.equal((await fetch(other)).status, 403)
     assert.equal((await fetch(location, { method: 'DELETE' })).status, 403)
     assert.equal((await fetch(location, { method: 'PUT', body: 'x' })).status, 403)
+  })
+
+  it('belong to one database: no server with another starts there', async () => {
+    const opened = open('on').then((other) => other[Symbol.asyncDispose]())
+    await assert.rejects(opened, /s3:\/\/stampede\/redirects" belongs to another database/)
   })
 
   it('come from the server for whoever asks it to', async () => {
