@@ -224,14 +224,26 @@ function partsOf(hashes: readonly Sha256[]): (readonly Sha256[])[] {
   return starts.map((at) => hashes.slice(at * TOUCHED_AT_ONCE, (at + 1) * TOUCHED_AT_ONCE))
 }
 
+/** Longer than it takes to write a chunk, or to move one away that may have to come back. */
+const HALF_WRITTEN_MILLISECONDS = 600_000
+
 /**
- * Makes the folders of a store and sweeps what a crash left half-written. Only before the first use
- * in a process, and by one process: temporary files of others would go too.
+ * Makes the folders of a store and sweeps what a crash left half-written. What is young may be another
+ * server's, which writes at this moment, so the folder of temporary files stays, too.
  */
-export async function prepareDirectoryStore(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o750 })
-  await rm(join(folder, TEMPORARY_FOLDER), { recursive: true, force: true })
+export async function prepareDirectoryStore(
+  folder: string,
+  halfWrittenMilliseconds = HALF_WRITTEN_MILLISECONDS,
+): Promise<void> {
   for (const name of [TEMPORARY_FOLDER, QUARANTINE_FOLDER])
     await mkdir(join(folder, name), { recursive: true, mode: 0o750 })
   for (const prefix of PREFIXES) await mkdir(join(folder, prefix)).catch(ignore('EEXIST'))
+  const temporary = join(folder, TEMPORARY_FOLDER)
+  for (const name of await readdir(temporary)) {
+    const path = join(temporary, name)
+    // A chunk that was moved here is as old as it was.
+    const found = await stat(path).catch(ignore('ENOENT'))
+    if (found && Date.now() - found.ctimeMs >= halfWrittenMilliseconds)
+      await rm(path, { recursive: true, force: true })
+  }
 }

@@ -121,8 +121,16 @@ describe('directory store', () => {
     await using test = await openTestStore()
     await test.store.putIfAbsent(HASH, MEMBER)
     await writeFile(join(test.folder, 'tmp', 'half'), MEMBER.subarray(0, 100))
-    await prepareDirectoryStore(test.folder)
+    await prepareDirectoryStore(test.folder, 0)
     assert.equal((await test.files()).length, 1)
+  })
+
+  it('leaves at its start what another server writes at this moment', async () => {
+    await using test = await openTestStore()
+    const written = join(test.folder, 'tmp', 'half')
+    await writeFile(written, MEMBER.subarray(0, 100))
+    await prepareDirectoryStore(test.folder)
+    assert.equal((await readFile(written)).length, 100)
   })
 
   it('says that the disk is full, and works again when it is not', async () => {
