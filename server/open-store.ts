@@ -14,6 +14,11 @@ import { ServiceError } from './service-error.ts'
 import type { StoreConfig } from './store-config.ts'
 import { claimBucket, claimFolder, isFolderOwned, OWNER_NAME } from './store-owner.ts'
 
+/**
+ * Longer than it takes to write a chunk, or to move one away that may have to come back: where several servers share
+ * a store, none takes these from another. The embedded database has one server.
+ */
+const HALF_WRITTEN_MILLISECONDS = 600_000
 const STORE_FOLDERS = new Set([...PREFIXES, 'tmp', 'quarantine', 'lost+found', OWNER_NAME])
 
 export interface OpenedStore extends AsyncDisposable {
@@ -39,7 +44,12 @@ export async function openStore(
   const owner = await getStoreOwner(database.db)
   // A power cut must not leave a store that is marked with what no database knows.
   await database.flush()
-  if (config.kind === 'folder') return await openFolder(config.folder, owner)
+  if (config.kind === 'folder')
+    return await openFolder(
+      config.folder,
+      owner,
+      kind === 'postgres' ? HALF_WRITTEN_MILLISECONDS : 0,
+    )
   await checkS3Store(config.access).catch(explain)
   const opened = openBucket(config, { database, kind })
   try {
@@ -90,11 +100,15 @@ function explain(cause: unknown): never {
   throw new ServiceError(cause.message, { cause })
 }
 
-async function openFolder(folder: string, owner: string): Promise<OpenedStore> {
+async function openFolder(
+  folder: string,
+  owner: string,
+  keptMilliseconds: number,
+): Promise<OpenedStore> {
   try {
     await makeFolder(folder, 0o750)
     const isOwned = await isFolderOwned(folder, owner)
-    await prepareDirectoryStore(folder)
+    await prepareDirectoryStore(folder, keptMilliseconds)
     if (!isOwned) await claimFolder(folder, owner)
   } catch (cause) {
     if (cause instanceof ServiceError) throw cause

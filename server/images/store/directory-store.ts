@@ -224,17 +224,12 @@ function partsOf(hashes: readonly Sha256[]): (readonly Sha256[])[] {
   return starts.map((at) => hashes.slice(at * TOUCHED_AT_ONCE, (at + 1) * TOUCHED_AT_ONCE))
 }
 
-/** Longer than it takes to write a chunk, or to move one away that may have to come back. */
-const HALF_WRITTEN_MILLISECONDS = 600_000
-
 /**
- * Makes the folders of a store and sweeps what a crash left half-written. What is young may be another
- * server's, which writes at this moment, so the folder of temporary files stays, too.
+ * Makes the folders of a store and sweeps what a crash left half-written, before the first use in a process. What is
+ * younger than `keptMilliseconds` may be another server's, which writes at this moment, so the folder of temporary
+ * files stays, too; 0: there is no other.
  */
-export async function prepareDirectoryStore(
-  folder: string,
-  halfWrittenMilliseconds = HALF_WRITTEN_MILLISECONDS,
-): Promise<void> {
+export async function prepareDirectoryStore(folder: string, keptMilliseconds = 0): Promise<void> {
   for (const name of [TEMPORARY_FOLDER, QUARANTINE_FOLDER])
     await mkdir(join(folder, name), { recursive: true, mode: 0o750 })
   for (const prefix of PREFIXES) await mkdir(join(folder, prefix)).catch(ignore('EEXIST'))
@@ -243,7 +238,7 @@ export async function prepareDirectoryStore(
     const path = join(temporary, name)
     // A chunk that was moved here is as old as it was.
     const found = await stat(path).catch(ignore('ENOENT'))
-    if (found && Date.now() - found.ctimeMs >= halfWrittenMilliseconds)
+    if (found && (keptMilliseconds === 0 || Date.now() - found.ctimeMs >= keptMilliseconds))
       await rm(path, { recursive: true, force: true })
   }
 }

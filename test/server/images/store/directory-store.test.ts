@@ -121,7 +121,7 @@ describe('directory store', () => {
     await using test = await openTestStore()
     await test.store.putIfAbsent(HASH, MEMBER)
     await writeFile(join(test.folder, 'tmp', 'half'), MEMBER.subarray(0, 100))
-    await prepareDirectoryStore(test.folder, 0)
+    await prepareDirectoryStore(test.folder)
     assert.equal((await test.files()).length, 1)
   })
 
@@ -129,8 +129,10 @@ describe('directory store', () => {
     await using test = await openTestStore()
     const written = join(test.folder, 'tmp', 'half')
     await writeFile(written, MEMBER.subarray(0, 100))
-    await prepareDirectoryStore(test.folder)
+    await prepareDirectoryStore(test.folder, 60_000)
     assert.equal((await readFile(written)).length, 100)
+    await prepareDirectoryStore(test.folder, 1)
+    await assert.rejects(readFile(written), { code: 'ENOENT' })
   })
 
   it('says that the disk is full, and works again when it is not', async () => {
