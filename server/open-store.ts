@@ -12,14 +12,14 @@ import { createS3Store } from './images/s3/s3-store.ts'
 import { makeFolder } from './make-folder.ts'
 import { ServiceError } from './service-error.ts'
 import type { StoreConfig } from './store-config.ts'
-import { claimBucket, claimFolder, isFolderOwned, OWNER_NAME } from './store-owner.ts'
+import { claimBucket, claimFolder, isFolderOwned, OWNER_PREFIX } from './store-owner.ts'
 
 /**
  * Longer than it takes to write a chunk, or to move one away that may have to come back: where several servers share
  * a store, none takes these from another. The embedded database has one server.
  */
 const HALF_WRITTEN_MILLISECONDS = 600_000
-const STORE_FOLDERS = new Set([...PREFIXES, 'tmp', 'quarantine', 'lost+found', OWNER_NAME])
+const STORE_FOLDERS = new Set([...PREFIXES, 'tmp', 'quarantine', 'lost+found'])
 
 export interface OpenedStore extends AsyncDisposable {
   store: ChunkStore
@@ -141,7 +141,8 @@ export async function refuseStrangers(folder: string): Promise<void> {
     if (err.code === 'ENOENT') return []
     throw new ServiceError(`"${folder}" cannot be read: ${err.message}`, { cause: err })
   })
-  const stranger = names.find((name) => !STORE_FOLDERS.has(name))
+  const isOfStore = (name: string) => STORE_FOLDERS.has(name) || name.startsWith(OWNER_PREFIX)
+  const stranger = names.find((name) => !isOfStore(name))
   if (stranger !== undefined)
     throw new ServiceError(
       `"${folder}" is no chunk store, for "${stranger}" is in it; name a folder that is empty or not there yet`,

@@ -17,7 +17,7 @@ describe('stampede store migrate', () => {
   let shell: Shell
   let other: string
   before(async () => {
-    app = await openTestApp({ realTime: true })
+    app = await openTestApp({ realTime: true, env: { STAMPEDE_SCRUB_HOURS: '0' } })
     await app.call('PUT', '/api/images/debian-13', diskContent())
     shell = createShell(app.port)
     other = await mkdtemp(join(tmpdir(), 'stampede-other-'))

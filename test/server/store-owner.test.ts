@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -33,7 +33,7 @@ describe('a chunk store', () => {
       (err: Error) => err,
     )
     assert.equal(refusal?.name, 'ServiceError')
-    const why = /belongs to another database.* remove ".*\/store\/database" first$/
+    const why = /belongs to another database.* remove ".*\/store\/database-[-0-9a-f]{36}" first$/
     assert.match(refusal?.message ?? '', why)
     assert.deepEqual(await readdir(join(store, 'tmp')), ['half'], 'it may be at work')
     await using app = await open()
@@ -44,7 +44,10 @@ describe('a chunk store', () => {
   it('is taken by another database once its mark was removed', async () => {
     const env = { STAMPEDE_STORE: `file:${join(folder, 'left')}` }
     await (await openTestApp({ env }))[Symbol.asyncDispose]()
-    await rm(join(folder, 'left', 'database'))
+    const [mark] = (await readdir(join(folder, 'left'))).filter((name) =>
+      name.startsWith('database-'),
+    )
+    await rmdir(join(folder, 'left', mark!))
     await (await openTestApp({ env }))[Symbol.asyncDispose]()
     await assert.rejects(openTestApp({ env }), /belongs to another database/)
   })

@@ -95,10 +95,7 @@ describeOnEveryDatabase('receipts', (_open, database) => {
     if (database === 'postgres') {
       await assert.rejects(stat(path), { code: 'ENOENT' })
       const rows = await app.database.db.query.signingKeys.findMany()
-      assert.deepEqual(
-        rows.map(({ purpose }) => purpose),
-        ['receipts'],
-      )
+      assert.ok(rows.some(({ purpose }) => purpose === 'receipts'))
     } else {
       assert.equal((await stat(path)).mode & 0o777, 0o600)
       const [, secret] = (await readFile(path, 'utf8')).split('\n')

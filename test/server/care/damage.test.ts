@@ -43,7 +43,8 @@ it('a chunk that is healed while it is found damaged is not set aside', async ()
 })
 
 it('a lost chunk is back only if it is what it should be, and holds up no other', async () => {
-  await using app = await openTestApp({ env: { STAMPEDE_RECOMPRESS: 'off' } })
+  const env = { STAMPEDE_RECOMPRESS: 'off', STAMPEDE_SCRUB_HOURS: '0' }
+  await using app = await openTestApp({ env })
   const folder = join(app.dataFolder, 'store')
   const disk = randomBytes(4 * MIB)
   const { body: image } = await app.call<Image>('PUT', '/api/images/golden', disk)
