@@ -82,8 +82,11 @@ async function readLoops(): Promise<SystemUse['loops']> {
   const names = (await readNames(SYS_BLOCK)).filter((name) => /^loop\d/.test(name))
   const loops = names.map(async (name) => {
     const target = await readText(join(SYS_BLOCK, name, 'loop/backing_file'))
-    const found = target && (await stat(target, { bigint: true }).catch(() => undefined))
-    // What a file lies on is mounted, and known by that.
+    // What a file lies on is mounted, and known by that; to look at one may wait for ever, as on a share that is gone.
+    const isDevice = target?.startsWith('/dev/')
+    const found = isDevice
+      ? await stat(target!, { bigint: true }).catch(() => undefined)
+      : undefined
     return found && found.isBlockDevice()
       ? [{ path: `/dev/${name}`, device: deviceNumbers(found.rdev) }]
       : []

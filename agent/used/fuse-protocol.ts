@@ -36,7 +36,8 @@ export async function readFuseRequest(fd: number, buffer: Buffer): Promise<numbe
       return (await readFrom(fd, buffer, 0, buffer.length, null)).bytesRead
     } catch (err) {
       const { code } = err as NodeJS.ErrnoException
-      if (code === 'ENODEV') return undefined
+      // ECONNABORTED: it was being unmounted while a request was on its way to us (the kernel's fs/fuse/dev.c).
+      if (code === 'ENODEV' || code === 'ECONNABORTED') return undefined
       // ENOENT: the request was taken back before we read it.
       if (code !== 'ENOENT' && code !== 'EINTR' && code !== 'EAGAIN') throw err
     }
