@@ -45,6 +45,11 @@ describe('the versions and contents of images', () => {
 
   it('are worked with by the keyboard alone, and it is never lost', async () => {
     const { page, assertQuiet } = await open('/images')
+    const answered = Promise.withResolvers<void>()
+    await page.route('**/promote', async (route) => {
+      await answered.promise
+      await route.fulfill({ status: 409, json: { error: { code: 'no', message: 'Not now' } } })
+    })
     const changes = watchChanges(page)
     const dialog = page.getByRole('dialog')
     await press(page, page.getByRole('link', { name: 'web', exact: true }))
@@ -85,11 +90,6 @@ describe('the versions and contents of images', () => {
     await untilFocused(dialog.getByRole('button', { name: 'Roll back' }))
     assert.deepEqual(changes, [])
     // Closed while it goes on: how it ends is said all the same.
-    const answered = Promise.withResolvers<void>()
-    await page.route('**/promote', async (route) => {
-      await answered.promise
-      await route.fulfill({ status: 409, json: { error: { code: 'no', message: 'Not now' } } })
-    })
     await page.keyboard.press('Enter')
     await page.keyboard.press('Escape')
     await untilFocused(menu)
