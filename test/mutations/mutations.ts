@@ -51,7 +51,7 @@ export const MUTATIONS: readonly Mutation[] = [
     text: ', confirm: confirmShown }',
     replacement: ' }',
     tests: ['test/agent/cli.test.ts'],
-    pattern: 'said yes to',
+    pattern: 'captures a disk|said yes to',
   },
   {
     rule: 3,
