@@ -1,6 +1,7 @@
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Disk } from '#protocol/inventory.ts'
+import { deviceNumber } from '../device-number.ts'
 import type { Exec } from '../exec.ts'
 import { identifyDisk } from './disk-identity.ts'
 import {
@@ -44,25 +45,18 @@ export async function readDisks(exec: Exec, asked: readonly string[] = []): Prom
  * Throws for what is no whole disk.
  */
 export async function diskName(path: string): Promise<string> {
-  const found = await stat(path, { bigint: true }).catch((cause: NodeJS.ErrnoException) => {
+  const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     const why = cause.code === 'ENOENT' ? 'it is not there' : cause.message
     throw new Error(`Disk "${path}" cannot be opened: ${why}; "lsblk" lists disks`, { cause })
   })
   const folder = found.isBlockDevice()
-    ? await readTarget(`/sys/dev/block/${deviceNumbers(found.rdev)}`)
+    ? await readTarget(`/sys/dev/block/${deviceNumber(found.rdev)}`)
     : undefined
   const name = folder && basename(folder)
   if (name && (await readText(join(SYS_BLOCK, name, 'dev'))) !== undefined) return name
   if (name && (await readText(join('/sys/class/block', name, 'partition'))) !== undefined)
     throw new Error(`"${path}" is a partition; name the whole disk`)
   throw new Error(`"${path}" is no disk; "lsblk" lists disks, and "losetup" makes one of a file`)
-}
-
-/** `8:1`. makedev(3): 12 and 20 bits of a major number, around and above those of a minor one. */
-function deviceNumbers(device: bigint): string {
-  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n)
-  const minor = (device & 0xffn) | ((device >> 12n) & 0xffffff00n)
-  return `${major}:${minor}`
 }
 
 /** One disk as it is now. Throws for what is no whole disk. */
@@ -84,11 +78,9 @@ async function readLoops(): Promise<SystemUse['loops']> {
     const target = await readText(join(SYS_BLOCK, name, 'loop/backing_file'))
     // What a file lies on is mounted, and known by that; to look at one may wait for ever, as on a share that is gone.
     const isDevice = target?.startsWith('/dev/')
-    const found = isDevice
-      ? await stat(target!, { bigint: true }).catch(() => undefined)
-      : undefined
+    const found = isDevice ? await stat(target!).catch(() => undefined) : undefined
     return found && found.isBlockDevice()
-      ? [{ path: `/dev/${name}`, device: deviceNumbers(found.rdev) }]
+      ? [{ path: `/dev/${name}`, device: deviceNumber(found.rdev) }]
       : []
   })
   return (await Promise.all(loops)).flat()

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { deviceNumber } from '../device-number.ts'
 import { ExecError, type Exec, type ExecResult } from '../exec.ts'
 import type { SystemFiles } from './system-files.ts'
 
@@ -96,14 +97,5 @@ async function isPlainFolder(files: SystemFiles, path: string): Promise<boolean>
 /** `sda2:8:2`, as the script takes it. */
 async function describeNode(path: string): Promise<string> {
   const { rdev } = await stat(path)
-  return `${basename(path)}:${majorOf(rdev)}:${minorOf(rdev)}`
-}
-
-/** glibc's gnu_dev_major and gnu_dev_minor for numbers of the kernel's 12 and 20 bits. */
-export function majorOf(rdev: number): number {
-  return Math.floor(rdev / 2 ** 8) & 0xfff
-}
-
-export function minorOf(rdev: number): number {
-  return (rdev & 0xff) | (Math.floor(rdev / 2 ** 12) & 0xfff00)
+  return `${basename(path)}:${deviceNumber(rdev)}`
 }

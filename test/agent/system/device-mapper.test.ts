@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { foundations, isOfGroup, type MappedDevice } from '#agent/system/device-mapper.ts'
-import { majorOf, minorOf } from '#agent/system/chroot.ts'
+import { majorOf, minorOf } from '#agent/device-number.ts'
 
 const group = { name: 'my-vg', uuid: 'abc-DEF-123' }
 
