@@ -28,17 +28,18 @@ export async function findLacking(
     }),
   )
   await Promise.all(looks)
-  const lost = damage.filter(({ hash }) => gone.has(hash))
-  const versions = await listVersionsWith(db, [...new Set(lost.map(({ digest }) => digest))])
-  const chunksOf = (digest: Sha256) => lost.filter((one) => one.digest === digest).length
+  const lost = Map.groupBy(
+    damage.filter(({ hash }) => gone.has(hash)),
+    ({ digest }) => digest,
+  )
   // What belonged to an image that was deleted meanwhile, nobody needs.
-  const needed = new Set(versions.map(({ digest }) => digest))
-  const lostChunks = new Set(
-    lost.filter(({ digest }) => needed.has(digest)).map(({ hash }) => hash),
-  ).size
+  const versions = await listVersionsWith(db, [...lost.keys()])
+  const needed = new Set(
+    versions.flatMap(({ digest }) => lost.get(digest)!.map(({ hash }) => hash)),
+  )
   const lacking = versions.map(({ digest, ...version }) => ({
     ...version,
-    chunks: chunksOf(digest),
+    chunks: lost.get(digest)!.length,
   }))
-  return { lostChunks, lacking }
+  return { lostChunks: needed.size, lacking }
 }
