@@ -1,4 +1,5 @@
 import { formatBytes } from '#protocol/disk-choice.ts'
+import { referenceTo } from '#protocol/image-reference.ts'
 import type { LackingVersion, StoreMigration } from '#protocol/store-migration.ts'
 import { plural, printable } from './text.ts'
 
@@ -49,6 +50,6 @@ export function problemsOf(migration: StoreMigration): string[] {
   return problems
 }
 
-function versionText({ image, version, isPromoted, chunks }: LackingVersion): string {
-  return `${printable(image)}${isPromoted ? '' : `@${version}`} lacks ${plural(chunks, 'chunk')}`
+function versionText(version: LackingVersion): string {
+  return `${printable(referenceTo(version))} lacks ${plural(version.chunks, 'chunk')}`
 }

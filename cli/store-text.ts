@@ -1,4 +1,5 @@
 import { formatBytes } from '#protocol/disk-choice.ts'
+import { referenceTo } from '#protocol/image-reference.ts'
 import type { StoreStatus } from '#protocol/store.ts'
 import { migrationText } from './migration-text.ts'
 import { ago, paint, plural, printable } from './text.ts'
@@ -56,8 +57,7 @@ function unusedText(bytes: number): string {
 function damageText({ damaged, lostChunks }: StoreStatus): string {
   if (damaged.length === 0) return paint('green', 'none known')
   const images = damaged.map(
-    ({ image, version, isPromoted, chunks }) =>
-      `${printable(image)}${isPromoted ? '' : `@${version}`} (${plural(chunks, 'chunk')})`,
+    (version) => `${printable(referenceTo(version))} (${plural(version.chunks, 'chunk')})`,
   )
   return paint('red', `${plural(lostChunks, 'chunk')} lost, of ${images.join(', ')}`)
 }

@@ -22,3 +22,12 @@ export function parseImageReference(text: string): ParsedReference {
 export function imageNameOf(reference: string): string {
   return reference.split('@', 1)[0]!
 }
+
+/** The shortest that names this version: `debian-12` where the name alone stands for it, else `debian-12@3`. */
+export function referenceTo(version: {
+  image: string
+  version: number
+  isPromoted: boolean
+}): string {
+  return version.isPromoted ? version.image : `${version.image}@${version.version}`
+}

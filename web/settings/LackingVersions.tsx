@@ -1,3 +1,4 @@
+import { referenceTo } from '#protocol/image-reference.ts'
 import type { LackingVersion } from '#protocol/store-migration.ts'
 import { AlertLink } from '../components/AlertLink.tsx'
 
@@ -5,12 +6,10 @@ import { AlertLink } from '../components/AlertLink.tsx'
 export function LackingVersions({ versions }: { versions: LackingVersion[] }) {
   return (
     <ul style={{ margin: 0 }}>
-      {versions.map(({ image, version, isPromoted, chunks }) => (
-        <li key={`${image}@${version}`}>
-          <AlertLink to={`/images/${image}`}>
-            {isPromoted ? image : `${image}@${version}`}
-          </AlertLink>{' '}
-          lacks {chunks === 1 ? 'one chunk' : `${chunks} chunks`}
+      {versions.map((version) => (
+        <li key={`${version.image}@${version.version}`}>
+          <AlertLink to={`/images/${version.image}`}>{referenceTo(version)}</AlertLink> lacks{' '}
+          {version.chunks === 1 ? 'one chunk' : `${version.chunks} chunks`}
         </li>
       ))}
     </ul>
