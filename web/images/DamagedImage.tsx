@@ -1,23 +1,18 @@
-import { Alert, Text } from '@mantine/core'
-import { IconAlertTriangle } from '@tabler/icons-react'
+import { Text } from '@mantine/core'
 import type { Image } from '#protocol/image-info.ts'
 import { AlertLink } from '../components/AlertLink.tsx'
+import { LossAlert } from '../components/LossAlert.tsx'
 
 /** Nothing, for an image that is whole. */
 export function DamagedImage({ image: { name, damaged } }: { image: Image }) {
   if (!damaged) return undefined
   const what = damaged.chunks === 1 ? 'a chunk' : `${damaged.chunks} chunks`
   return (
-    <Alert
-      color="red"
-      variant="light"
-      icon={<IconAlertTriangle aria-hidden />}
-      title="The store has lost a part of this image"
-    >
+    <LossAlert title="The store has lost a part of this image">
       <Text size="sm">
         {name} lacks {what}, and cannot be deployed. Capture it again from a machine that has it, or
         upload it again, and it is whole. <AlertLink to="/settings/store">See the store</AlertLink>
       </Text>
-    </Alert>
+    </LossAlert>
   )
 }

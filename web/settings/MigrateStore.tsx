@@ -1,5 +1,5 @@
 import { Alert, Button, Checkbox, Code, Progress, Stack, Text, TextInput } from '@mantine/core'
-import { IconAlertTriangle, IconCircleCheck } from '@tabler/icons-react'
+import { IconCircleCheck } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import type { StoreMigration } from '#protocol/store-migration.ts'
@@ -7,6 +7,7 @@ import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
 import { Bytes } from '../components/Bytes.tsx'
 import { FormModal } from '../components/FormModal.tsx'
+import { LossAlert } from '../components/LossAlert.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { FactList } from '../machine/FactList.tsx'
 import { Section } from '../machine/Section.tsx'
@@ -104,17 +105,12 @@ function Copied({ migration, isGoing }: { migration: StoreMigration; isGoing: bo
 
 function Lacking({ migration: { lacking } }: { migration: StoreMigration }) {
   return (
-    <Alert
-      color="red"
-      variant="light"
-      icon={<IconAlertTriangle aria-hidden />}
-      title="Neither store has all that images need"
-    >
+    <LossAlert title="Neither store has all that images need">
       <Stack gap="xs">
         <Text size="sm">Capture or upload these again, and copy once more.</Text>
         <LackingVersions versions={lacking} />
       </Stack>
-    </Alert>
+    </LossAlert>
   )
 }
 

@@ -1,10 +1,10 @@
-import { Alert, Progress, Skeleton, Stack, Switch, Text } from '@mantine/core'
-import { IconAlertTriangle } from '@tabler/icons-react'
+import { Progress, Skeleton, Stack, Switch, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import type { StoreStatus } from '#protocol/store.ts'
 import { useMay } from '../api/session.ts'
 import { Bytes } from '../components/Bytes.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
+import { LossAlert } from '../components/LossAlert.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { FactList } from '../machine/FactList.tsx'
 import { Section } from '../machine/Section.tsx'
@@ -38,12 +38,7 @@ function unlessInUse({ migration, location }: StoreStatus): StoreStatus['migrati
 
 function Damage({ store: { damaged, healFrom } }: { store: StoreStatus }) {
   return (
-    <Alert
-      color="red"
-      variant="light"
-      icon={<IconAlertTriangle aria-hidden />}
-      title="The store has lost parts of images"
-    >
+    <LossAlert title="The store has lost parts of images">
       <Stack gap="xs">
         <Text size="sm">
           These cannot be deployed until their content comes again: capture it from a machine, or
@@ -52,7 +47,7 @@ function Damage({ store: { damaged, healFrom } }: { store: StoreStatus }) {
         </Text>
         <LackingVersions versions={damaged} />
       </Stack>
-    </Alert>
+    </LossAlert>
   )
 }
 
