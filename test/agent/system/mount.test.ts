@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { exec, type Exec } from '#agent/exec.ts'
 import { openMount } from '#agent/system/mount.ts'
+import { cancelAfter } from './held-program.ts'
 import { IS_ROOT, openLoopDisk } from './loop-disk.ts'
 
 const MIB = 1024 * 1024
@@ -42,32 +40,10 @@ describe('a run that is cancelled', { skip: !IS_ROOT && 'needs root' }, () => {
     await disk.format(1, 'ext4', ['-q'])
     const device = disk.partition(1)
     const isMounted = async () => (await readFile('/proc/self/mounts', 'utf8')).includes(device)
-    // A program that has mounted, and does not end before the run is cancelled.
-    await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-slow-'))
-    const mount = (await exec('sh', ['-c', 'command -v mount'])).stdout.trim()
-    const over = join(folder.path, 'over')
-    const script = `#!/bin/sh\n${mount} "$@" && until test -e ${over}; do sleep 0.01; done\n`
-    await writeFile(join(folder.path, 'mount'), script, { mode: 0o755 })
-    const cancel = new AbortController()
-    const bound: Exec = (command, args, options) =>
-      exec(command, args, { ...options, signal: cancel.signal })
-    const path = process.env['PATH']
-    process.env['PATH'] = `${folder.path}:${path}`
-    try {
-      const opening = openMount(bound, { device, fileSystem: 'ext4', mode: 'ro' })
-      let isOver = false
-      const closed = opening
-        .then((opened) => opened[Symbol.asyncDispose]())
-        .catch(() => {})
-        .finally(() => (isOver = true))
-      while (!isOver && !(await isMounted())) await sleep(5)
-      assert.ok(!isOver)
-      cancel.abort(new Error('Cancelled'))
-      await writeFile(over, '')
-      await closed
-    } finally {
-      process.env['PATH'] = path
-    }
+    await cancelAfter('mount', isMounted, async (signal) => {
+      const bound: Exec = (command, args, options) => exec(command, args, { ...options, signal })
+      await using _opened = await openMount(bound, { device, fileSystem: 'ext4', mode: 'ro' })
+    })
     assert.equal(await isMounted(), false)
   })
 })
