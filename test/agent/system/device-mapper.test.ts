@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { foundations, isOfGroup, type MappedDevice } from '#agent/system/device-mapper.ts'
-import { majorOf, minorOf } from '#agent/device-number.ts'
 
 const group = { name: 'my-vg', uuid: 'abc-DEF-123' }
 
@@ -25,11 +24,5 @@ describe('mapped devices', () => {
     const lower = mapped('dm-0', 'a', ['sda3', 'sdb1'])
     const upper = mapped('dm-1', 'b', ['dm-0', 'sda4'])
     assert.deepEqual(foundations(upper, [lower, upper]), ['sda3', 'sdb1', 'sda4'])
-  })
-
-  it('have numbers of more than eight bits', () => {
-    assert.deepEqual([majorOf(0x0812), minorOf(0x0812)], [8, 0x12])
-    const large = 0x12300000 + 259 * 256 + 0x45 // makedev(259, 0x12345)
-    assert.deepEqual([majorOf(large), minorOf(large)], [259, 0x12345])
   })
 })
