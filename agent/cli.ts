@@ -18,7 +18,6 @@ import { createReachLog } from './reach-log.ts'
 import { readReceipt } from './receipt-file.ts'
 import { runSteps, type Steps } from './run-steps.ts'
 import { checkMachine } from './steps/check-machine.ts'
-import { confirmShown } from './steps/confirm-target.ts'
 import { readImageWith } from './steps/read-image.ts'
 import type { DisklessContext } from './steps/step.ts'
 import { writeImageWith } from './steps/write-image.ts'
@@ -169,8 +168,7 @@ async function deploy(options: DeployOptions, signal: AbortSignal): Promise<void
     checkMachine: checkAndAsk,
     diskless: {},
     others: {
-      'write-image': (context) =>
-        writeImageWith(context, { readBack: options.verify, confirm: confirmShown }),
+      'write-image': (context) => writeImageWith(context, { readBack: options.verify }),
     },
   })
   if (diskBytes > image.sizeBytes) console.error(tellUngrown(options.disk, diskBytes, image))

@@ -14,8 +14,6 @@ import type { StepContext, StepOutcome } from './step.ts'
 export interface WriteImageOptions {
   /** false leaves out the proof that the disk holds what was written: the receipt says so. */
   readBack: boolean
-  /** The last look at the disk before the first write; throws to refuse. */
-  confirm?: (context: StepContext) => Promise<void>
 }
 
 export async function writeImage(context: StepContext): Promise<StepOutcome> {
@@ -28,14 +26,14 @@ export async function writeImage(context: StepContext): Promise<StepOutcome> {
  */
 export async function writeImageWith(
   context: StepContext,
-  { readBack, confirm = confirmTarget }: WriteImageOptions,
+  { readBack }: WriteImageOptions,
 ): Promise<StepOutcome> {
   const { run, disk, signal } = context
   const digest = imageDigest(context)
   await using device = await openDevice(disk.path, 'write')
   const { manifest, chunks, shrunk } = await fitImage(context, digest, device.sizeBytes)
 
-  await confirm(context)
+  await confirmTarget(context)
   const ends = await readEnds(device, manifest.sizeBytes)
   await probeEdges(device)
   await wipeEnds(device)

@@ -55,7 +55,7 @@ async function captureAndDeploy(source: string, target: string) {
     rootPartition: ROOT_PARTITION,
   })
   const image = { name: 'captured', digest }
-  const targetDisk = { path: target, sizeBytes: TARGET_BYTES }
+  const targetDisk = await readDiskAt(exec, target)
   await writeImage(createTestContext({ ...common, image, workflow: 'deploy', disk: targetDisk }))
   return capture
 }

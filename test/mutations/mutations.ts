@@ -46,12 +46,12 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     rule: 2,
-    without: 'the disk that somebody said yes to is looked at once more',
-    file: 'agent/cli.ts',
-    text: ', confirm: confirmShown }',
-    replacement: ' }',
-    tests: ['test/agent/cli.test.ts'],
-    pattern: 'captures a disk|said yes to',
+    without: 'a disk that no plan names is looked at once more',
+    file: 'agent/steps/confirm-target.ts',
+    text: ': changeOf(disk, found)',
+    replacement: ': undefined',
+    tests: ['test/agent/cli.test.ts', `${STEPS}/plan-guard.test.ts`],
+    pattern: 'captures a disk|said yes to|that no plan names',
   },
   {
     rule: 3,

@@ -39,7 +39,7 @@ export interface TestContextOptions {
   serverUrl: string
   workflow?: AgentRun['workflow']
   image?: { name: string; digest?: Sha256; info?: ImageInfo }
-  disk?: Partial<Disk>
+  disk?: Disk
   inventory?: Partial<Inventory>
   machine?: Partial<AgentRun['machine']>
   options?: Partial<RunOptions>
@@ -55,7 +55,7 @@ export interface TestContext extends StepContext {
 
 /** What a step is given in a run, its effects kept for the test to look at. */
 export function createTestContext(options: TestContextOptions): TestContext {
-  const disk = { ...SAMPLE_DISK, ...options.disk }
+  const disk = options.disk ?? SAMPLE_DISK
   const { workflow = 'deploy' } = options
   const signal = options.signal ?? new AbortController().signal
   const http = createHttpClient({

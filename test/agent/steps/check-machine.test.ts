@@ -29,20 +29,23 @@ async function inventoryOf(disk: LoopDevice): Promise<Disk> {
   return disks.find(({ path }) => path === disk.path)!
 }
 
-type Setting = Omit<TestContextOptions, 'serverUrl'> & {
+type Setting = Omit<TestContextOptions, 'serverUrl' | 'disk'> & {
+  /** How the inventory has the disk otherwise than it is. */
+  disk?: Partial<Disk>
   image?: TestContextOptions['image']
   more?: Disk[]
 }
 
 /** A whole deploy of a run as the server would send it, on a real disk. */
 async function deploy(server: ChunkServer, disk: LoopDevice, setting: Setting) {
-  const found = await inventoryOf(disk)
+  const found = { ...(await inventoryOf(disk)), ...setting.disk }
   const context = createTestContext({
     serverUrl: server.url,
     image: { name: 'sample', digest: server.addImage(bootableImage()) },
     ...setting,
+    disk: found,
     inventory: {
-      disks: [{ ...found, ...setting.disk }, ...(setting.more ?? [])],
+      disks: [found, ...(setting.more ?? [])],
       ...setting.inventory,
     },
     options: { disk: { path: disk.path }, ...setting.options },

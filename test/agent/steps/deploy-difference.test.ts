@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { describe, it } from 'node:test'
+import { exec } from '#agent/exec.ts'
+import { readDiskAt } from '#agent/inventory/disks.ts'
 import { sha256 } from '#agent/content.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
@@ -56,7 +58,7 @@ async function deploy(
   const context = createTestContext({
     serverUrl: server.url,
     image: { name: 'sample', digest },
-    disk: { path: disk.path, sizeBytes: IMAGE_BYTES },
+    disk: await readDiskAt(exec, disk.path),
     ...more,
   })
   await writeImage(context)

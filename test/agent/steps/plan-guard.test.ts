@@ -27,10 +27,10 @@ async function openPrecious(): Promise<LoopDevice> {
 
 interface Setting {
   found: Disk
-  expected: ExpectedTarget
+  expected?: ExpectedTarget
 }
 
-/** A run that is held to `expected`, on a machine whose inventory has the disk as `found`. */
+/** A run that is held to `expected`, if there is a plan, on a machine whose inventory has the disk as `found`. */
 async function openRun(workflow: 'deploy' | 'wipe', { found, expected }: Setting) {
   const server = await openChunkServer()
   const image = { name: 'sample', digest: server.addImage(randomBytes(4 * CHUNK_BYTES)) }
@@ -43,7 +43,7 @@ async function openRun(workflow: 'deploy' | 'wipe', { found, expected }: Setting
     options: { disk: { path: found.path } },
   })
   const step = workflow === 'deploy' ? 'write-image' : 'wipe-disk'
-  const run = { ...context.run, expected, steps: ['check-machine', step] }
+  const run = { ...context.run, ...(expected && { expected }), steps: ['check-machine', step] }
   return {
     context: { ...context, run },
     perform: () =>
@@ -136,6 +136,39 @@ describe('a planned run', { skip: NEEDS_ROOT }, () => {
     const found = await readDiskAt(exec, disk.path)
     await using run = await openRun('deploy', { found, expected })
     assert.equal((await run.perform()).state, 'succeeded')
+  })
+})
+
+describe('a disk that no plan names', { skip: NEEDS_ROOT }, () => {
+  for (const [workflow, work] of [
+    ['deploy', writeImage],
+    ['wipe', wipeDisk],
+  ] as const) {
+    it(`is left as it is if it was changed since the inventory (${workflow})`, async () => {
+      await using disk = await openPrecious()
+      const found = await readDiskAt(exec, disk.path)
+      await using run = await openRun(workflow, { found })
+      await tune(disk, ['-L', 'later'])
+      const before = await disk.digest()
+      await assert.rejects(work(run.context), /was changed since .* so nothing was written/)
+      assert.equal(await disk.digest(), before)
+    })
+
+    it(`is left as it is if another one took its path (${workflow})`, async () => {
+      await using disk = await openPrecious()
+      const found = { ...(await readDiskAt(exec, disk.path)), ...IDENTITY }
+      await using run = await openRun(workflow, { found })
+      const before = await disk.digest()
+      await assert.rejects(work(run.context), /was changed since .* so nothing was written/)
+      assert.equal(await disk.digest(), before)
+    })
+  }
+
+  it('is written if it is as it was', async () => {
+    await using disk = await openPrecious()
+    await using run = await openRun('deploy', { found: await readDiskAt(exec, disk.path) })
+    const result = await run.perform()
+    assert.equal(result.state, 'succeeded', result.error)
   })
 })
 

@@ -4,6 +4,8 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { describe, it } from 'node:test'
+import { exec } from '#agent/exec.ts'
+import { readDiskAt } from '#agent/inventory/disks.ts'
 import { isZero } from '#agent/content.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
@@ -19,7 +21,7 @@ const IMAGE_BYTES = CHUNKS * CHUNK_BYTES
 const WRITERS = 16
 
 function start(url: string, digest: Sha256, disk: string) {
-  const args = [PROGRAM, url, digest, disk, String(IMAGE_BYTES)]
+  const args = [PROGRAM, url, digest, disk]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   return { child, ended: once(child, 'close') }
 }
@@ -55,7 +57,7 @@ describe('a power cut in the middle of a deploy', { skip: NEEDS_ROOT }, () => {
       const context = createTestContext({
         serverUrl: server.url,
         image: { name: 'sample', digest },
-        disk: { path: disk.path, sizeBytes: IMAGE_BYTES },
+        disk: await readDiskAt(exec, disk.path),
       })
       await writeImage(context)
       assert.ok((await disk.content()).equals(image))

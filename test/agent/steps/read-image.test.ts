@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
+import { exec } from '#agent/exec.ts'
+import { readDiskAt } from '#agent/inventory/disks.ts'
 import { ImageIncompleteError } from '#agent/chunk-client.ts'
 import { readImage } from '#agent/steps/read-image.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
@@ -21,12 +23,16 @@ function sampleDisk(): Buffer {
   return disk
 }
 
-function contextFor(server: ChunkServer, disk: LoopDevice, more: Partial<TestContextOptions> = {}) {
+async function contextFor(
+  server: ChunkServer,
+  disk: LoopDevice,
+  more: Partial<TestContextOptions> = {},
+) {
   return createTestContext({
     serverUrl: server.url,
     workflow: 'capture',
     image: { name: 'captured' },
-    disk: { path: disk.path, sizeBytes: DISK_BYTES },
+    disk: await readDiskAt(exec, disk.path),
     ...more,
   })
 }
@@ -35,14 +41,14 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
   it('makes an image that deploys to byte for byte the same disk', async () => {
     await using server = await openChunkServer()
     await using source = await openLoopDevice({ content: sampleDisk() })
-    const context = contextFor(server, source)
+    const context = await contextFor(server, source)
     await readImage(context)
 
     const { digest } = server.images.get('captured')!
     assert.partialDeepStrictEqual(context.facts, { imageDigest: digest, bytesRead: DISK_BYTES })
     await using target = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
     const image = { name: 'captured', digest }
-    await writeImage(contextFor(server, target, { workflow: 'deploy', image }))
+    await writeImage(await contextFor(server, target, { workflow: 'deploy', image }))
     assert.equal(await target.digest(), await source.digest())
   })
 
@@ -50,7 +56,7 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
     await using server = await openChunkServer()
     const content = sampleDisk()
     await using source = await openLoopDevice({ content })
-    await readImage(contextFor(server, source))
+    await readImage(await contextFor(server, source))
     assert.equal(server.images.get('captured')!.digest, server.addImage(content))
   })
 
@@ -58,7 +64,7 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
     await using server = await openChunkServer()
     await using source = await openLoopDevice({ content: sampleDisk() })
     const told: number[] = []
-    await readImage(contextFor(server, source, { onProgress: (done) => told.push(done) }))
+    await readImage(await contextFor(server, source, { onProgress: (done) => told.push(done) }))
     assert.equal(told.at(-1), DISK_BYTES)
     assert.deepEqual(
       told,
@@ -69,11 +75,11 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
   it('sends a chunk once, and none that the server has', async () => {
     await using server = await openChunkServer()
     await using source = await openLoopDevice({ content: sampleDisk() })
-    await readImage(contextFor(server, source))
+    await readImage(await contextFor(server, source))
     const distinct = server.chunks.size
     assert.equal(server.puts(), distinct)
 
-    const again = contextFor(server, source)
+    const again = await contextFor(server, source)
     await readImage(again)
     assert.equal(server.puts(), distinct)
     assert.equal(again.facts.bytesSent, 0)
@@ -88,7 +94,7 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
       return false
     }
     const before = await source.digest()
-    await readImage(contextFor(server, source))
+    await readImage(await contextFor(server, source))
     assert.deepEqual(states, new Set(['1']))
     assert.equal(readOnlyFlag(source.path), '0')
     assert.equal(await source.digest(), before)
@@ -106,12 +112,11 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
       fileSystem: { type: 'ext4', label: 'root' },
     }
     const disk = {
-      path: source.path,
-      sizeBytes: DISK_BYTES,
+      ...(await readDiskAt(exec, source.path)),
       partitionTable: { type: 'mbr' as const },
       partitions: [partition],
     }
-    await readImage(contextFor(server, source, { disk }))
+    await readImage(await contextFor(server, source, { disk }))
     assert.partialDeepStrictEqual(server.images.get('captured')!.info, {
       partitionTable: 'mbr',
       partitions: [{ number: 1, fileSystem: 'ext4', label: 'root' }],
@@ -128,7 +133,7 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
       response.destroy()
       return true
     }
-    await readImage(contextFor(server, source))
+    await readImage(await contextFor(server, source))
     assert.ok(requests > 14)
     assert.ok(server.images.has('captured'))
   })
@@ -142,7 +147,7 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
       cancel.abort(new Error('The run was cancelled'))
       return true
     }
-    const context = contextFor(server, source, { signal: cancel.signal })
+    const context = await contextFor(server, source, { signal: cancel.signal })
     await assert.rejects(readImage(context), /The run was cancelled/)
     assert.equal(server.images.size, 0)
     assert.equal(readOnlyFlag(source.path), '0')
@@ -155,7 +160,7 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
       if (request.url!.includes('/manifest')) server.chunks.delete([...server.chunks.keys()][0]!)
       return false
     }
-    await assert.rejects(readImage(contextFor(server, source)), ImageIncompleteError)
+    await assert.rejects(readImage(await contextFor(server, source)), ImageIncompleteError)
     assert.equal(server.images.size, 0)
   })
 
@@ -165,7 +170,7 @@ describe('read-image', { skip: NEEDS_ROOT }, () => {
       await using source = await openLoopDevice({ sizeBytes: 64 * CHUNK_BYTES })
       await prepare(source)
       const before = await source.digest()
-      await readImage(contextFor(server, source))
+      await readImage(await contextFor(server, source))
       assert.equal(await source.digest(), before)
       assert.ok(server.images.has('captured'))
     })

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { exec } from '#agent/exec.ts'
+import { readDiskAt } from '#agent/inventory/disks.ts'
 import { isZero, sha256 } from '#agent/content.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
@@ -26,7 +28,7 @@ export function chunkHash(image: Buffer, index: number): Sha256 {
   return sha256(image.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES))
 }
 
-export function contextFor(
+export async function contextFor(
   server: ChunkServer,
   disk: LoopDevice,
   digest: Sha256,
@@ -35,7 +37,7 @@ export function contextFor(
   return createTestContext({
     serverUrl: server.url,
     image: { name: 'sample', digest },
-    disk: { path: disk.path, sizeBytes: DISK_BYTES },
+    disk: await readDiskAt(exec, disk.path),
     ...more,
   })
 }

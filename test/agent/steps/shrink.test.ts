@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
+import { readDiskAt } from '#agent/inventory/disks.ts'
 import { exec } from '#agent/exec.ts'
 import { checkMachine } from '#agent/steps/check-machine.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
@@ -36,21 +37,17 @@ async function makeDisk({ table, sectorBytes = 512 }: Source): Promise<Buffer> {
   return await disk.content()
 }
 
-function contextFor(
+async function contextFor(
   server: ChunkServer,
   target: LoopDevice,
   digest: TestContextOptions['image'],
-  {
-    sizeBytes,
-    sectorBytes = 512,
-    allowShrink = true,
-  }: { sizeBytes: number; sectorBytes?: number; allowShrink?: boolean },
+  { allowShrink = true }: { allowShrink?: boolean } = {},
 ) {
   return createTestContext({
     serverUrl: server.url,
     image: digest!,
-    disk: { path: target.path, sizeBytes, sectorBytes },
-    options: { allowShrink, force: true },
+    disk: await readDiskAt(exec, target.path),
+    options: { disk: { path: target.path }, allowShrink, force: true },
   })
 }
 
@@ -65,7 +62,7 @@ describe('a deployment to a disk that is smaller than the image', { skip: NEEDS_
       const content = await makeDisk({ table: 'gpt', sectorBytes })
       const image = { name: 'large', digest: server.addImage(content, { sectorBytes }) }
       await using target = await openLoopDevice({ content: randomBytes(sizeBytes), sectorBytes })
-      const context = contextFor(server, target, image, { sizeBytes, sectorBytes })
+      const context = await contextFor(server, target, image)
       await checkMachine(context)
       await writeImage(context)
 
@@ -103,7 +100,7 @@ describe('a deployment to a disk that is smaller than the image', { skip: NEEDS_
     const content = await makeDisk({ table: 'dos' })
     const image = { name: 'large', digest: server.addImage(content) }
     await using target = await openLoopDevice({ content: randomBytes(ODD_BYTES) })
-    const context = contextFor(server, target, image, { sizeBytes: ODD_BYTES })
+    const context = await contextFor(server, target, image)
     await checkMachine(context)
     await writeImage(context)
     assert.ok((await target.content()).equals(content.subarray(0, ODD_BYTES)))
@@ -146,7 +143,7 @@ describe('a deployment to a disk that is smaller than the image', { skip: NEEDS_
       const image = { name: 'large', digest: server.addImage(content) }
       await using target = await openLoopDevice({ content: randomBytes(sizeBytes) })
       const before = await target.digest()
-      const context = contextFor(server, target, image, { sizeBytes, allowShrink })
+      const context = await contextFor(server, target, image, { allowShrink })
       await assert.rejects(checkMachine(context), (err: Error) => {
         assert.match(err.message, /is 50.3 MB \(50331648 bytes\) but disk/)
         assert.match(err.message, reason)

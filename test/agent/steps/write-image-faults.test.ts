@@ -44,7 +44,7 @@ describe('write-image, when server, network or disk fail', { skip: NEEDS_ROOT },
         await using server = await openChunkServer()
         await using disk = await openUsedDisk()
         const image = sampleImage()
-        const context = contextFor(server, disk, server.addImage(image))
+        const context = await contextFor(server, disk, server.addImage(image))
         const hash = chunkHash(image, index)
         spoil(server.chunks, hash)
         await assert.rejects(writeImage(context), (err) => {
@@ -64,7 +64,7 @@ describe('write-image, when server, network or disk fail', { skip: NEEDS_ROOT },
     const other = server.addImage(randomBytes(CHUNK_BYTES))
     server.manifests.set(digest, server.manifests.get(other)!)
     const before = await disk.digest()
-    await assert.rejects(writeImage(contextFor(server, disk, digest)), ChunkCorruptError)
+    await assert.rejects(writeImage(await contextFor(server, disk, digest)), ChunkCorruptError)
     assert.equal(await disk.digest(), before)
   })
 
@@ -72,7 +72,7 @@ describe('write-image, when server, network or disk fail', { skip: NEEDS_ROOT },
     await using server = await openChunkServer()
     await using disk = await openUsedDisk()
     const image = sampleImage()
-    const context = contextFor(server, disk, server.addImage(image))
+    const context = await contextFor(server, disk, server.addImage(image))
     for (const bomb of [gzipSync, zstdCompressSync]) {
       server.chunks.set(chunkHash(image, 12), bomb(Buffer.alloc(CHUNK_BYTES + 1)))
       await assert.rejects(writeImage(context), /does not inflate/)
@@ -95,7 +95,7 @@ describe('write-image, when server, network or disk fail', { skip: NEEDS_ROOT },
       segments: [store(encodeSegment(references))],
     })
     server.manifests.set(sha256(manifest), Buffer.from(manifest))
-    const writing = writeImage(contextFor(server, disk, sha256(manifest)))
+    const writing = writeImage(await contextFor(server, disk, sha256(manifest)))
     await assert.rejects(writing, /holds 512 bytes where the image has 1048576/)
     assertUnbootable(await disk.content())
   })
@@ -114,7 +114,7 @@ describe('write-image, when server, network or disk fail', { skip: NEEDS_ROOT },
       response.write(chunk.subarray(0, chunk.length / 2), () => response.destroy())
       return true
     }
-    await writeImage(contextFor(server, disk, digest))
+    await writeImage(await contextFor(server, disk, digest))
     assert.ok(cut.size > 10)
     assert.ok((await disk.content()).subarray(0, IMAGE_BYTES).equals(image))
   })
@@ -132,7 +132,7 @@ describe('write-image, when server, network or disk fail', { skip: NEEDS_ROOT },
       cancel.abort(new Error('The run was cancelled'))
       return true
     }
-    const context = contextFor(server, disk, digest, { signal: cancel.signal })
+    const context = await contextFor(server, disk, digest, { signal: cancel.signal })
     await assert.rejects(writeImage(context), /The run was cancelled/)
     assertUnbootable(await disk.content())
   })
@@ -155,7 +155,7 @@ describe('write-image, when server, network or disk fail', { skip: NEEDS_ROOT },
         flips++
         flipBit(disk.file, index * CHUNK_BYTES + 100)
       }
-      const context = contextFor(server, disk, digest, { onProgress })
+      const context = await contextFor(server, disk, digest, { onProgress })
       await assert.rejects(writeImage(context), ReadBackError)
       assert.equal(flips, 1)
       assertUnbootable(await disk.content())
@@ -167,7 +167,7 @@ describe('write-image, when server, network or disk fail', { skip: NEEDS_ROOT },
     await using server = await openChunkServer()
     await using disk = await openUsedDisk()
     const digest = server.addImage(sampleImage())
-    const context = contextFor(server, disk, digest, { onProgress: flipOnce(disk) })
+    const context = await contextFor(server, disk, digest, { onProgress: flipOnce(disk) })
     await assert.rejects(writeImage(context), ReadBackError)
     assertUnbootable(await disk.content())
   })
@@ -179,7 +179,7 @@ describe('write-image, when server, network or disk fail', { skip: NEEDS_ROOT },
     await using holder = await openDevice(disk.path, 'read')
     const before = await disk.digest()
     const digest = server.addImage(sampleImage())
-    await assert.rejects(writeImage(contextFor(server, disk, digest)), DeviceBusyError)
+    await assert.rejects(writeImage(await contextFor(server, disk, digest)), DeviceBusyError)
     assert.equal(await disk.digest(), before)
     assert.ok(holder)
   })

@@ -39,7 +39,7 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     await using server = await openChunkServer()
     await using disk = await openUsedDisk()
     const image = sampleImage()
-    const context = contextFor(server, disk, server.addImage(image))
+    const context = await contextFor(server, disk, server.addImage(image))
     assert.deepEqual(await writeImage(context), { state: 'succeeded' })
 
     const content = await disk.content()
@@ -66,7 +66,7 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
       assert.ok(isZero(readAt(disk.file, 0)), `A bootable head after ${done} bytes`)
       assert.ok(isZero(readAt(disk.file, DISK_BYTES - CHUNK_BYTES)), 'An old table at the end')
     }
-    await writeImage(contextFor(server, disk, digest, { onProgress }))
+    await writeImage(await contextFor(server, disk, digest, { onProgress }))
     assert.ok(looks > 20)
     assert.ok(!isZero(readAt(disk.file, 0)))
   })
@@ -82,7 +82,7 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
       assert.ok(!isZero(readAt(disk.file, 4 * CHUNK_BYTES)))
       return false
     }
-    await writeImage(contextFor(server, disk, server.addImage(sampleImage())))
+    await writeImage(await contextFor(server, disk, server.addImage(sampleImage())))
     assert.deepEqual(
       ends,
       Array.from({ length: 8 }, () => true),
@@ -102,19 +102,10 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     const onProgress = (done: number) => {
       if (done > written[counts.length - 2]!) counts.push(statistic(disk, FLUSHES))
     }
-    await writeImage(contextFor(server, disk, server.addImage(sampleImage()), { onProgress }))
+    await writeImage(await contextFor(server, disk, server.addImage(sampleImage()), { onProgress }))
     assert.equal(counts.length, 5)
     for (const [index, count] of counts.slice(1).entries())
       assert.ok(count > counts[index]!, `Flushes so far: ${counts.join(', ')}`)
-  })
-
-  it('writes the same to a file, where there is no block device', async () => {
-    await using server = await openChunkServer()
-    await using disk = await openUsedDisk()
-    const image = sampleImage()
-    const context = contextFor(server, disk, server.addImage(image), { disk: { path: disk.file } })
-    await writeImage(context)
-    assert.ok((await disk.content()).subarray(0, IMAGE_BYTES).equals(image))
   })
 
   it('writes to a disk with sectors of 4,096 bytes', async () => {
@@ -124,7 +115,7 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
       sectorBytes: 4096,
     })
     const image = randomBytes(6 * CHUNK_BYTES + 4096)
-    await writeImage(contextFor(server, disk, server.addImage(image, { sectorBytes: 4096 })))
+    await writeImage(await contextFor(server, disk, server.addImage(image, { sectorBytes: 4096 })))
     assert.ok((await disk.content()).subarray(0, image.length).equals(image))
   })
 
@@ -132,7 +123,7 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     await using server = await openChunkServer()
     await using disk = await openUsedDisk()
     const image = randomBytes(512 * 7)
-    await writeImage(contextFor(server, disk, server.addImage(image)))
+    await writeImage(await contextFor(server, disk, server.addImage(image)))
     assert.ok((await disk.content()).subarray(0, image.length).equals(image))
   })
 
@@ -141,14 +132,14 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     await using disk = await openUsedDisk()
     const image = sampleImage()
     const digest = server.addImage(image, { unused: [10, 11] })
-    const context = contextFor(server, disk, digest)
+    const context = await contextFor(server, disk, digest)
     await writeImage(context)
     assert.partialDeepStrictEqual(context.facts, {
       bytesUnused: 2 * CHUNK_BYTES,
       bytesVerified: IMAGE_BYTES - 2 * CHUNK_BYTES,
     })
 
-    const zeroing = contextFor(server, disk, digest, { options: { zeroUnused: true } })
+    const zeroing = await contextFor(server, disk, digest, { options: { zeroUnused: true } })
     await writeImage(zeroing)
     const content = await disk.content()
     assert.ok(isZero(content.subarray(10 * CHUNK_BYTES, 11 * CHUNK_BYTES)))
@@ -161,9 +152,9 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     await using disk = await openUsedDisk()
     const digest = server.addImage(sampleImage(), { unused: [10, 11] })
     const before = statistic(disk, DISCARDS)
-    await writeImage(contextFor(server, disk, digest, { options: { zeroUnused: true } }))
+    await writeImage(await contextFor(server, disk, digest, { options: { zeroUnused: true } }))
     assert.equal(statistic(disk, DISCARDS), before)
-    await writeImage(contextFor(server, disk, digest))
+    await writeImage(await contextFor(server, disk, digest))
     assert.equal(statistic(disk, DISCARDS), before + 1)
   })
 
@@ -173,16 +164,16 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     const digest = server.addImage(sampleImage(), { unused: [18] })
     const onProgress = flipOnce(disk)
     const options = { zeroUnused: true }
-    const context = contextFor(server, disk, digest, { options, onProgress })
+    const context = await contextFor(server, disk, digest, { options, onProgress })
     await assert.rejects(writeImage(context), ReadBackError)
-    await writeImage(contextFor(server, disk, digest, { onProgress: flipOnce(disk) }))
+    await writeImage(await contextFor(server, disk, digest, { onProgress: flipOnce(disk) }))
   })
 
   it('says in the receipt that nothing was verified if the read-back was left out', async () => {
     await using server = await openChunkServer()
     await using disk = await openUsedDisk()
     const image = sampleImage()
-    const context = contextFor(server, disk, server.addImage(image))
+    const context = await contextFor(server, disk, server.addImage(image))
     await writeImageWith(context, { readBack: false })
     assert.ok((await disk.content()).subarray(0, IMAGE_BYTES).equals(image))
     assert.partialDeepStrictEqual(context.facts, { imageVerified: false, bytesVerified: 0 })

@@ -53,7 +53,7 @@ export async function openCapturedDisk(wanted: CaptureOptions): Promise<Captured
   await fillWithNoise(target)
   const { digest, info } = server.images.get('captured')!
   const deploy = { ...common, image: { name: 'captured', digest }, workflow: 'deploy' as const }
-  const targetDisk = { path: target.path, sizeBytes, sectorBytes }
+  const targetDisk = await readDiskAt(exec, target.path)
   await writeImage(createTestContext({ ...deploy, disk: targetDisk }))
   await exec('partx', ['--add', target.path], { allowExitCodes: [1] })
   const resources = opened.move()
