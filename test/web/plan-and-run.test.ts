@@ -152,9 +152,10 @@ describe('a plan and its run', () => {
     await page.waitForURL(/\/runs\/[0-9a-f-]{36}$/)
     assert.deepEqual(changes.splice(0), ['POST /api/plans', 'POST /api/runs'])
 
-    const cancel = page.getByRole('button', { name: 'Cancel', exact: true })
+    // Not the one in the dialog of the page before, which is still there for a moment.
+    const cancel = page.getByRole('main').getByRole('button', { name: 'Cancel', exact: true })
     await press(page, cancel)
-    await page.getByRole('dialog').waitFor()
+    await page.getByRole('dialog', { name: 'Cancel the run on typed?' }).waitFor()
     await page.keyboard.press('Escape')
     await untilFocused(cancel)
     await page.keyboard.press('Enter')
