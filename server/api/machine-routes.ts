@@ -11,16 +11,15 @@ import {
 } from '#protocol/machine.ts'
 import { ErrorSchema, listOf, MacText } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
+import { deleteMachine } from '#server/db/delete-machine.ts'
 import { listMachines } from '#server/db/machine-list.ts'
 import {
   defaultName,
-  deleteMachine,
   findMachine,
   findMachineRow,
   saveMachine,
   type OperatorFields,
 } from '#server/db/machines.ts'
-import { findActiveRun } from '#server/db/runs.ts'
 import { ConflictError, NotFoundError, UnprocessableError } from './errors.ts'
 import { entityTag, ifMatch, sendTagged } from './etag.ts'
 import { MachineQuerySchema, readMachineQuery, writeCursor } from './machine-query.ts'
@@ -148,14 +147,16 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
       },
       async (request, reply) => {
         const mac = parseMac(request.params.mac)
-        const row = await findMachineRow(db, mac)
-        const active = row && (await findActiveRun(db, row.mac))
-        if (active)
-          throw new ConflictError(
-            `Machine ${mac} is ${active.state} with run ${active.id}; cancel it first`,
-            'run-active',
-          )
-        if (!(await deleteMachine(db, mac, ifMatch(request, tagOf)))) throw unknownMachine(mac)
+        const checkTag = ifMatch(request, tagOf)
+        const isDeleted = await deleteMachine(db, mac, (row, active) => {
+          if (active)
+            throw new ConflictError(
+              `Machine ${mac} is ${active.state} with run ${active.id}; cancel it first`,
+              'run-active',
+            )
+          checkTag?.(row)
+        })
+        if (!isDeleted) throw unknownMachine(mac)
         return reply.code(204).send(null)
       },
     )

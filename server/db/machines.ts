@@ -6,7 +6,7 @@ import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { isUniqueViolation } from './failures.ts'
 import { deriveFields, descriptionOf, toMachines, type MachineRow } from './machine-resource.ts'
-import { bootTokens, machineMacs, machines, runs } from './schema.ts'
+import { machineMacs, machines, runs } from './schema.ts'
 
 export type { MachineRow } from './machine-resource.ts'
 
@@ -111,29 +111,12 @@ async function save(
   return recordMachine(tx, key)
 }
 
-async function lockMachineRow(tx: Transaction, mac: Mac): Promise<MachineRow | undefined> {
+/** It stays as it is until the transaction ends, and no run is queued for it. */
+export async function lockMachineRow(tx: Transaction, mac: Mac): Promise<MachineRow | undefined> {
   const found = await findMachineRow(tx, mac)
   if (!found) return undefined
   const [row] = await tx.select().from(machines).where(eq(machines.mac, found.mac)).for('update')
   return row
-}
-
-/** False if there is none. */
-export async function deleteMachine(
-  db: Database,
-  mac: Mac,
-  check?: CheckMachine,
-): Promise<boolean> {
-  return db.transaction(async (tx) => {
-    check?.(await lockMachineRow(tx, mac))
-    const machine = await findMachine(tx, mac)
-    if (!machine) return false
-    const key = machine.mac as Mac
-    await tx.delete(bootTokens).where(inArray(bootTokens.mac, machine.macs as Mac[]))
-    await tx.delete(machines).where(eq(machines.mac, key))
-    recordEvent(tx, 'machine', { ...machine, deleted: true })
-    return true
-  })
 }
 
 /**

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { after, before, it } from 'node:test'
+import { eq, sql } from 'drizzle-orm'
 import type { Run } from '#protocol/run.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
-import { images, manifests } from '#server/db/schema.ts'
+import type { Transaction } from '#server/db/database.ts'
+import { insertRuns } from '#server/db/insert-runs.ts'
+import { images, manifests, runs } from '#server/db/schema.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { queueRun, readRun, startAgent } from '#test/support/test-agent.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
@@ -157,6 +161,22 @@ describeOnEveryDatabase('run routes', (_open, database) => {
     assert.deepEqual([answer.status, answer.body.error.code], [409, 'run-active'])
   })
 
+  it('a machine for which a run is queued in that moment is not deleted', async () => {
+    const { db } = app.database
+    const { id } = await queueRun(app, mac('15'))
+    await app.call('POST', `/api/runs/${id}/cancel`)
+    const [before] = await db.select().from(runs).where(eq(runs.id, id))
+    const deleted = await db.transaction(async (tx) => {
+      await insertRuns(tx, [{ ...before!, id: randomUUID(), state: 'queued' }])
+      const answer = app.call<Refusal>('DELETE', `/api/machines/${mac('15')}`)
+      // PGlite has one connection: there it waits for its turn.
+      if (database === 'postgres') await untilOneWaits(tx)
+      return { answer }
+    })
+    const { status, body } = await deleted.answer
+    assert.deepEqual([status, body.error.code], [409, 'run-active'])
+  })
+
   it('cancel of a queued run is at once, and of one that is over too late', async () => {
     const { id } = await queueRun(app, mac('06'))
     const cancelled = await app.call<Run>('POST', `/api/runs/${id}/cancel`)
@@ -208,3 +228,14 @@ describeOnEveryDatabase('run routes', (_open, database) => {
     assert.equal((await app.call('GET', '/api/runs/1')).status, 400)
   })
 })
+
+/** For what this transaction holds. */
+async function untilOneWaits(tx: Transaction): Promise<void> {
+  const waiting = sql`select count(*)::int from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))`
+  for (;;) {
+    const [found] = await tx
+      .select({ count: sql<number>`(${waiting})` })
+      .from(sql`(values (1)) one`)
+    if (found!.count > 0) return
+  }
+}
