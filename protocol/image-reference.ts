@@ -7,9 +7,15 @@ export interface ParsedReference {
   version: number | 'latest' | undefined
 }
 
+const REFERENCE = new RegExp(IMAGE_REFERENCE_PATTERN)
+
+export function isImageReference(text: string): boolean {
+  return REFERENCE.test(text)
+}
+
 /** Throws TypeError. */
 export function parseImageReference(text: string): ParsedReference {
-  if (!new RegExp(IMAGE_REFERENCE_PATTERN).test(text))
+  if (!isImageReference(text))
     throw new TypeError(`Not an image, or a version of one: "${text}"`)
   const [name, version] = text.split('@')
   return {

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { isImageReference } from '#protocol/image-reference.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findImageDigest } from '#server/db/image-queries.ts'
@@ -35,7 +36,10 @@ export function exportRoutes({
       },
       handler: async (request, reply) => {
         const { name, format } = exportedName(request.params.file)
-        const digest = await findImageDigest(database.db, name)
+        // The name is part of a file's, which no schema looks at.
+        const digest = isImageReference(name)
+          ? await findImageDigest(database.db, name)
+          : undefined
         const opened =
           digest && (await library.findExport(parseSha256(digest), format).catch(rethrowImageError))
         // The page of an image whose own name ends like that, read again in a browser.

@@ -137,6 +137,15 @@ describeOnEveryDatabase('versions of an image', (_open, database) => {
     }
   })
 
+  it('a file of what names no version is not there', async () => {
+    await put('unfiled', 1)
+    for (const name of ['unfiled@2', 'unfiled@0', 'unfiled@01', 'unfiled@x', 'unfiled@', '@1']) {
+      const { status, body } = await app.call<Refusal>('GET', `/images/${name}.img.gz`)
+      const { code, message } = body.error
+      assert.deepEqual([status, code, message], [404, 'not-found', `There is no image "${name}"`])
+    }
+  })
+
   it('a machine gets the one that it is assigned to, and runs keep theirs', async () => {
     const mac = '52:54:00:00:2e:01'
     const one = await put('pinned', 1)
