@@ -15,8 +15,7 @@ export function isImageReference(text: string): boolean {
 
 /** Throws TypeError. */
 export function parseImageReference(text: string): ParsedReference {
-  if (!isImageReference(text))
-    throw new TypeError(`Not an image, or a version of one: "${text}"`)
+  if (!isImageReference(text)) throw new TypeError(`Not an image, or a version of one: "${text}"`)
   const [name, version] = text.split('@')
   return {
     name: name!,

@@ -37,9 +37,7 @@ export function exportRoutes({
       handler: async (request, reply) => {
         const { name, format } = exportedName(request.params.file)
         // The name is part of a file's, which no schema looks at.
-        const digest = isImageReference(name)
-          ? await findImageDigest(database.db, name)
-          : undefined
+        const digest = isImageReference(name) ? await findImageDigest(database.db, name) : undefined
         const opened =
           digest && (await library.findExport(parseSha256(digest), format).catch(rethrowImageError))
         // The page of an image whose own name ends like that, read again in a browser.

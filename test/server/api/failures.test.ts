@@ -136,6 +136,27 @@ describe('a wrong call of any route', () => {
     )
   })
 
+  it('with a NUL in its query or the name of a file, too', () => {
+    const NUL = '\u0000'
+    const asked = operations.flatMap((placed) =>
+      (placed.operation.parameters ?? [])
+        .filter((parameter) => parameter.in === 'query' && placed.method === 'get')
+        .map(({ name }) => ({
+          placed,
+          path: `${pathOf(placed)}?${name}=${encodeURIComponent(NUL)}`,
+        })),
+    )
+    const file = operations.find(({ path }) => path === '/images/{file}')!
+    assert.ok(asked.length > 20)
+    return checkAll(
+      [...asked, { placed: file, path: `/images/${encodeURIComponent(NUL)}.img` }].map((one) => ({
+        ...one,
+        what: one.path,
+        statuses: [400],
+      })),
+    )
+  })
+
   it('of what is not there, too', () =>
     checkAll(
       operations
