@@ -45,7 +45,7 @@ async function move<Decided extends rules.Outcome>(
 
 export function throwRefusal(id: string, refusal: rules.Refusal | undefined): void {
   if (!refusal) return
-  const status = refusal.code === 'unproven' ? 422 : 409
+  const status = refusal.code === 'unproven' || refusal.code === 'other-image' ? 422 : 409
   throw new RunRefusedError(status, refusal.code, `Run ${id}: ${refusal.message}`)
 }
 

@@ -6,6 +6,7 @@ import {
   RUNNING_TIMEOUT_SECONDS,
 } from '#protocol/run-silence.ts'
 import type { Receipt, Run, RunState, Step, StepName, Workflow } from '#protocol/run.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
 
 /** The life of a run: queued → booting → running → succeeded, failed, cancelled or timed-out. */
 
@@ -15,6 +16,8 @@ export const BOOTY_REBOOT_SECONDS = 30
 /** What the rules look at. */
 export interface RunRecord {
   workflow: Workflow
+  /** Of the image that the run deploys or compares with. */
+  imageDigest: Sha256 | null
   state: RunState
   attempts: number
   steps: Step[]
@@ -50,6 +53,7 @@ export interface Refusal {
     | 'plan-mismatch'
     | 'old-attempt'
     | 'unproven'
+    | 'other-image'
   message: string
 }
 
@@ -155,13 +159,28 @@ export function result(run: RunRecord, attempt: number, body: Result, now: Date)
   const refusal = checkAttempt(run, attempt)
   if (refusal) return { changes: {}, refusal }
   if (run.state === body.state) return UNCHANGED
+  const proven = body.receipt?.imageDigest
+  // The server signs what it keeps: never that a run was about another image than its own.
+  if (run.imageDigest !== null && proven !== undefined && proven !== run.imageDigest)
+    return refuse(
+      'other-image',
+      `The receipt is about image ${proven}, but the run about ${run.imageDigest}`,
+    )
   // Cancelled at its last report: how the agent ended does not change that, but what it proves does.
   if (run.state === 'cancelled') return { changes: { receipt: body.receipt ?? run.receipt } }
   if (!isActive(run)) return refuse('run-over', `The run is ${run.state}`)
-  if (run.workflow === 'deploy' && body.state === 'succeeded' && !body.receipt?.imageVerified)
-    return refuse('unproven', 'A deploy succeeds only with a receipt that says imageVerified')
+  if (mustProve(run) && body.state === 'succeeded' && !body.receipt?.imageVerified)
+    return refuse(
+      'unproven',
+      `A run of workflow "${run.workflow}" succeeds only with a receipt that says imageVerified`,
+    )
   const changes = end(run, body.state, now, body.error)
   return { changes: { ...changes, receipt: body.receipt ?? null } }
+}
+
+/** What ends well only if the disk was read and holds the image. */
+function mustProve({ workflow }: RunRecord): boolean {
+  return workflow === 'deploy' || workflow === 'verify'
 }
 
 /** What an operator's cancel does: a queued run ends at once, others when the agent hears of it. */

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import type { Report } from '#protocol/agent.ts'
 import { FINAL_RUN_STATES } from '#protocol/run.ts'
 import { MAX_ATTEMPTS } from '#protocol/run-silence.ts'
+import { parseSha256 } from '#protocol/sha256.ts'
 import * as rules from '#server/runs/rules.ts'
 
 const T0 = new Date('2026-05-01T12:00:00Z')
@@ -14,6 +15,7 @@ const after = (seconds: number) => new Date(T0.getTime() + seconds * 1000)
 function createRun(changes: Partial<rules.RunRecord> = {}): rules.RunRecord {
   return {
     workflow: 'deploy',
+    imageDigest: null,
     state: 'queued',
     attempts: 0,
     steps: [rules.createStep('write-image'), rules.createStep('grow-root')],
@@ -141,12 +143,31 @@ describe('rules of a run', () => {
     assert.equal(rules.tick(run, after(90), START)?.state, 'cancelled')
   })
 
-  it('a deploy succeeds only with a receipt that says verified', () => {
-    const receipt = { ...RECEIPT, imageVerified: false }
-    for (const body of [{ state: 'succeeded' as const }, { state: 'succeeded' as const, receipt }])
-      assert.equal(rules.result(running(), 1, body, T0).refusal?.code, 'unproven')
-    const proven = rules.result(running(), 1, { state: 'succeeded', receipt: RECEIPT }, T0)
-    assert.equal(proven.changes.state, 'succeeded')
+  for (const workflow of ['deploy', 'verify'] as const)
+    it(`a run of workflow ${workflow} succeeds only with a receipt that says verified`, () => {
+      const run = running({ workflow })
+      const receipt = { ...RECEIPT, imageVerified: false }
+      for (const body of [
+        { state: 'succeeded' as const },
+        { state: 'succeeded' as const, receipt },
+      ])
+        assert.equal(rules.result(run, 1, body, T0).refusal?.code, 'unproven')
+      const proven = rules.result(run, 1, { state: 'succeeded', receipt: RECEIPT }, T0)
+      assert.equal(proven.changes.state, 'succeeded')
+    })
+
+  it('a receipt of another image than its own is none of the run, however it ended', () => {
+    const run = running({ imageDigest: parseSha256('a'.repeat(64)) })
+    const about = (letter: string) => ({ ...RECEIPT, imageDigest: letter.repeat(64) })
+    for (const state of ['succeeded', 'failed', 'cancelled'] as const) {
+      const { changes, refusal } = rules.result(run, 1, { state, receipt: about('b') }, T0)
+      assert.deepEqual([changes, refusal?.code], [{}, 'other-image'])
+      const own = rules.result(run, 1, { state, receipt: about('a') }, T0)
+      assert.equal(own.changes.state, state)
+    }
+    const cancelled = { ...run, state: 'cancelled' as const }
+    const late = rules.result(cancelled, 1, { state: 'succeeded', receipt: about('b') }, T0)
+    assert.equal(late.refusal?.code, 'other-image')
   })
 
   it('a run that failed after its image was verified says both', () => {
