@@ -1,13 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
-import { USER_NAME_PATTERN } from '#protocol/account.ts'
-import { MAC_PATTERN } from '#protocol/mac.ts'
-import {
-  HOSTNAME_PATTERN,
-  IMAGE_NAME_PATTERN,
-  IMAGE_REFERENCE_PATTERN,
-  UUID_PATTERN,
-} from '#protocol/names.ts'
-import { SHA256_PATTERN } from '#protocol/sha256.ts'
+import { explainProblems } from '#protocol/schema-problems.ts'
 import { isDiskFull } from '#server/db/failures.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
 
@@ -159,39 +151,10 @@ const PARTS: Record<string, string> = {
 }
 
 function validationAnswer(error: FastifyError): Answer {
-  const texts = (error.validation ?? []).map(({ instancePath, message, params }) => {
-    const name = instancePath.slice(1).replaceAll('/', '.')
-    return `${name} ${explainProblem(message, params)}`.trim()
-  })
-  const problems = [...new Set(texts)]
+  const problems = explainProblems(error.validation ?? [])
   const part = error.validationContext ?? 'request'
   const where = PARTS[part] ?? part
   return answer(400, 'bad-request', `The ${where} is not valid: ${problems.join(', ')}`, problems)
-}
-
-/** What those that people type stand for. */
-const PATTERNS: Record<string, string> = {
-  [MAC_PATTERN]: 'must be a MAC address such as 52:54:00:12:34:56',
-  [IMAGE_NAME_PATTERN]:
-    'must be the name of an image, such as debian-13, without a version: at most 128 lower-case letters, digits, ".", "_" and "-", the first a letter or digit',
-  [IMAGE_REFERENCE_PATTERN]:
-    'must be the name of an image, or a version of it: debian-13, debian-13@3, debian-13@latest',
-  [USER_NAME_PATTERN]:
-    'must be a name to sign in with, such as maria: at most 64 letters, digits, ".", "_", "-" and "@", the first a letter or digit',
-  [HOSTNAME_PATTERN]: 'must be a host name such as rack3-node7',
-  [SHA256_PATTERN]: 'must be a SHA-256: 64 hexadecimal digits in lower case',
-  [UUID_PATTERN]: 'must be like 019c2f71-3a52-7b90-8d44-0c9d8e7f6a51, as lists show it',
-  '^https?://': 'must begin with http:// or https://',
-}
-
-/** Nobody reads a pattern or "schema is false" and knows what to change. */
-function explainProblem(message: string | undefined, params: Record<string, unknown>): string {
-  const words = PATTERNS[String(params['pattern'])]
-  if (words !== undefined) return words
-  if (typeof params['pattern'] === 'string')
-    return `is not spelt as it must be, which is ${params['pattern']}`
-  if (message === 'schema is false') return 'must not be there'
-  return message ?? 'is not valid'
 }
 
 function answer(status: number, code: string, message: string, details?: unknown): Answer {

@@ -7,6 +7,7 @@ import {
   segmentCount,
   segmentLength,
 } from '#protocol/image.ts'
+import { explainProblems } from '#protocol/schema-problems.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { GZIP_EXPORT, ZSTD_EXPORT } from '../export/export-format.ts'
 import { hashLayouts, type SegmentLayout, segmentExportBytes } from '../export/layout.ts'
@@ -57,13 +58,13 @@ export function parseManifest(bytes: Uint8Array): Manifest {
     throw new ManifestRefusedError(`A manifest has at most ${MAX_MANIFEST_BYTES} bytes`)
   const manifest = parseJson(bytes)
   if (!Value.Check(ManifestSchema, manifest)) {
-    const [problem] = Value.Errors(ManifestSchema, manifest)
-    throw new ManifestRefusedError(
-      `The manifest is not valid: ${problem?.instancePath || 'it'} ${problem?.message ?? ''}`.trim(),
-    )
+    const [problem] = explainProblems(Value.Errors(ManifestSchema, manifest))
+    throw new ManifestRefusedError(`The manifest is not valid: ${problem}`)
   }
   const { sizeBytes, sectorBytes, segments } = manifest
-  if (!Number.isSafeInteger(sizeBytes) || sizeBytes % sectorBytes !== 0)
+  if (!Number.isSafeInteger(sizeBytes))
+    throw new ManifestRefusedError(`The size ${sizeBytes} is more than ${Number.MAX_SAFE_INTEGER}`)
+  if (sizeBytes % sectorBytes !== 0)
     throw new ManifestRefusedError(
       `The size ${sizeBytes} is no multiple of the sector size ${sectorBytes}`,
     )

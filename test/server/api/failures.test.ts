@@ -78,7 +78,8 @@ describe('a wrong call of any route', () => {
     const { code, message, ...more } = (body as { error: Record<string, string> }).error
     if (!/^[a-z][a-z0-9-]+$/.test(code!)) return `code "${code}"`
     if (!/^\S.*[^.\s]$/s.test(message!) || message!.length < 10) return `message "${message}"`
-    if (message!.includes('pattern')) return `a pattern for people: ${message}`
+    if (/pattern|schema|constant|allowed values|propert/.test(message!))
+      return `words of a validator for people: ${message}`
     if (Object.keys(more).some((key) => key !== 'details'))
       return `more: ${Object.keys(more).join()}`
     return undefined
