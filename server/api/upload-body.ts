@@ -22,19 +22,27 @@ export function receiveUpload(request: IncomingMessage): UploadBody | Promise<Up
 }
 
 /**
- * Lets uploads through unread, whatever they call themselves: a Content-Type that is no media type at
- * all would be refused before its route.
+ * Lets uploads through unread, whatever they call themselves, but for parts of something that is no
+ * form: a Content-Type that is no media type at all would be refused before its route.
  */
 export function takeUploads(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   app.addHook('onRequest', async ({ raw }) => {
-    if (!isForm(raw)) raw.headers['content-type'] = 'application/octet-stream'
+    if (isForm(raw)) return
+    // Its boundaries and headers would become part of the disk.
+    if (/^\s*multipart\//i.test(raw.headers['content-type'] ?? ''))
+      throw new RequestError(
+        415,
+        'invalid-media-type',
+        'Send the image as the body itself, or in a form of type multipart/form-data',
+      )
+    raw.headers['content-type'] = 'application/octet-stream'
   })
 }
 
 function isForm({ headers }: IncomingMessage): boolean {
-  return /^multipart\/form-data/i.test(headers['content-type'] ?? '')
+  return /^\s*multipart\/form-data\s*(;|$)/i.test(headers['content-type'] ?? '')
 }
 
 /** What follows the first file, such as a second closing boundary, is not looked at. */

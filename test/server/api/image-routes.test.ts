@@ -127,6 +127,19 @@ describe('images', () => {
     assert.equal((await post(whole)).status, 201)
   })
 
+  it('refuses parts that are no form, whose boundaries would be on the disk', async () => {
+    for (const type of [
+      'multipart/mixed; boundary=xyz',
+      'Multipart/Related',
+      'multipart/form-dat',
+    ]) {
+      const options = { headers: { 'content-type': type } }
+      const { status, body } = await app.call<Refusal>('PUT', '/api/images/parts', DISK, options)
+      assert.deepEqual([status, body.error.code], [415, 'invalid-media-type'], type)
+    }
+    assert.equal((await app.call('GET', '/api/images/parts')).status, 404)
+  })
+
   it('lists, reads and deletes', async () => {
     await put('short-lived', DISK)
     const { body } = await app.call<{ items: Image[] }>('GET', '/api/images')
