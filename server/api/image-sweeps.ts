@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { RetentionRule } from '#protocol/image-version.ts'
+import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
 import { type FormRenewal, replacedBefore } from '#server/db/form-renewals.ts'
 import { pruneLayouts } from '#server/db/image-layouts.ts'
@@ -72,16 +73,17 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
       const onSwept = options.onSweep?.()
       const oldest = await oldestUpload(started)
       if (!oldest) clock.forget()
-      const begun = oldest && oldest < started ? oldest : started
-      // Looked at for each part: the clock may be set while the sweep goes on.
-      const cutoff = () => clock.earliest(begun)
+      const begun = earlier(oldest, started)
+      // Looked at for each part: while the sweep goes on the clock may be set, and an upload begin on a server
+      // whose clock is behind ours.
+      const cutoff = async () => clock.earliest(earlier(await oldestStart(), begun))
       await pruneLinks(db, now())
       await applyRetention(db, retention, { now: now(), today: new Date() })
       const longExports = (await listLongExports(db)).map(({ digest }) => digest)
       const held = [...exports.digests(), ...longExports, ...(await listReads(db))]
       await pruneManifests(db, [...new Set(held)], now())
       await count()
-      const manifests = () => eachManifest(db)
+      const manifests = (known: ReadonlySet<Sha256>) => eachManifest(db, known)
       const exclusively: CommitLock['exclusive'] = (work) => lock.exclusive(work)
       const replaced = await replacedCutoff(started)
       if (replaced) await pruneLayouts(db, replaced)
@@ -101,9 +103,11 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
     const open = await listOpenUploads(db)
     const over = new Set(clock.over(open, now))
     for (const upload of over) await endUpload(db, upload)
-    const storesChunks = (upload: OpenUpload) => !isExport(upload) && !isRead(upload)
-    const starts = open.filter((upload) => !over.has(upload) && storesChunks(upload))
-    return starts.map(({ startedAt }) => startedAt).toSorted((a, b) => a.getTime() - b.getTime())[0]
+    return startOf(open.filter((upload) => !over.has(upload)))
+  }
+
+  async function oldestStart(): Promise<Date | undefined> {
+    return startOf(await listOpenUploads(db))
   }
 
   /** Before it, what was replaced is read by nobody any more. */
@@ -150,4 +154,15 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
       await sweeping
     },
   }
+}
+
+/** Of the oldest that stores chunks. */
+function startOf(open: readonly OpenUpload[]): Date | undefined {
+  const storesChunks = (upload: OpenUpload) => !isExport(upload) && !isRead(upload)
+  const starts = open.filter(storesChunks).map(({ startedAt }) => startedAt)
+  return starts.toSorted((a, b) => a.getTime() - b.getTime())[0]
+}
+
+function earlier(one: Date | undefined, other: Date): Date {
+  return one && one < other ? one : other
 }

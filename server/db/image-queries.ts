@@ -203,11 +203,13 @@ export async function pruneManifests(
     )
 }
 
-/** Every manifest that there is, one after another. */
+/** Every manifest that there is but those, one after another. */
 export async function* eachManifest(
   db: Database,
+  except: ReadonlySet<Sha256> = new Set(),
 ): AsyncGenerator<{ digest: Sha256; manifest: Uint8Array }> {
   for (const { digest } of await db.select({ digest: manifests.digest }).from(manifests)) {
+    if (except.has(digest)) continue
     const manifest = await findManifest(db, digest)
     if (manifest) yield { digest, manifest }
   }

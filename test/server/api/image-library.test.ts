@@ -4,24 +4,28 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, before, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 import pino from 'pino'
+import { decodeSegment } from '#protocol/image.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import { openImageLibrary, type ImageLibrary } from '#server/api/image-library.ts'
 import { createSweepClock } from '#server/api/sweep-clock.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { createDatabaseCommitLock } from '#server/db/commit-lock.ts'
 import { findImage, listImages } from '#server/db/image-queries.ts'
-import { listLongExports } from '#server/db/uploads.ts'
+import { closeUpload, listLongExports } from '#server/db/uploads.ts'
+import { readContent } from '#server/images/store/chunk-codec.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import { createCommitLock } from '#server/images/commit/commit-lock.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
-import { diskContent } from '#test/support/disk-content.ts'
+import { diskContent, sha256 } from '#test/support/disk-content.ts'
 import { openTestStore, type TestStore } from '#test/support/image-store.ts'
 
 /** A sweep of a small store takes less, if nothing keeps it waiting. */
 const SWEEP_MILLISECONDS = 1000
 /** When other servers are told of what goes out. */
 const TOLD_MILLISECONDS = 60_000
+const AHEAD_MILLISECONDS = 900_000
 
 describeOnEveryDatabase('the image library', (openTestDatabase, kind) => {
   let database: OpenedDatabase
@@ -102,6 +106,43 @@ describeOnEveryDatabase('the image library', (openTestDatabase, kind) => {
       await swept
       assert.deepEqual(order, ['flushed', 'swept'])
     })
+  })
+
+  it('keeps what comes during a sweep of a server whose clock is ahead', async (context) => {
+    const lock = kind === 'postgres' ? createDatabaseCommitLock(database.db) : createCommitLock()
+    const { store } = test
+    await using behind = openImageLibrary({ ...options(store), lock })
+    const begun = sha256(Buffer.from('of an upload that goes on'))
+    let during: Promise<unknown> | undefined
+    async function bring(): Promise<void> {
+      context.mock.timers.reset()
+      await upload(behind, 'during-a-sweep', diskContent({ chunks: 3 }))
+      await behind.touch('user:of-the-tests')
+      await store.putIfAbsent(begun, gzipSync('of an upload that goes on'))
+    }
+    await using ahead = openImageLibrary({
+      ...options(store),
+      lock: {
+        ...lock,
+        exclusive: async (work) => {
+          await (during ??= bring())
+          return lock.exclusive(work)
+        },
+      },
+      // Its own clock was not set.
+      sweepClock: createSweepClock(() => performance.now()),
+    })
+    context.mock.timers.enable({ apis: ['Date'], now: Date.now() + AHEAD_MILLISECONDS })
+    await ahead.sweep()
+    assert.ok(during)
+    const { digest } = (await findImage(database.db, 'during-a-sweep'))!
+    const disk = await behind.openDisk(parseSha256(digest))
+    const [segment] = disk!.segments
+    await disk![Symbol.asyncDispose]()
+    for (const hash of decodeSegment(await readContent(store, segment!)))
+      if (hash !== 'zero' && hash !== 'unused') await store.read(hash)
+    await store.read(begun)
+    await closeUpload(database.db, 'user:of-the-tests')
   })
 
   it('begins no sweep any more once it is closed', async () => {
