@@ -183,10 +183,13 @@ export async function cancelRun(db: Database, id: string, now: Date): Promise<Ru
   return toRun((await move(db, id, (run) => rules.cancel(run, now))).run)
 }
 
-/** Ends the runs whose time is up; called every few seconds, by a server that hears since then. */
-export async function tickRuns(db: Database, { now, since }: Listening): Promise<RunRow[]> {
+/** Ends the runs whose time is up; called every few seconds. */
+export async function tickRuns(db: Database, { now, ...listening }: Listening): Promise<RunRow[]> {
   const ended: RunRow[] = []
   for (const { id, ...seen } of await listStartedRuns(db)) {
+    const heardAt = rules.lastHeardOf(seen)
+    if (!heardAt) continue
+    const since = listening.since(id, heardAt)
     if (!rules.tick(seen, now, since)) continue
     const decide = (run: RunRow) => ({ changes: rules.tick(run, now, since) ?? {} })
     const moved = await db.transaction((tx) => changeRun(tx, id, decide))

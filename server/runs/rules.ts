@@ -192,14 +192,14 @@ export function cancel(run: RunRecord, now: Date): Outcome {
 }
 
 /**
- * What time alone does. Called every few seconds. Before `listeningSince` nobody was there to be told: a run
- * that went on while the server was away has all its time to say so.
+ * What time alone does. Called every few seconds. Before `listeningSince` nobody was there to be told, or somebody
+ * still was: a run that went on while the server was away has all its time to say so.
  */
 export function tick(run: RunRecord, now: Date, listeningSince: Date): RunChanges | undefined {
   if (run.state !== 'booting' && run.state !== 'running') return undefined
   const heardAt = lastHeardOf(run)
   if (!heardAt) return undefined
-  // Heard before the clock was set back. The clocks of several servers differ by less.
+  // Heard before the clock was set back, or by a server whose clock is ahead.
   const isAhead = secondsBetween(now, heardAt) > RUNNING_TIMEOUT_SECONDS
   const silentSince = heardAt > listeningSince && !isAhead ? heardAt : listeningSince
   const silentSeconds = secondsBetween(silentSince, now)
@@ -317,7 +317,10 @@ function checkAttempt(run: RunRecord, attempt: number): Refusal | undefined {
   }
 }
 
-function lastHeardOf(run: RunRecord): Date | null {
+/** By the clock of the server that heard it. */
+export function lastHeardOf(
+  run: Pick<RunRecord, 'state' | 'bootedAt' | 'lastReportAt' | 'attemptAt'>,
+): Date | null {
   if (run.state === 'booting') return run.bootedAt
   return run.lastReportAt ?? run.attemptAt
 }

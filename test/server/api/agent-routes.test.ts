@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, it } from 'node:test'
 import type { Machine } from '#protocol/machine.ts'
+import { createListening } from '#server/runs/listening.ts'
+import { tickRuns } from '#server/runs/moves.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { createInventory } from '#test/support/inventory.ts'
 import { bootToken, hello, queueRun, readRun, startAgent } from '#test/support/test-agent.ts'
@@ -276,6 +278,31 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
       app.clock.advance(1)
       await app.tick()
       assert.equal((await readRun(app, id)).state, 'timed-out')
+    })
+
+  for (const aheadSeconds of [900, -900])
+    it(`a server whose clock is ${aheadSeconds} s ahead ends no run that another one hears`, async () => {
+      const { id } = await queueRun(app, mac)
+      const agent = await startAgent(app, mac)
+      const { db } = app.database
+      let seconds = 0
+      const look = createListening(
+        () => new Date(app.clock.now().getTime() + aheadSeconds * 1000),
+        () => seconds * 1000,
+      )
+      const tick = async (after: number) => {
+        app.clock.advance(after)
+        seconds += after
+        await app.tick()
+        await tickRuns(db, look())
+      }
+      for (let looks = 0; looks < 4; looks++) {
+        app.clock.advance(300)
+        seconds += 300
+        await agent.report({ bytesDone: looks })
+        await tick(100)
+      }
+      assert.equal((await readRun(app, id)).state, 'running')
     })
 
   it('a token is good for its own run only', async () => {
