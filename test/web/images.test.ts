@@ -168,6 +168,21 @@ describe('the image library', () => {
     assert.equal((await app.call('GET', '/api/images/doomed')).status, 404)
   })
 
+  it('shows the longest name and a description without blanks within the page', async () => {
+    const name = `windows-11-${'for-the-rooms-of-the-second-floor-'.repeat(4)}`.slice(0, 128)
+    await upload(name)
+    await app.call('PATCH', `/api/images/${name}`, { description: 'ö'.repeat(300) })
+    const { page } = await openImages()
+    await page.goto(`${app.lanUrl}/images/${name}`)
+    const download = page.getByRole('link', { name: `Download ${name}.img.gz` })
+    for (const width of [390, 1440]) {
+      await page.setViewportSize({ width, height: 900 })
+      await assertWithin(download, width)
+      await assertWithin(page.getByText('öööö'), width)
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth))
+    }
+  })
+
   it('makes a line for curl that works without a token', async () => {
     await upload('linked')
     const { page } = await openImages()

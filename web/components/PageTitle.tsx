@@ -35,7 +35,7 @@ export function PageTitle({ title, aside, subtitle, back, actions }: PageTitlePr
         {actions && <Group gap="xs">{actions}</Group>}
       </Group>
       {subtitle && (
-        <Text c="dimmed" size="sm" component="div">
+        <Text c="dimmed" size="sm" component="div" style={{ overflowWrap: 'anywhere' }}>
           {subtitle}
         </Text>
       )}

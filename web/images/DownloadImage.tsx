@@ -56,6 +56,10 @@ function Downloads({ name }: { name: string }) {
             variant="default"
             size="xs"
             leftSection={<IconDownload size={14} aria-hidden />}
+            mih={30}
+            h="auto"
+            maw="100%"
+            styles={{ label: { whiteSpace: 'normal', overflowWrap: 'anywhere' } }} // of 128 characters
           >
             Download {name}.img.gz
           </Button>
