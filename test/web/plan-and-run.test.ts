@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test'
 import type { Page } from 'playwright-core'
 import { createDisk, createInventory } from '#test/support/inventory.ts'
 import { diskContent } from '#test/support/disk-content.ts'
+import { mbrDisk } from '#test/support/mbr-disk.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { ADMIN_TOKEN } from '#test/support/test-app.ts'
 import { bootToken, hello, startAgent } from '#test/support/test-agent.ts'
@@ -83,6 +84,31 @@ describe('a plan and its run', () => {
     await page.getByText('Failed', { exact: true }).first().waitFor()
     await assertGoodLooks(page)
     opened.assertQuiet()
+  })
+
+  it('show the partitions of the very version that is deployed', async () => {
+    const mac = '52:54:00:00:cc:09'
+    await addMachine(mac, 'versioned')
+    const first = { startMib: 1, sizeMib: 1 }
+    await app.call('PUT', '/api/images/rooms', mbrDisk([first]))
+    await app.call('PUT', '/api/images/rooms', mbrDisk([first, { startMib: 2, sizeMib: 1 }]))
+    const after = page.getByRole('list', { name: /^Disk afterwards/ })
+    for (const [image, partitions] of [
+      ['rooms', 2],
+      ['rooms@1', 1],
+    ] as const) {
+      const query = new URLSearchParams({ workflow: 'deploy', image, macs: mac })
+      await page.goto(`${app.lanUrl}/plan?${query.toString()}`)
+      await page.getByRole('button', { name: 'Show the plan' }).click()
+      const drawn = after.getByRole('listitem', { name: /^Partition/ })
+      await drawn.nth(partitions - 1).waitFor()
+      assert.equal(await drawn.count(), partitions)
+    }
+  })
+
+  it('of a capture say that the image of that name gets a version more', async () => {
+    await page.goto(`${app.lanUrl}/plan?workflow=capture&image=${IMAGE}`)
+    await page.getByText('becomes its next version, which the name stands for at once').waitFor()
   })
 
   it('are followed as they go, in two tabs, to a receipt that can be printed', async () => {

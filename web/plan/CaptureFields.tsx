@@ -28,8 +28,8 @@ export function CaptureFields({ draft, mistakes, set }: PlanFieldsProps) {
       />
       {present && (
         <Alert color="yellow" title="There is an image of that name">
-          It was made <RelativeTime at={present.createdAt} />. The capture replaces it: later
-          deploys of “{present.name}” get the new one.
+          It was made <RelativeTime at={present.createdAt} />. The capture becomes its next version,
+          which the name stands for at once: later deploys of “{present.name}” get it.
         </Alert>
       )}
     </>

@@ -1,11 +1,10 @@
 import { Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import type { Plan, PlanItem } from '#protocol/plan.ts'
-import { imageNameOf } from '#protocol/image-reference.ts'
-import { imagesQuery } from '../api/images.ts'
 import { DiskBar } from '../components/DiskBar.tsx'
 import { formatBytes } from '../components/format.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'
+import { imageQuery } from '../images/image-queries.ts'
 import { drawnPartition } from '../machine/drawn-partition.ts'
 import { diskAfterDeploy } from './disk-after.ts'
 
@@ -46,11 +45,12 @@ export function PlanDisks({ item, plan }: { item: PlanItem; plan: Plan }) {
 }
 
 function After({ item: { fit, image: name, hostname } }: { item: PlanItem }) {
-  const { data: images = [] } = useQuery(imagesQuery)
-  const image = images.find((candidate) => candidate.name === (name && imageNameOf(name)))
+  // By its reference: another version may hold another system in other partitions.
+  const { data } = useQuery({ ...imageQuery(name ?? ''), enabled: fit !== null && name !== null })
   if (!fit) return null
-  const after = diskAfterDeploy(image?.info ?? {}, fit)
-  const os = image?.info.operatingSystem
+  const info = data?.image.info ?? {}
+  const after = diskAfterDeploy(info, fit)
+  const os = info.operatingSystem
   return (
     <div>
       <Caption>
