@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Locator } from 'playwright-core'
 import type { Image } from '#protocol/image-info.ts'
 import { diskContent, sha256 } from '#test/support/disk-content.ts'
+import { mbrDisk } from '#test/support/mbr-disk.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'
 
@@ -181,6 +182,17 @@ describe('the image library', () => {
       await assertWithin(page.getByText('öööö'), width)
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth))
     }
+  })
+
+  it('says what is on an image, one partition as well as content without any', async () => {
+    const put = (name: string, bytes: Uint8Array) => app.call('PUT', `/api/images/${name}`, bytes)
+    await put('partitioned', mbrDisk([{ startMib: 1, sizeMib: 1 }]))
+    await put('unpartitioned', diskContent())
+    const { page } = await openImages()
+    await page.goto(`${app.lanUrl}/images/partitioned`)
+    await page.getByText(/^MBR, 3\.15 MB, 1 partition$/).waitFor()
+    await page.goto(`${app.lanUrl}/images/unpartitioned`)
+    await page.getByText('Layout unknown').waitFor()
   })
 
   it('makes a line for curl that works without a token', async () => {

@@ -116,7 +116,7 @@ describe('the page of the store', () => {
     const sweep = page.getByRole('button', { name: 'Remove what nothing needs' })
     await goTo(page, sweep)
     // What is said goes away by itself, perhaps before the key is let go.
-    await Promise.all([page.getByText(/^Removed \d+ chunks/).waitFor(), holdEnter(page)])
+    await Promise.all([page.getByText(/^Removed \d+ chunk/).waitFor(), holdEnter(page)])
     assert.ok(await hasFocus(sweep))
     assert.deepEqual(changes.splice(0), ['POST /api/store/sweep'])
 

@@ -9,7 +9,7 @@ const MOST_WIDE_PARTS = 24
 interface DiskBarProps {
   sizeBytes: number
   partitions: DrawnPartition[]
-  /** A file system on the disk itself, without a table. */
+  /** What is on the disk itself, without partitions. */
   fileSystem?: string | undefined
   /** `Disk /dev/sda`. */
   label: string
@@ -22,7 +22,7 @@ export function DiskBar({ sizeBytes, partitions, fileSystem, label }: DiskBarPro
     return (
       <ul className={classes.bar} aria-label={`${label}, ${formatBytes(sizeBytes)}`}>
         <li className={fileSystem ? classes.partition : classes.free} style={{ flexGrow: 1 }}>
-          {fileSystem ?? 'Empty: no partition table'}
+          {fileSystem ?? 'Empty: no partitions'}
         </li>
       </ul>
     )

@@ -1,13 +1,13 @@
 import { List, Text } from '@mantine/core'
 import type { Image } from '#protocol/image-info.ts'
 import { DiskBar } from '../components/DiskBar.tsx'
-import { formatBytes } from '../components/format.ts'
+import { countOf, formatBytes } from '../components/format.ts'
 import { Section } from '../machine/Section.tsx'
 
 const TABLES = { gpt: 'GPT', mbr: 'MBR', none: 'No partition table' } as const
 
 /** What is on it, drawn to scale. */
-export function ImageLayout({ image: { name, sizeBytes, info } }: { image: Image }) {
+export function ImageLayout({ image: { name, sizeBytes, contentBytes, info } }: { image: Image }) {
   const { partitionTable, partitions = [] } = info
   return (
     <Section title="Layout">
@@ -15,12 +15,12 @@ export function ImageLayout({ image: { name, sizeBytes, info } }: { image: Image
         sizeBytes={sizeBytes}
         partitions={partitions}
         label={`Image ${name}`}
-        fileSystem={partitionTable === undefined ? 'Layout unknown' : undefined}
+        fileSystem={contentBytes > 0 ? 'Layout unknown' : undefined}
       />
       <Text size="sm" c="dimmed" mt="xs">
         {partitionTable === undefined ? 'No partition table was found' : TABLES[partitionTable]},{' '}
         {formatBytes(sizeBytes)}
-        {partitions.length > 0 && `, ${partitions.length} partitions`}
+        {partitions.length > 0 && `, ${countOf(partitions.length, 'partition')}`}
       </Text>
       <Notes title="Left out" notes={(info.leftOut ?? []).map(leftOutText)} />
       <Notes

@@ -25,7 +25,7 @@ export function ComparisonFacts({ comparison }: { comparison: DiskComparison }) 
 }
 
 function mib(count: number): string {
-  return `${count.toLocaleString()} MiB`
+  return `${count.toLocaleString('en')} MiB`
 }
 
 function placesText({ partitions, chunksOutside }: DiskComparison): string {

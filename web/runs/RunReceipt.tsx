@@ -99,8 +99,8 @@ function Verdict({ run, receipt }: { run: Run; receipt: Receipt }) {
     const { chunksDiffering, chunksCompared } = receipt.comparison
     return (
       <Alert color="yellow" icon={<IconAlertTriangle />} title="Differs from the image">
-        {chunksDiffering.toLocaleString()} of {chunksCompared.toLocaleString()} MiB differ. Nothing
-        was written to the disk.
+        {chunksDiffering.toLocaleString('en')} of {chunksCompared.toLocaleString('en')} MiB differ.
+        Nothing was written to the disk.
       </Alert>
     )
   }
@@ -114,7 +114,7 @@ function Verdict({ run, receipt }: { run: Run; receipt: Receipt }) {
         {run.workflow === 'capture'
           ? 'The disk was read and stored; nothing was written to it.'
           : receipt.comparison
-            ? `The disk holds the image: ${receipt.comparison.chunksCompared.toLocaleString()} MiB were compared, and nothing was written.`
+            ? `The disk holds the image: ${receipt.comparison.chunksCompared.toLocaleString('en')} MiB were compared, and nothing was written.`
             : 'All steps of the run were done.'}
       </Alert>
     )
@@ -130,7 +130,7 @@ function Bytes({ name, bytes }: { name: string; bytes: number | undefined }) {
   if (bytes === undefined) return null
   return (
     <Fact name={name}>
-      {formatBytes(bytes)} ({bytes.toLocaleString()} bytes)
+      {formatBytes(bytes)} ({bytes.toLocaleString('en')} bytes)
     </Fact>
   )
 }

@@ -6,6 +6,7 @@ import type { StoreMigration } from '#protocol/store-migration.ts'
 import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
 import { Bytes } from '../components/Bytes.tsx'
+import { countOf } from '../components/format.ts'
 import { FormModal } from '../components/FormModal.tsx'
 import { LossAlert } from '../components/LossAlert.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
@@ -72,8 +73,8 @@ function Copied({ migration, isGoing }: { migration: StoreMigration; isGoing: bo
         facts={[
           ['State', STATES[state]],
           ['To', to],
-          ['Looked at', `${seenChunks.toLocaleString('en')} chunks`],
-          ['Copied', `${migration.copiedChunks.toLocaleString('en')} chunks`],
+          ['Looked at', countOf(seenChunks, 'chunk')],
+          ['Copied', countOf(migration.copiedChunks, 'chunk')],
           ['That is', <Bytes key="bytes" value={migration.copiedBytes} />],
           ['Damaged here, not copied', damagedChunks > 0 ? damagedChunks : undefined],
           ['Ended', <RelativeTime key="ended" at={migration.finishedAt} />],

@@ -4,6 +4,7 @@ import type { StoreStatus } from '#protocol/store.ts'
 import { useMay } from '../api/session.ts'
 import { Bytes } from '../components/Bytes.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
+import { countOf } from '../components/format.ts'
 import { LossAlert } from '../components/LossAlert.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { FactList } from '../machine/FactList.tsx'
@@ -80,7 +81,7 @@ function Contents({ store }: { store: StoreStatus }) {
         <CareButton
           label="Remove what nothing needs"
           care={sweepStore}
-          done={({ removedChunks }) => `Removed ${removedChunks} chunks`}
+          done={({ removedChunks }) => `Removed ${countOf(removedChunks, 'chunk')}`}
         />
       }
     >
@@ -114,7 +115,7 @@ function codecFact({ chunks, storedBytes }: { chunks: number; storedBytes: numbe
   if (chunks === 0) return undefined
   return (
     <>
-      {chunks.toLocaleString('en')} chunks, <Bytes value={storedBytes} />
+      {countOf(chunks, 'chunk')}, <Bytes value={storedBytes} />
     </>
   )
 }
@@ -148,7 +149,7 @@ function Scrub({ store: { scrub } }: { store: StoreStatus }) {
             ['State', SCRUB_STATES[state]],
             ['Read so far', state === 'working' ? bytes(scrub.checkedBytes) : undefined],
             ['Last one ended', <RelativeTime key="last" at={last?.finishedAt} />],
-            ['It read', last ? `${last.checkedChunks.toLocaleString('en')} chunks` : undefined],
+            ['It read', last ? countOf(last.checkedChunks, 'chunk') : undefined],
             ['It found', last ? damagedText(last.damagedChunks) : undefined],
             ['Next one', scrub.nextAt && <RelativeTime key="next" at={scrub.nextAt} />],
           ]}
