@@ -52,6 +52,11 @@ export const RetentionSchema = Type.Object({
 })
 export type Retention = Static<typeof RetentionSchema>
 
+/** `version 3`, `versions 2, 1`. */
+export function versionsText(numbers: readonly number[]): string {
+  return `${numbers.length === 1 ? 'version' : 'versions'} ${numbers.join(', ')}`
+}
+
 /** Of what makes a version of an image. */
 export const PromoteQuery = Type.Optional(
   Type.Boolean({ description: 'false: the name goes on standing for what it stands for' }),

@@ -2,7 +2,12 @@ import type { Command } from 'commander'
 import { formatBytes } from '#protocol/disk-choice.ts'
 import type { Image } from '#protocol/image-info.ts'
 import { parseImageReference } from '#protocol/image-reference.ts'
-import type { ImageVersion, KeepReason, Retention } from '#protocol/image-version.ts'
+import {
+  versionsText,
+  type ImageVersion,
+  type KeepReason,
+  type Retention,
+} from '#protocol/image-version.ts'
 import type { ApiClient } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
@@ -201,7 +206,7 @@ function describe({ keepVersions, keepDays, isDefault, removed, kept }: Retentio
       ({ version, reasons }) =>
         `  version ${version}: ${reasons.map((reason) => REASONS[reason]).join(', ')}`,
     ),
-    `${word}: ${removed.length > 0 ? `version ${removed.join(', ')}` : 'none'}`,
+    `${word}: ${removed.length > 0 ? versionsText(removed) : 'none'}`,
   ].join('\n')
 }
 

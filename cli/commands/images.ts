@@ -66,7 +66,7 @@ export function addImages(program: Command, signal: AbortSignal): void {
   images
     .command('ls')
     .alias('list')
-    .description('List images; OWN is what deleting one frees')
+    .description('List images; OWN is what no other image or version has')
     .addHelpText(
       'after',
       examples('stampede images ls', "stampede images ls --json | jq -r '.items[].name'"),
@@ -228,21 +228,35 @@ async function numberOf(api: ApiClient, reference: string): Promise<number> {
   return (await api.call<Image>('GET', pathOf(reference))).version
 }
 
+/** `debian-13 with all its 3 versions`, or `debian-13@2`. */
+function lossOf(name: string, { versionCount }: Image): string {
+  return name.includes('@') || versionCount === 1
+    ? name
+    : `${name} with all its ${versionCount} versions`
+}
+
 async function remove(
   context: Context,
   names: string[],
   { yes, unassign }: { yes?: boolean; unassign?: boolean },
 ): Promise<void> {
   const api = await context.api()
-  for (const name of names) await api.call<Image>('GET', pathOf(name))
+  const images: Image[] = []
+  for (const name of names) images.push(await api.call<Image>('GET', pathOf(name)))
   const [only, ...others] = names
   const word = others.length === 0 ? only! : String(names.length)
-  if (!yes) await confirmTyped(context, `Will be deleted: ${names.join(', ')}`, word)
+  if (!yes)
+    await confirmTyped(
+      context,
+      `Will be deleted: ${names.map((name, index) => lossOf(name, images[index]!)).join(', ')}`,
+      word,
+    )
   for (const name of names) {
     const [image, version] = name.split('@')
     if (version === undefined) await api.call('DELETE', pathOf(name), { query: { unassign } })
     else await api.call('DELETE', `${pathOf(image!)}/versions/${await numberOf(api, name)}`)
-    if (!context.isJson) context.print(`Image "${name}" is deleted`)
+    if (!context.isJson)
+      context.print(`${version === undefined ? 'Image' : 'Version'} "${name}" is deleted`)
   }
   if (context.isJson) context.show({ deleted: names }, String)
 }

@@ -135,6 +135,14 @@ describe('stampede images, as a library', () => {
     assert.equal(sha256(Buffer.from(await answer.arrayBuffer())), sha256(disk(1)))
   })
 
+  it('says that all versions of an image go with it', async () => {
+    const asked = await shell.run(['images', 'rm', 'web'])
+    assert.equal(asked.code, 2)
+    assert.match(asked.stderr, /^Will be deleted: web with all its 3 versions$/m)
+    const one = await shell.run(['images', 'rm', 'web@1'])
+    assert.match(one.stderr, /^Will be deleted: web@1$/m)
+  })
+
   it('tells what retention would remove before it does', async () => {
     assert.match(await run('retention', 'web'), /the newest 10 \(the server's settings\)/)
     assert.match(await run('retention', 'web', '--keep', '1', '--dry-run'), /Would go: none/)

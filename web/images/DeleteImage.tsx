@@ -1,21 +1,24 @@
 import { Button, Stack, Text } from '@mantine/core'
 import { IconTrash } from '@tabler/icons-react'
-import { useQueryClient } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useNavigate } from 'react-router'
 import type { Image } from '#protocol/image-info.ts'
+import type { ImageVersion } from '#protocol/image-version.ts'
 import { keys } from '../api/keys.ts'
 import { ConfirmTyped } from '../components/ConfirmTyped.tsx'
 import { formatBytes } from '../components/format.ts'
 import { showDone } from '../components/show.ts'
 import { Section } from '../machine/Section.tsx'
 import { deleteImage } from './image-queries.ts'
+import { versionsQuery } from './version-queries.ts'
 
 export function DeleteImage({ image }: { image: Image }) {
   const cache = useQueryClient()
   const navigate = useNavigate()
   const [isAsking, setAsking] = useState(false)
-  const { name, uniqueBytes, usedBy } = image
+  const { name, usedBy } = image
+  const { data: versions } = useQuery(versionsQuery(name))
   const assigned = usedBy.machines.length
   const isBusy = usedBy.runs.length > 0
 
@@ -32,7 +35,7 @@ export function DeleteImage({ image }: { image: Image }) {
         <Text size="sm">
           {isBusy
             ? 'It cannot be deleted while a run works with it: wait for its end, or cancel it.'
-            : `Deleting cannot be undone${uniqueBytes === null ? '' : ` and frees ${formatBytes(uniqueBytes)}`}.`}
+            : `Deleting cannot be undone${freedText(versions ?? [])}.`}
         </Text>
         <Button
           color="red"
@@ -59,6 +62,13 @@ export function DeleteImage({ image }: { image: Image }) {
       </ConfirmTyped>
     </Section>
   )
+}
+
+/** All versions go; what only they share is freed, too, and nobody has counted that. */
+function freedText(versions: readonly ImageVersion[]): string {
+  if (versions.length === 0 || versions.some(({ uniqueBytes }) => uniqueBytes === null)) return ''
+  const sum = versions.reduce((bytes, { uniqueBytes }) => bytes + (uniqueBytes ?? 0), 0)
+  return ` and frees ${versions.length > 1 ? 'at least ' : ''}${formatBytes(sum)}`
 }
 
 function unassignText(machines: number): string {

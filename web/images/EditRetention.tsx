@@ -1,7 +1,7 @@
 import { NumberInput, Radio, Stack, Text } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import type { Retention } from '#protocol/image-version.ts'
+import { versionsText, type Retention } from '#protocol/image-version.ts'
 import { keys } from '../api/keys.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { FormModal } from '../components/FormModal.tsx'
@@ -62,7 +62,7 @@ function RetentionForm({ name, present, onClose }: RetentionFormProps) {
     await cache.invalidateQueries({ queryKey: keys.image(name) })
     await cache.invalidateQueries({ queryKey: keys.images })
     const { removed } = saved
-    showDone(removed.length > 0 ? `Removed: version ${removed.join(', ')}` : 'Nothing was removed')
+    showDone(removed.length > 0 ? `Removed: ${versionsText(removed)}` : 'Nothing was removed')
   }
 
   return (
@@ -125,7 +125,7 @@ function Outcome({ keepVersions, keepDays, isDefault, removed }: Retention) {
     <Text size="sm" role="status" fw={500}>
       {isDefault && `The settings keep ${keptWords(keepVersions, keepDays)}. `}
       {removed.length > 0
-        ? `Would go at once: version ${removed.join(', ')}`
+        ? `Would go at once: ${versionsText(removed)}`
         : 'Nothing would go at the moment'}
     </Text>
   )

@@ -9,7 +9,7 @@ import { Section } from '../machine/Section.tsx'
 const DIGEST_SHOWN = 16
 
 export function ImageFacts({ image }: { image: Image }) {
-  const { info, digest, uniqueBytes, storedBytes } = image
+  const { info, digest, uniqueBytes, storedBytes, versionCount } = image
   return (
     <Section title="About it">
       <FactList
@@ -29,7 +29,8 @@ export function ImageFacts({ image }: { image: Image }) {
               'being counted'
             ) : (
               <span key="shared">
-                <Bytes value={storedBytes - uniqueBytes} /> with other images; deleting frees{' '}
+                <Bytes value={storedBytes - uniqueBytes} /> with other images
+                {versionCount === 1 ? '; deleting frees ' : ' or versions; its own: '}
                 <Bytes value={uniqueBytes} />
               </span>
             ),
