@@ -74,9 +74,13 @@ async function main(): Promise<void> {
     const message = `${to} is full; make room there, and the same command goes on with what is left`
     throw new ServiceError(message, { cause })
   })
-  console.log(`${told(copied)}; ${to} has all that ${from} has`)
-  if (copied.damagedChunks === 0) return
-  console.error(`${copied.damagedChunks} chunks are damaged in ${from} and were left there`)
+  const { damagedChunks: damaged } = copied
+  if (damaged === 0) return console.log(`${told(copied)}; ${to} has all that ${from} has`)
+  console.log(told(copied))
+  const what = damaged === 1 ? 'a chunk that is' : `${damaged} chunks that are`
+  console.error(
+    `${to} lacks ${what} damaged in ${from} and ${damaged === 1 ? 'was' : 'were'} left there; "stampede store scrub" on a server that uses it names the images`,
+  )
   process.exitCode = 1
 }
 

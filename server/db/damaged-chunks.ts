@@ -71,7 +71,7 @@ export async function clearDamage(db: Database, hashes: readonly Sha256[]): Prom
     if (rows.length > 0)
       recordEvent(tx, 'notice', {
         code: 'chunk-healed',
-        message: `${hashes.length} damaged chunks are in the store again, of ${imageWords(names)}`,
+        message: `${hashes.length === 1 ? 'A damaged chunk' : `${hashes.length} damaged chunks`} of ${imageWords(names)} ${hashes.length === 1 ? 'is' : 'are'} in the store again`,
         images: names,
       })
     return names

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtempDisposable } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import { cleanEnvironment } from '#test/support/clean-environment.ts'
+import { sha256 } from '#test/support/disk-content.ts'
+import { openTestStore } from '#test/support/image-store.ts'
+import { rot } from './care/care-lab.ts'
+
+const PROGRAM = new URL('../../server/store-main.ts', import.meta.url).pathname
+
+describe('npm run store', () => {
+  it('does not say that all is there when it left what is damaged', async () => {
+    await using from = await openTestStore()
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-copy-'))
+    const contents = ['one', 'two', 'three'].map((word) => Buffer.alloc(8192, word))
+    for (const content of contents) await from.store.putIfAbsent(sha256(content), gzipSync(content))
+    await rot(from.folder, sha256(contents[0]!))
+    const args = ['migrate', '--from', `file:${from.folder}`, '--to', `file:${folder.path}/to`]
+    await assert.rejects(
+      promisify(execFile)(process.execPath, [PROGRAM, ...args], { env: cleanEnvironment({}) }),
+      (err: Error & { code: number; stdout: string; stderr: string }) => {
+        assert.equal(err.code, 1)
+        assert.match(err.stdout, /^2 of 3 chunks copied, [\d.]+ \w+$/m)
+        assert.match(err.stderr, /lacks a chunk that is damaged in .* and was left there; /)
+        return true
+      },
+    )
+  })
+})
