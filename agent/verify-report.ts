@@ -76,5 +76,8 @@ export function tellReport(report: VerifyReport, rest = 'all with --json'): stri
 function rangesText(ranges: VerifyReport['differing'], rest: string): string {
   const shown = ranges.slice(0, SHOWN_RANGES).map(mibRangeText)
   const left = ranges.length - shown.length
-  return shown.join(', ') + (left > 0 ? ` and ${left} more ranges (${rest})` : '')
+  return (
+    shown.join(', ') +
+    (left > 0 ? ` and ${left} more ${left === 1 ? 'range' : 'ranges'} (${rest})` : '')
+  )
 }

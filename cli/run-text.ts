@@ -1,6 +1,6 @@
 import { formatBytes } from '#protocol/disk-choice.ts'
 import { silenceOf } from '#protocol/run-silence.ts'
-import { FINAL_RUN_STATES, type Run, type Step } from '#protocol/run.ts'
+import { FINAL_RUN_STATES, type DiskComparison, type Run, type Step } from '#protocol/run.ts'
 import { localTime, printable } from './text.ts'
 
 export function isOver({ state }: Pick<Run, 'state'>): boolean {
@@ -22,15 +22,16 @@ export function silenceText(run: Run, now: Date): string | undefined {
 
 export function verdictOf({ state, error }: Run): string {
   const reason = error === null ? '' : `: ${printable(error)}`
-  return `${state === 'timed-out' ? 'took too long' : state === 'cancelled' ? 'was cancelled' : state}${reason}`
+  return `${state === 'timed-out' ? 'timed out' : state === 'cancelled' ? 'was cancelled' : state}${reason}`
 }
 
 /** `image "debian-13", 0.2 GB written, 1.0 GB there already, every byte verified` */
 export function receiptSummary({ receipt }: Run): string {
   if (!receipt) return ''
-  const { imageName, bytesWritten, bytesSkipped, bytesSent, imageVerified } = receipt
+  const { imageName, bytesWritten, bytesSkipped, bytesSent, imageVerified, comparison } = receipt
   return [
     imageName && `image "${printable(imageName)}"`,
+    comparison && comparedText(comparison),
     bytesWritten !== undefined && `${formatBytes(bytesWritten)} written`,
     bytesSkipped && `${formatBytes(bytesSkipped)} there already`,
     bytesSent !== undefined && `${formatBytes(bytesSent)} sent`,
@@ -38,4 +39,9 @@ export function receiptSummary({ receipt }: Run): string {
   ]
     .filter(Boolean)
     .join(', ')
+}
+
+function comparedText({ matches, chunksCompared, chunksDiffering }: DiskComparison): string {
+  if (matches) return `${chunksCompared} MiB compared, all the same`
+  return `${chunksDiffering} of ${chunksCompared} MiB differ`
 }

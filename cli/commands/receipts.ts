@@ -7,6 +7,7 @@ import { action, type Context } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { examples } from '../help.ts'
 import { unwritable } from '../local-file.ts'
+import { comparisonFacts } from '../receipts/comparison-facts.ts'
 import { checkSignature, parseKey, readKeyFile, readReceiptFile } from '../receipts/verify.ts'
 import { verdictOf } from '../run-text.ts'
 import { formatFacts } from '../table.ts'
@@ -90,6 +91,7 @@ function receiptText({ run, receipt, signature }: SignedReceipt, isChecked: bool
     ['Serial', disk?.serial && printable(disk.serial)],
     ['WWN', disk?.wwn && printable(disk.wwn)],
     ['Disk size', bytesText(disk?.sizeBytes)],
+    ...comparisonFacts(receipt.comparison),
     ['Read', bytesText(receipt.bytesRead)],
     ['Sent', bytesText(receipt.bytesSent)],
     ['Fetched', bytesText(receipt.bytesFetched)],
@@ -112,7 +114,10 @@ function bytesText(count: number | undefined): string | undefined {
 }
 
 function provenText(receipt: Omit<Receipt, 'signature'>): string | undefined {
-  if (!receipt.imageVerified) return undefined
+  if (!receipt.imageVerified)
+    return receipt.delivered
+      ? 'delivered whole, not verified: nobody read the disk again'
+      : undefined
   const written = 'every byte was hashed before its write and read back after it'
   return receipt.bytesSkipped ? `${written}, or was read and found right without a write` : written
 }

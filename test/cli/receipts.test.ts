@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { SignedReceipt } from '#protocol/receipt.ts'
+import { addImage } from '#test/support/named-image.ts'
 import { queueRun, startAgent } from '#test/support/test-agent.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { createShell, type Shell } from './stampede.ts'
@@ -86,5 +87,43 @@ describe('stampede runs receipt', () => {
     const wrongKey = await shell.run(['runs', 'verify-receipt', receipt, '--key', receipt])
     assert.equal(wrongKey.code, 2)
     assert.match(wrongKey.stderr, /holds no public key/)
+  })
+
+  it('of a comparison say what differs, and where', async () => {
+    const mac = '52:54:00:00:0e:03'
+    const comparison = {
+      matches: false,
+      chunksCompared: 40,
+      chunksDiffering: 4,
+      chunksUnreadable: 1,
+      chunksUnused: 7,
+      differing: [
+        { startMib: 0, endMib: 1 },
+        { startMib: 5, endMib: 8 },
+      ],
+      partitions: [
+        { number: 1, name: 'EFI', chunksDiffering: 0 },
+        { number: 2, name: 'Wurzel äöü', chunksDiffering: 3 },
+      ],
+      chunksOutside: 1,
+    }
+    await addImage(app, 'compared')
+    await queueRun(app, mac, { workflow: 'verify', image: 'compared' })
+    const { run, result } = await startAgent(app, mac)
+    const at = new Date().toISOString()
+    const proof = { imageVerified: false, warnings: [], startedAt: at, finishedAt: at }
+    const answer = await result({
+      state: 'failed',
+      error: 'The disk differs',
+      receipt: { ...proof, comparison },
+    })
+    assert.equal(answer.status, 200, JSON.stringify(answer.body))
+    const { stdout } = await shell.run(['runs', 'receipt', run.id])
+    assert.match(stdout, /^Compared +40 MiB; 7 MiB of free space were left out$/m)
+    assert.match(stdout, /^Differ +4 MiB, of which 1 MiB cannot be read$/m)
+    assert.match(stdout, /^Where +partition 2 "Wurzel äöü": 3 MiB, outside of partitions: 1 MiB$/m)
+    assert.match(stdout, /^At MiB +0, 5–7$/m)
+    const shown = await shell.run(['runs', 'show', run.id])
+    assert.match(shown.stdout, /^Receipt +.*4 of 40 MiB differ$/m)
   })
 })
