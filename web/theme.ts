@@ -12,6 +12,8 @@ export const theme = createTheme({
   components: {
     // They are <header>s, which axe takes for a second banner of the page.
     ModalHeader: { defaultProps: { role: 'presentation' } },
+    // The longest names of images take several lines.
+    ModalTitle: { defaultProps: { lh: 'sm', style: { overflowWrap: 'anywhere' } } },
     DrawerHeader: { defaultProps: { role: 'presentation' } },
     Tooltip: { defaultProps: { openDelay: 300, withArrow: true } },
     Modal: { defaultProps: { centered: true, closeButtonProps: { 'aria-label': 'Close' } } },

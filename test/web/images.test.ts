@@ -169,6 +169,17 @@ describe('the image library', () => {
     assert.equal((await app.call('GET', '/api/images/doomed')).status, 404)
   })
 
+  it('takes no empty file, and says why', async () => {
+    const { page } = await openImages()
+    await page.getByRole('button', { name: 'Upload', exact: true }).click()
+    const chooser = page.waitForEvent('filechooser')
+    await page.getByRole('button', { name: 'Choose files' }).click()
+    await (await chooser).setFiles({ name: 'empty.img', mimeType: '', buffer: Buffer.alloc(0) })
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('The file is empty').waitFor()
+    assert.equal(await dialog.getByRole('button', { name: 'Upload' }).isDisabled(), true)
+  })
+
   it('shows the longest name and a description without blanks within the page', async () => {
     const name = `windows-11-${'for-the-rooms-of-the-second-floor-'.repeat(4)}`.slice(0, 128)
     await upload(name)

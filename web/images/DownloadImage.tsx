@@ -59,7 +59,8 @@ function Downloads({ name }: { name: string }) {
             mih={30}
             h="auto"
             maw="100%"
-            styles={{ label: { whiteSpace: 'normal', overflowWrap: 'anywhere' } }} // of 128 characters
+            py={4}
+            styles={{ label: { whiteSpace: 'normal', overflowWrap: 'anywhere', lineHeight: 1.4 } }} // of 128 characters
           >
             Download {name}.img.gz
           </Button>

@@ -22,11 +22,12 @@ export function NewUpload({ files: dropped, onClose }: NewUploadProps) {
   const [description, setDescription] = useState('')
   const present = new Set(images.map(({ name }) => name))
   const isDouble = new Set(names).size < names.length
-  const mistakes = names.map((name) =>
-    isDouble && names.indexOf(name) !== names.lastIndexOf(name)
+  const mistakes = names.map((name, index) => {
+    if (files[index]!.size === 0) return 'The file is empty: there is no disk in it'
+    return isDouble && names.indexOf(name) !== names.lastIndexOf(name)
       ? 'Two files cannot become one image'
-      : imageNameMistake(name),
-  )
+      : imageNameMistake(name)
+  })
 
   function choose(chosen: readonly File[]): void {
     setFiles(chosen)
