@@ -117,6 +117,11 @@ describe('formats', () => {
       [at(-3), at(-45), at(-3700), at(7300)],
       ['just now', '45 s ago', '1 h ago', 'in 2 h'],
     )
+    const almost = [3599, 86_399, 7 * 86_400 - 1]
+    assert.deepEqual(
+      [...almost.map((seconds) => at(-seconds)), ...almost.map((seconds) => at(seconds))],
+      ['59 min ago', '23 h ago', '6 d ago', 'in 1 h', 'in 1 d', 'in 7 d'],
+    )
   })
 })
 

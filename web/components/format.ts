@@ -54,19 +54,24 @@ export function secondsLeft(progress: Progress): number | undefined {
   return Math.max(0, bytesTotal - bytesDone) / bytesPerSecond
 }
 
-/** `just now`, `5 min ago`, `in 2 h`. Days go by the calendar's 24 hours. */
+/**
+ * `just now`, `5 min ago`, `in 2 h`. Days go by the calendar's 24 hours. What is to come is rounded:
+ * what begins to last a week ends `in 7 d`.
+ */
 export function formatRelative(at: Date, now: Date): string {
   const seconds = Math.round((now.getTime() - at.getTime()) / 1000)
   if (Math.abs(seconds) < 10) return 'just now'
-  const amount = roughAmount(Math.abs(seconds))
-  return seconds > 0 ? `${amount} ago` : `in ${amount}`
+  return seconds > 0
+    ? `${roughAmount(seconds, Math.floor)} ago`
+    : `in ${roughAmount(-seconds, Math.round)}`
 }
 
-function roughAmount(seconds: number): string {
+function roughAmount(seconds: number, whole: (value: number) => number): string {
   if (seconds < 60) return `${seconds} s`
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`
-  return `${Math.floor(seconds / 86_400)} d`
+  const minutes = whole(seconds / 60)
+  if (minutes < 60) return `${minutes} min`
+  const hours = whole(seconds / 3600)
+  return hours < 24 ? `${hours} h` : `${whole(seconds / 86_400)} d`
 }
 
 /** `14:03:20`, in the viewer's zone. */
