@@ -56,8 +56,11 @@ export function checkRoomFor(room: StoreRoom, neededBytes: number, what: string)
       ? ''
       : `${formatBytes(usedBytes)} are used of its quota of ${formatBytes(quotaBytes)} (STAMPEDE_STORE_QUOTA)`,
   ].filter(Boolean)
+  // Of an upload nobody knows before what it will take: a byte stands for any room at all.
+  const needed = neededBytes <= 1 ? 'room' : `about ${formatBytes(neededBytes)}`
+  const left = availableBytes === 0 ? 'none' : formatBytes(availableBytes)
   throw new StoreFullError(
-    `${what} needs about ${formatBytes(neededBytes)}, but the chunk store has ${formatBytes(availableBytes)} left: ${limits.join('; ')}; make room or delete images`,
+    `${what} needs ${needed}, but the chunk store has ${left} left: ${limits.join('; ')}; make room or delete images`,
   )
 }
 
@@ -87,14 +90,27 @@ export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): L
   let committedAt = 0
   let counted = { bytes: 0, putBytes: 0 }
   let measured: { room: StoreRoom; at: number; putBytes: number } | undefined
+  /** Of those that are on their way: there may be as many as there are machines. */
+  let writingBytes = 0
+
+  /** Room for so many bytes, kept for the work that is given. */
+  async function within<Result>(bytes: number, work: () => Promise<Result>): Promise<Result> {
+    await check(bytes)
+    try {
+      return await work()
+    } finally {
+      writingBytes -= bytes
+    }
+  }
 
   async function check(bytes: number): Promise<void> {
     if (!measured || performance.now() - measured.at > KEPT_MILLISECONDS)
       measured = { room: await room(), at: performance.now(), putBytes }
-    const since = putBytes - measured.putBytes
-    const { availableBytes } = measured.room
-    if (availableBytes !== null)
-      checkRoomFor({ ...measured.room, availableBytes: availableBytes - since }, bytes, 'A chunk')
+    const since = putBytes - measured.putBytes + writingBytes
+    const { availableBytes: then } = measured.room
+    const availableBytes = then === null ? null : Math.max(0, then - since)
+    checkRoomFor({ ...measured.room, availableBytes }, bytes, 'A chunk')
+    writingBytes += bytes
   }
 
   return {
@@ -114,22 +130,23 @@ export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): L
     store: {
       ...store,
       async putIfAbsent(hash, bytes) {
-        await check(bytes.length)
-        await store.putIfAbsent(hash, bytes)
-        putBytes += bytes.length
+        await within(bytes.length, async () => {
+          await store.putIfAbsent(hash, bytes)
+          putBytes += bytes.length
+        })
       },
       ...(store.putIfRight && {
         async putIfRight(hash, bytes) {
-          await check(bytes.length)
-          const actual = await store.putIfRight!(hash, bytes)
-          if (actual === hash) putBytes += bytes.length
-          return actual
+          return within(bytes.length, async () => {
+            const actual = await store.putIfRight!(hash, bytes)
+            if (actual === hash) putBytes += bytes.length
+            return actual
+          })
         },
       }),
       async replace(hash, bytes) {
         // The old form stays for a while.
-        await check(bytes.length)
-        return await store.replace(hash, bytes)
+        return within(bytes.length, () => store.replace(hash, bytes))
       },
     } satisfies ChunkStore,
   }

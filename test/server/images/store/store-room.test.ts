@@ -55,6 +55,25 @@ describe('room in the store', () => {
         ),
     )
   })
+
+  it('is none', () => {
+    const room = measureRoom(facts({ quotaBytes: GIB, usedBytes: 2 * GIB }))
+    assert.throws(
+      () => checkRoomFor(room, 1, 'The upload'),
+      /^StoreFullError: The upload needs room, but the chunk store has none left: 2\.1 GB are used /,
+    )
+  })
+
+  it('is kept for what is being written, however many come at once', async () => {
+    await using test = await openTestStore()
+    const chunks = Array.from({ length: 12 }, () => randomBytes(5000))
+    const stored = chunks.map((content) => gzipSync(content))
+    const quotaBytes = 3 * Math.max(...stored.map(({ length }) => length))
+    const { store } = limitStore(test.store, async () => measureRoom(facts({ quotaBytes })))
+    const puts = chunks.map((content, index) => store.putIfAbsent(sha256(content), stored[index]!))
+    const outcomes = await Promise.allSettled(puts)
+    assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 3)
+  })
 })
 
 function facts(given: Partial<RoomFacts>): RoomFacts {
