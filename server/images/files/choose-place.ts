@@ -96,7 +96,7 @@ function candidatesOf(
     'no-such-partition',
     all[0] === whole
       ? `There is no partition ${wanted}: the disk has none, and is 0 as a whole`
-      : `There is no partition ${wanted}; the image has ${all.map(({ number }) => number).join(', ')}`,
+      : `There is no partition ${wanted}; the image has ${all.length === 1 ? 'only partition' : 'partitions'} ${all.map(({ number }) => number).join(', ')}`,
   )
 }
 
@@ -116,7 +116,8 @@ function linear({ startBytes, sizeBytes }: Candidate): LayoutSegment[] {
 function tell(seen: readonly SeenPlace[]): string {
   return seen
     .map(({ partition, volume, content, reason }) => {
-      const name = volume === undefined ? String(partition) : `volume ${volume}`
+      const place = partition === 0 ? 'the disk itself' : `partition ${partition}`
+      const name = volume === undefined ? place : `volume ${volume}`
       return `${name}: ${reason ?? content ?? 'nothing known'}`
     })
     .join(', ')

@@ -218,6 +218,9 @@ describe('one file of an image', () => {
       ['/etc/with space', 3, 400, 'bad-path'],
     ] as const)
       assert.deepEqual(await code(path, partition), [status, expected], path)
+    const [none, odd] = [await get('/etc/fstab', 9), await get('/etc/fstab', 5)]
+    assert.match(none.bytes.toString(), /no partition 9; the image has partitions 1, 2, /)
+    assert.match(odd.bytes.toString(), /nothing of the kind \(partition 5: /)
     // Where nobody said where, it is told.
     const nowhere = await get('/nothing')
     assert.match(nowhere.bytes.toString(), /looked for on partition 2; name another/)
