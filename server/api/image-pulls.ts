@@ -186,13 +186,13 @@ export async function openImagePulls(options: ImagePullsOptions): Promise<ImageP
       const busy = [...working.values()].filter(({ isOver }) => !isOver)
       if (other || busy.some(({ image }) => image === name))
         throw new ConflictError(
-          `Image "${name}" is being pulled already; wait for its end, or cancel it`,
+          `Image "${name}" is being fetched already; wait for its end, or cancel it`,
           'pull-running',
           other && { pull: withProgress(toPull(other)) },
         )
       if (busy.length >= MAX_PULLS)
         throw new UnavailableError(
-          `${busy.length} images are being pulled, as many as this server does at once; wait for one to end, or cancel one`,
+          `${busy.length} images are being fetched, as many as this server does at once; wait for one to end, or cancel one`,
           'too-many-pulls',
         )
       const id = randomUUIDv7()

@@ -57,7 +57,7 @@ export function imageRoutes({
       )
     if (await findRunningPull(db, name))
       throw new ConflictError(
-        `Image "${name}" is being pulled from a URL; wait for its end, or cancel it`,
+        `Image "${name}" is being fetched from a URL; wait for its end, or cancel it`,
         'pull-running',
       )
   }

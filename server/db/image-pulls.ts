@@ -65,7 +65,7 @@ export async function failLostPulls(
 
 export const RESTARTED = {
   code: 'server-restarted',
-  message: 'The server was restarted before the image was there; pull it again',
+  message: 'The server was restarted before the image was there; fetch it again',
 }
 
 /** For the server that works on it, which looks now and then; false if it has ended. */

@@ -87,8 +87,8 @@ export async function* pullSource(options: PullSourceOptions): AsyncGenerator<Ui
       throw new PullError(
         'pull-broken',
         bytesDone === 0
-          ? `Nothing came from ${hostOf(options.url)} in ${failures} attempts (${reasonOf(failure)}); look whether it works, and pull it again`
-          : `The connection to ${hostOf(options.url)} broke after ${bytesDone} bytes (${reasonOf(failure)})${!canGoOn(version) ? ', and that server cannot go on there' : ''}; pull it again`,
+          ? `Nothing came from ${hostOf(options.url)} in ${failures} attempts (${reasonOf(failure)}); look whether it works, and fetch it again`
+          : `The connection to ${hostOf(options.url)} broke after ${bytesDone} bytes (${reasonOf(failure)})${!canGoOn(version) ? ', and that server cannot go on there' : ''}; fetch it again`,
         { cause: failure },
       )
     await sleep(FIRST_WAIT_MILLISECONDS * 2 ** (failures - 1), undefined, { signal })
@@ -182,7 +182,7 @@ function checkAnswer(response: IncomingMessage, url: URL, offset: number): void 
   throw new PullError(
     'pull-refused',
     offset > 0 && statusCode === 200
-      ? `${url.host} has another file by now, or cannot go on at byte ${offset}; pull it again`
+      ? `${url.host} has another file by now, or cannot go on at byte ${offset}; fetch it again`
       : `${url.host} answers ${statusCode}; look whether the URL is right and may be read`,
   )
 }
