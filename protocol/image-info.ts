@@ -139,3 +139,6 @@ export const ImageLinkSchema = Type.Object({
   url: Type.String(),
   expiresAt: Timestamp,
 })
+
+/** How long a link to an image may be good. */
+export const MAX_LINK_HOURS = 30 * 24

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { formatBytes } from '#protocol/disk-choice.ts'
-import type { Image } from '#protocol/image-info.ts'
+import { MAX_LINK_HOURS, type Image } from '#protocol/image-info.ts'
 import type { ApiClient } from '../api-client.ts'
 import { confirmTyped } from '../confirm.ts'
 import { action, type Context } from '../context.ts'
@@ -105,7 +105,7 @@ export function addImages(program: Command, signal: AbortSignal): void {
   images
     .command('link <image>')
     .description('A URL that needs no token, for curl and other tools, until it expires')
-    .option('--hours <number>', 'how long it is good')
+    .option('--hours <number>', `how long it is good, up to ${MAX_LINK_HOURS}`)
     .option('--format <format>', 'gz, zst, raw or qcow2', 'gz')
     .addHelpText(
       'after',
@@ -214,8 +214,8 @@ async function link(context: Context, name: string, { hours, format }: LinkOptio
     throw new UsageError(`--format is "${format}" but must be gz, zst, raw or qcow2`)
   const api = await context.api()
   const seconds = hours === undefined ? undefined : Math.round(Number(hours) * 3600)
-  if (seconds !== undefined && !(seconds > 0))
-    throw new UsageError(`--hours is "${hours}" but must be a number`)
+  if (seconds !== undefined && !(seconds > 0 && seconds <= MAX_LINK_HOURS * 3600))
+    throw new UsageError(`--hours is "${hours}" but must be a number up to ${MAX_LINK_HOURS}`)
   const made = await api.call<{ url: string; expiresAt: string }>('POST', `${pathOf(name)}/links`, {
     json: { format, ...(seconds !== undefined && { expiresInSeconds: seconds }) },
   })

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { type Image, ImageLinkSchema, ImageSchema } from '#protocol/image-info.ts'
+import { type Image, ImageLinkSchema, ImageSchema, MAX_LINK_HOURS } from '#protocol/image-info.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, IMAGE_NAME_PATTERN, ImageReference } from '#protocol/shapes.ts'
 import type { Database, OpenedDatabase } from '#server/db/database.ts'
@@ -31,7 +31,7 @@ export interface LinkRoutesOptions {
 }
 
 const DEFAULT_LINK_SECONDS = 24 * 3600
-const MAX_LINK_SECONDS = 30 * 24 * 3600
+const MAX_LINK_SECONDS = MAX_LINK_HOURS * 3600
 const MAX_TOKEN_CHARACTERS = 128
 
 /** Addresses that need no header, for clients that can send none. */

@@ -133,6 +133,8 @@ describe('stampede images, as a library', () => {
     assert.match(url, /web@1\.img$/)
     const answer = await fetch(url)
     assert.equal(sha256(Buffer.from(await answer.arrayBuffer())), sha256(disk(1)))
+    const long = await shell.run(['images', 'link', 'web', '--hours', '721'])
+    assert.deepEqual([long.code, /must be a number up to 720/.test(long.stderr)], [2, true])
   })
 
   it('says that all versions of an image go with it', async () => {
