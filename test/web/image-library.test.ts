@@ -204,6 +204,14 @@ describe('the versions and contents of images', () => {
     }
   })
 
+  it('are shown as they are fetched, whoever had that begun', async () => {
+    const { page } = await open('/images')
+    await page.getByRole('link', { name: 'web', exact: true }).waitFor()
+    const url = 'http://127.0.0.1:1/elsewhere.img'
+    assert.equal((await app.call('POST', '/api/images/elsewhere/pull', { url })).status, 202)
+    await page.getByLabel('Fetched from URLs').getByText(`${url} → elsewhere`).waitFor()
+  })
+
   it('are looked into for one file, and taken out in any format', async () => {
     await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-web-files-'))
     const root = join(folder.path, 'root')

@@ -59,6 +59,8 @@ export async function saveRetention(name: string, rule: Rule | 'default'): Promi
 }
 
 const PULLS_MILLISECONDS = 1500
+/** Somebody else, or the command, may begin one. */
+const NO_PULLS_MILLISECONDS = 10_000
 
 /** Asked again and again while one of them goes on: progress makes no events. */
 export const pullsQuery = queryOptions({
@@ -67,7 +69,9 @@ export const pullsQuery = queryOptions({
     return (await bodyOf(client.GET('/api/pulls'))).items
   },
   refetchInterval: ({ state }) =>
-    state.data?.some((pull) => pull.state === 'running') ? PULLS_MILLISECONDS : false,
+    state.data?.some((pull) => pull.state === 'running')
+      ? PULLS_MILLISECONDS
+      : NO_PULLS_MILLISECONDS,
 })
 
 export async function startPull(name: string, body: PullRequest): Promise<ImagePull> {
