@@ -204,6 +204,16 @@ describe('the versions and contents of images', () => {
     }
   })
 
+  it('are nothing to work with once somebody deleted the image', async () => {
+    await app.call('PUT', '/api/images/short-lived', new Uint8Array(512).fill(1))
+    const { page } = await open('/images/short-lived')
+    const deploy = page.getByRole('link', { name: 'Deploy' })
+    await deploy.waitFor()
+    await app.call('DELETE', '/api/images/short-lived')
+    await page.getByText('There is no image "short-lived"').waitFor()
+    await deploy.waitFor({ state: 'detached' })
+  })
+
   it('are shown as they are fetched, whoever had that begun', async () => {
     const { page } = await open('/images')
     await page.getByRole('link', { name: 'web', exact: true }).waitFor()

@@ -3,6 +3,7 @@ import { IconPencil, IconPlayerPlay } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link, useParams } from 'react-router'
+import { RequestError } from '../api/request-error.ts'
 import { useMay } from '../api/session.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { PageTitle } from '../components/PageTitle.tsx'
@@ -23,7 +24,9 @@ const BACK = { to: '/images', label: 'Images' }
 export function ImagePage() {
   const { name = '' } = useParams()
   const { data, error, refetch } = useQuery(imageQuery(name))
-  if (!data)
+  // Somebody deleted or renamed it: nothing that is known of it holds any more.
+  const isGone = error instanceof RequestError && error.status === 404
+  if (!data || isGone)
     return (
       <>
         <PageTitle title={name} back={BACK} />
