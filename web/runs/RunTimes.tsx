@@ -18,10 +18,16 @@ export function RunTimes({ run }: { run: Run }) {
           ) : null,
         ],
         ['Finished', run.finishedAt && <RelativeTime key="finished" at={run.finishedAt} />],
-        [run.finishedAt ? 'Took' : 'So far', <Elapsed key="elapsed" run={run} />],
+        [lastedWord(run), <Elapsed key="elapsed" run={run} />],
       ]}
     />
   )
+}
+
+/** Of one that ended before it began to work, nobody says that it took long. */
+function lastedWord({ startedAt, finishedAt }: Run): string {
+  if (finishedAt === null) return 'So far'
+  return startedAt === null ? 'Waited' : 'Took'
 }
 
 /** How long a run works, or worked; before it works, how long it waits. */

@@ -19,7 +19,9 @@ export function RunsTable({ runs, withMachine }: { runs: readonly Run[]; withMac
         <Table.Tr>
           <Table.Th>Run</Table.Th>
           {withMachine && <Table.Th visibleFrom="sm">Machine</Table.Th>}
-          <Table.Th w={{ base: 130, sm: withMachine ? 280 : 230 }}>State</Table.Th>
+          <Table.Th w={withMachine ? { base: 130, sm: 280, lg: 420 } : { base: 130, sm: 230 }}>
+            State
+          </Table.Th>
           <Table.Th visibleFrom="md" w={120}>
             Asked for
           </Table.Th>
