@@ -11,7 +11,7 @@ export function comparisonFacts(comparison: DiskComparison | undefined): [string
   const { chunksCompared, chunksUnused, chunksDiffering, chunksUnreadable, matches } = comparison
   const compared: [string, string] = [
     'Compared',
-    `${chunksCompared} MiB; ${chunksUnused} MiB of free space were left out`,
+    `${chunksCompared} MiB; ${chunksUnused} MiB of free space left out`,
   ]
   if (matches) return [compared, ['Differ', 'none: the disk holds the image']]
   const unreadable = chunksUnreadable > 0 ? `, of which ${chunksUnreadable} MiB cannot be read` : ''

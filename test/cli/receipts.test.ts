@@ -119,7 +119,7 @@ describe('stampede runs receipt', () => {
     })
     assert.equal(answer.status, 200, JSON.stringify(answer.body))
     const { stdout } = await shell.run(['runs', 'receipt', run.id])
-    assert.match(stdout, /^Compared +40 MiB; 7 MiB of free space were left out$/m)
+    assert.match(stdout, /^Compared +40 MiB; 7 MiB of free space left out$/m)
     assert.match(stdout, /^Differ +4 MiB, of which 1 MiB cannot be read$/m)
     assert.match(stdout, /^Where +partition 2 "Wurzel äöü": 3 MiB, outside of partitions: 1 MiB$/m)
     assert.match(stdout, /^At MiB +0, 5–7$/m)
