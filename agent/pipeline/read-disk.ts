@@ -6,7 +6,7 @@ import type { ChunkClient } from '../chunk-client.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
 import { hashChunk } from '../chunk-pool.ts'
-import { totalBytes, within, type ByteSpan, type Extents } from '../used/extents.ts'
+import { NONE, totalBytes, union, within, type ByteSpan, type Extents } from '../used/extents.ts'
 import type { Patch } from '../used/region.ts'
 import { planReads, readsFor } from './read-plan.ts'
 import { createSegmentSender, type SegmentSender } from './segment-sender.ts'
@@ -26,6 +26,8 @@ export interface ReadDiskOptions {
   sectorBytes: 512 | 4096
   /** What is read. A chunk without any of it becomes an unused one, the rest of others zeros. */
   used: Extents
+  /** Chunks that have some of this are none of the unused ones, but of zeros where nothing is used. */
+  cleared?: Extents
   /** What the image has instead of the disk's own bytes. */
   patches: readonly Patch[]
   chunks: ChunkClient
@@ -40,14 +42,14 @@ export interface DiskImage {
 
 /** Reads what is used of a disk, brings what is new of it to the server, and returns its manifest. */
 export async function readDisk(options: ReadDiskOptions): Promise<DiskImage> {
-  const { device, used, chunks, signal } = options
+  const { device, used, cleared = NONE, chunks, signal } = options
   const { sizeBytes } = device
   const sender = createChunkSender(chunks)
   const segments = createSegmentSender(sizeBytes, sender)
   const bytesTotal = totalBytes(used)
   let bytesDone = 0
   const batching = { concurrency: BATCHES_AT_ONCE, signal }
-  const steps = planReads(used, sizeBytes, BATCH_CHUNKS)
+  const steps = planReads(union(used, cleared), sizeBytes, BATCH_CHUNKS)
   await forEachConcurrently(inTurn(steps), batching, async (step, stepSignal) => {
     if (step.kind === 'unused') {
       segments.unused(step.chunks)

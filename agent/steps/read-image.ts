@@ -57,6 +57,7 @@ export async function readImageWith(
       device,
       sectorBytes,
       used: survey.used,
+      cleared: survey.cleared,
       patches: survey.patches,
       chunks,
       signal,

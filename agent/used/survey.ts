@@ -3,7 +3,8 @@ import type { Disk } from '#protocol/inventory.ts'
 import type { Device } from '../disk/device.ts'
 import type { Exec } from '../exec.ts'
 import { findContent, type Content } from '../system/probe.ts'
-import { extentsOf, shift, subtract, union, type Extents } from './extents.ts'
+import { edgesOf } from './edges.ts'
+import { NONE, extentsOf, shift, subtract, union, type Extents } from './extents.ts'
 import { surveyBtrfs } from './file-systems/btrfs.ts'
 import { surveyExt } from './file-systems/ext.ts'
 import { surveyFat } from './file-systems/fat.ts'
@@ -45,6 +46,8 @@ const NAMES: Record<string, string> = {
 /** What a capture reads of a disk, and what is to be said of it. Positions count from the disk's start. */
 export interface Survey {
   used: Extents
+  /** Zeros in the image where nothing is used: what another system left there on the target must not stay. */
+  cleared: Extents
   patches: Patch[]
   copiedWhole: NonNullable<ImageInfo['copiedWhole']>
   leftOut: NonNullable<ImageInfo['leftOut']>
@@ -73,7 +76,14 @@ export interface SurveyOptions {
 export async function surveyDisk(options: SurveyOptions): Promise<Survey> {
   const { device, disk } = options
   const used = extentsOf([{ start: 0, end: device.sizeBytes }])
-  const survey: Survey = { used, patches: [], copiedWhole: [], leftOut: [], contents: [] }
+  const survey: Survey = {
+    used,
+    cleared: NONE,
+    patches: [],
+    copiedWhole: [],
+    leftOut: [],
+    contents: [],
+  }
   for (const region of regionsOf(disk, device.sizeBytes)) {
     const use = await surveyRegion(options, region, survey.contents)
     note(survey, region, use)
@@ -98,6 +108,7 @@ async function surveyVolumes(options: SurveyOptions, survey: Survey): Promise<vo
   try {
     const use = await surveyGroups({ read, survey: inside, signal }, regions)
     survey.used = subtract(survey.used, use.free)
+    survey.cleared = union(survey.cleared, use.cleared)
     survey.patches.push(...use.patches)
     survey.leftOut.push(...use.leftOut)
     survey.copiedWhole.push(...use.copiedWhole)
@@ -116,6 +127,7 @@ function note(survey: Survey, { start, end, partition, name }: Region, use: Regi
   }
   const { used, patches, leftOut, copiedWhole = [] } = use
   survey.used = union(subtract(survey.used, extentsOf([{ start, end }])), shift(used, start))
+  survey.cleared = union(survey.cleared, edgesOf({ start, end }))
   survey.leftOut.push(...leftOut.map((left) => ({ ...where, ...left })))
   survey.copiedWhole.push(...copiedWhole.map((reason) => ({ ...where, reason })))
   for (const patch of patches) survey.patches.push({ ...patch, start: start + patch.start })

@@ -1,7 +1,9 @@
 import type { LvmGroup, LvmVolume } from '#protocol/lvm-group.ts'
 import { areaSpans, placesOf, type LayoutSegment } from '#protocol/lvm-layout.ts'
 import { readLvmMember, type LvmMember } from '#protocol/lvm-member.ts'
+import { edgesOf } from './edges.ts'
 import {
+  NONE,
   createExtentsBuilder,
   extentsOf,
   subtract,
@@ -16,6 +18,8 @@ import type { Patch, Region, RegionUse } from './region.ts'
 export interface GroupsUse {
   /** In no volume, or not used by what is in one. */
   free: Extents
+  /** Zeros in the image as far as it is free. */
+  cleared: Extents
   patches: Patch[]
   leftOut: { partition?: number; what: string; bytes: number }[]
   copiedWhole: { partition?: number; reason: string }[]
@@ -42,7 +46,13 @@ export async function surveyGroups(
   context: GroupsContext,
   regions: readonly Region[],
 ): Promise<GroupsUse> {
-  const result: GroupsUse = { free: extentsOf([]), patches: [], leftOut: [], copiedWhole: [] }
+  const result: GroupsUse = {
+    free: NONE,
+    cleared: NONE,
+    patches: [],
+    leftOut: [],
+    copiedWhole: [],
+  }
   const members: Member[] = []
   for (const region of regions) {
     try {
@@ -94,6 +104,7 @@ async function surveyGroup(
       result.free,
       free.map((edge) => edge + region.start),
     )
+    result.cleared = union(result.cleared, edgesOf(region))
   }
   for (const volume of group.volumes) {
     const found = placeVolume(volume, regionById)
@@ -156,6 +167,8 @@ async function surveyVolume(
   const sizeBytes = region.end - region.start
   const free = subtract(extentsOf([{ start: 0, end: sizeBytes }]), use.used)
   result.free = union(result.free, mapExtents(layout, free))
+  const edges = edgesOf({ start: 0, end: sizeBytes })
+  result.cleared = union(result.cleared, mapExtents(layout, edges))
   for (const { what, bytes } of use.leftOut)
     result.leftOut.push({ ...partitionOf(where), what: `${what} of volume ${fullName}`, bytes })
   for (const { start, bytes } of use.patches)

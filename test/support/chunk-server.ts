@@ -170,6 +170,6 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 }
 
 /** A chunk is a gzip member or a zstd frame. */
-function inflate(stored: Uint8Array): Buffer {
+export function inflate(stored: Uint8Array): Buffer {
   return stored[0] === 0x1f ? gunzipSync(stored) : zstdDecompressSync(stored)
 }
