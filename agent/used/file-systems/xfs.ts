@@ -3,7 +3,15 @@ import { SWAP_FILES, omitSwapFile, withoutOmitted, type FilePiece } from '../pag
 import { mapUsed } from '../partclone.ts'
 import type { Surveyor } from '../region.ts'
 
+/** sb_dblocks of the superblock. */
+const BLOCKS_AT = 8
+/** Partclone (0.3.23) counts the blocks before an allocation group in 32 bits. */
+const MAX_BLOCKS = 2n ** 32n
+
 export const surveyXfs: Surveyor = async (context, view) => {
+  const blocks = (await view.peek(0, 512)).readBigUInt64BE(BLOCKS_AT)
+  if (blocks > MAX_BLOCKS)
+    return { kind: 'whole', reason: `it has ${blocks} blocks, which partclone miscounts` }
   const { stdout } = await context.exec('xfs_logprint', ['-t', view.path])
   const state = logState(stdout)
   if (state === 'DIRTY') return { kind: 'whole', reason: 'its log has not been replayed' }
