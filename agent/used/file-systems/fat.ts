@@ -5,6 +5,9 @@ const BOOT_SECTOR_BYTES = 512
 /** BS_Reserved1 of the boot sector: Windows, Linux and fsck.fat set its lowest bit on a mount. */
 const DIRTY_AT_FAT16 = 0x25
 const DIRTY_AT_FAT32 = 0x41
+/** Of a FAT32: that only one of its tables is kept, by the number in the lowest bits. */
+const FLAGS_AT_FAT32 = 0x28
+const MIRRORING_IS_OFF = 0x80
 /** Fewer clusters make a FAT12, whatever else a volume says of itself (Microsoft's FAT specification). */
 const MIN_FAT16_CLUSTERS = 4085
 const ROOT_ENTRY_BYTES = 32
@@ -21,6 +24,8 @@ function whyNotFat(bootSector: Buffer): string | undefined {
   const isFat32 = bootSector.readUInt16LE(0x16) === 0 // BPB_FATSz16
   if ((bootSector[isFat32 ? DIRTY_AT_FAT32 : DIRTY_AT_FAT16]! & 1) !== 0)
     return 'it was not unmounted'
+  if (isFat32 && (bootSector.readUInt16LE(FLAGS_AT_FAT32) & MIRRORING_IS_OFF) !== 0)
+    return 'only one of its tables is kept, and partclone reads the first'
   if (!isFat32 && clusterCount(bootSector) < MIN_FAT16_CLUSTERS)
     return 'it is a FAT12, whose table partclone misreads'
   return undefined

@@ -54,6 +54,11 @@ const CASES: { what: string; sizeBytes?: number; reason: RegExp; prepare: Prepar
     reason: /FAT12/,
     prepare: (device) => exec('mkfs.vfat', ['-F', '12', '-s', '64', device]).then(() => {}),
   },
+  {
+    what: 'a FAT32 of which only the second table is kept',
+    reason: /only one of its tables/,
+    prepare: secondTableFat,
+  },
   { what: 'an ext4 with damaged bitmaps', reason: /partclone|dumpe2fs/, prepare: damagedExt4 },
   {
     what: 'one device of a btrfs of two',
@@ -196,6 +201,12 @@ async function hibernatedNtfs(device: string): Promise<void> {
 async function dirtyFat(device: string, bits: 16 | 32): Promise<void> {
   await exec('mkfs.vfat', ['-F', String(bits), '-s', bits === 32 ? '1' : '4', device])
   await change(device, bits === 32 ? 0x41 : 0x25, Buffer.of(1))
+}
+
+/** The first table stays as empty as it was: partclone would find nothing in use. */
+async function secondTableFat(device: string): Promise<void> {
+  await exec('mkfs.vfat', ['-F', '32', '-s', '1', device])
+  await change(device, 0x28, Buffer.of(0x81))
 }
 
 async function halfBtrfs(device: string): Promise<void> {
