@@ -46,12 +46,10 @@ export async function readLines(
   }
 }
 
+/** What partclone ends with says nothing: it has no log here. */
+const NOTHING_SAID = /^$|please check \/dev\/null/
+
 function lastLine(text: string): string {
-  return (
-    text
-      .trim()
-      .split(/[\r\n]+/)
-      .at(-1)
-      ?.trim() || 'it said nothing'
-  )
+  const lines = text.split(/[\r\n]+/).map((line) => line.trim())
+  return lines.findLast((line) => !NOTHING_SAID.test(line)) ?? 'it said nothing'
 }

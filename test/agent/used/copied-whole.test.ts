@@ -59,6 +59,11 @@ const CASES: { what: string; sizeBytes?: number; reason: RegExp; prepare: Prepar
     reason: /only one of its tables/,
     prepare: secondTableFat,
   },
+  {
+    what: 'an ext4 that was mounted too often without a check',
+    reason: /partclone.*mounted 5 times/,
+    prepare: neglectedExt4,
+  },
   { what: 'an ext4 with damaged bitmaps', reason: /partclone|dumpe2fs/, prepare: damagedExt4 },
   {
     what: 'one device of a btrfs of two',
@@ -207,6 +212,11 @@ async function dirtyFat(device: string, bits: 16 | 32): Promise<void> {
 async function secondTableFat(device: string): Promise<void> {
   await exec('mkfs.vfat', ['-F', '32', '-s', '1', device])
   await change(device, 0x28, Buffer.of(0x81))
+}
+
+async function neglectedExt4(device: string): Promise<void> {
+  await exec('mkfs.ext4', ['-q', '-F', device])
+  await exec('tune2fs', ['-c', '3', '-C', '5', device])
 }
 
 async function halfBtrfs(device: string): Promise<void> {
