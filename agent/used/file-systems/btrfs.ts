@@ -24,7 +24,7 @@ const TREE_TIMEOUT_SECONDS = 1800
 export const surveyBtrfs: Surveyor = async (context, view) => {
   const inspect = ['inspect-internal', 'dump-super', view.path]
   const facts = parseDumpSuper((await context.exec('btrfs', inspect)).stdout)
-  const reason = whyNotBtrfs(facts)
+  const reason = whyNotBtrfs(facts, view.sizeBytes)
   if (reason !== undefined) return { kind: 'whole', reason }
   const dump = ['inspect-internal', 'dump-tree', '--noscan', '-t', 'chunk', view.path]
   const chunks = parseChunks((await context.exec('btrfs', dump)).stdout)
@@ -62,10 +62,12 @@ async function readExtentTree(
   return reader.build()
 }
 
-function whyNotBtrfs(facts: BtrfsFacts): string | undefined {
-  const { devices, logRoot } = facts
+function whyNotBtrfs(facts: BtrfsFacts, sizeBytes: number): string | undefined {
+  const { devices, logRoot, totalBytes: end } = facts
   if (!Object.values(facts).every(Number.isSafeInteger)) return 'its superblock is not understood'
   if (devices !== 1) return `it is one of ${devices} devices of a file system`
   if (logRoot !== 0) return 'its log has not been replayed'
+  // Nothing else would notice: its trees list what they list, wherever that lies.
+  if (end > sizeBytes) return `its file system has ${end} bytes, and there are ${sizeBytes}`
   return undefined
 }

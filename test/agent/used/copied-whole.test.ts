@@ -71,6 +71,12 @@ const CASES: { what: string; sizeBytes?: number; reason: RegExp; prepare: Prepar
     reason: /one of 2 devices/,
     prepare: halfBtrfs,
   },
+  {
+    what: 'a btrfs larger than its partition',
+    sizeBytes: mib(128),
+    reason: /has 419430400 bytes/,
+    prepare: cutBtrfs,
+  },
   { what: 'LUKS', reason: /encrypted volume \(LUKS\)/, prepare: luks },
   { what: 'BitLocker', reason: /encrypted volume \(BitLocker\)/, prepare: bitLocker },
   {
@@ -217,6 +223,13 @@ async function secondTableFat(device: string): Promise<void> {
 async function neglectedExt4(device: string): Promise<void> {
   await exec('mkfs.ext4', ['-q', '-F', device])
   await exec('tune2fs', ['-c', '3', '-C', '5', device])
+}
+
+/** As a partition table that was made anew, too small, leaves it. */
+async function cutBtrfs(device: string): Promise<void> {
+  await using large = await openLoopDisk(mib(400))
+  await exec('mkfs.btrfs', ['-q', '-f', large.path])
+  await exec('dd', [`if=${large.path}`, `of=${device}`, 'bs=1M', 'count=128', 'conv=fsync'])
 }
 
 async function halfBtrfs(device: string): Promise<void> {
