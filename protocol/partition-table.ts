@@ -18,6 +18,8 @@ export const BIOS_BOOT_TYPE = '21686148-6449-6e6f-744e-656564454649'
 export const MBR_ESP_TYPE = '0xef'
 const GPT_PROTECTIVE_TYPE = 0xee
 
+/** As much of a disk's beginning as an MBR has. */
+export const MBR_BYTES = 512
 const MBR_SIGNATURE_AT = 510
 const MBR_DISK_ID_AT = 440
 const MBR_ENTRIES_AT = 446
@@ -49,6 +51,17 @@ export function parsePartitionTable(
   if (partitions.length === 0 || isBootSector(head))
     return { kind: 'none', sectorBytes, partitions: [], hasBootCode }
   return { kind: 'mbr', sectorBytes, partitions, hasBootCode }
+}
+
+/**
+ * What the MBR of a disk with a GPT lists besides what stands for the GPT: a hybrid one, for systems that do not
+ * know a GPT. Nobody keeps the two in step.
+ */
+export function hybridPartitions(head: Uint8Array, sectorBytes: number): ImagePartition[] {
+  if (!hasMbrSignature(head)) return []
+  return mbrEntries(head)
+    .filter(({ type }) => type !== GPT_PROTECTIVE_TYPE)
+    .map((entry) => mbrPartition(head, entry, sectorBytes))
 }
 
 export function findEsp({ partitions }: PartitionTable): ImagePartition | undefined {

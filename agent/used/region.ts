@@ -13,8 +13,8 @@ export interface Region extends ByteSpan {
   volume?: { group: string; name: string; segmentType: string }
   /** For people, at the start of a sentence: `Partition 2`. */
   name: string
-  /** Another partition has bytes in common with it. */
-  overlaps?: boolean
+  /** What has bytes in common with it, as the end of a sentence. */
+  overlaps?: string
   /** Its kind of partition never has a file system. */
   isRaw?: boolean
 }

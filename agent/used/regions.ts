@@ -1,4 +1,5 @@
 import type { Disk, Partition } from '#protocol/inventory.ts'
+import type { ByteSpan } from './extents.ts'
 import type { Region } from './region.ts'
 
 /** Types of MBR partitions that only hold others; their own sectors lie between those. */
@@ -12,18 +13,45 @@ const RAW_TYPES = new Set([
   '0x41', // PReP
 ])
 
-/** The parts of a disk that may hold a file system; none of a table that can't be read. */
-export function regionsOf(disk: Disk, sizeBytes: number): Region[] {
+/** Above this, an MBR counts logical partitions, which lie in the extended one. */
+const MAX_PRIMARY = 4
+
+/**
+ * The parts of a disk that may hold a file system; none of a table that can't be read. `hybrid`: what the MBR of a
+ * disk with a GPT lists besides.
+ */
+export function regionsOf(disk: Disk, sizeBytes: number, hybrid: readonly ByteSpan[]): Region[] {
   if (disk.partitionTable.type === 'none')
     return disk.fileSystem ? [{ name: 'The disk', start: 0, end: sizeBytes }] : []
   const regions = disk.partitions
-    .filter(({ type }) => type === undefined || !EXTENDED.has(type))
+    .filter((partition) => !isExtended(partition))
     .map(regionOf)
     .filter(({ start, end }) => start < end && end <= sizeBytes)
-  return regions.map((region) => ({
-    ...region,
-    overlaps: regions.some((other) => other !== region && overlap(region, other)),
-  }))
+  const extended = disk.partitions.filter(isExtended).map(regionOf)
+  return regions.map((region) => {
+    const overlaps = overlapOf(region, { regions, extended, hybrid })
+    return { ...region, ...(overlaps !== undefined && { overlaps }) }
+  })
+}
+
+/** Which other part of the disk has bytes in common with a partition, as the end of a sentence. */
+function overlapOf(
+  region: Region,
+  others: { regions: Region[]; extended: Region[]; hybrid: readonly ByteSpan[] },
+): string | undefined {
+  const isOver = (other: ByteSpan) => other !== region && overlap(region, other)
+  if (others.regions.some(isOver)) return 'another partition'
+  // What leads to the logical ones lies there, where a file system may think that nothing is.
+  if (region.partition! <= MAX_PRIMARY && others.extended.some(isOver))
+    return 'the extended partition'
+  // A system that goes by the MBR has its files there, and the GPT's file system may be left from before.
+  const isOther = ({ start, end }: ByteSpan) => start !== region.start || end !== region.end
+  if (others.hybrid.filter(isOther).some(isOver)) return 'a partition that only the MBR lists'
+  return undefined
+}
+
+function isExtended({ type }: Partition): boolean {
+  return type !== undefined && EXTENDED.has(type)
 }
 
 function regionOf({ number, startBytes, sizeBytes, type }: Partition): Region {
@@ -36,6 +64,6 @@ function regionOf({ number, startBytes, sizeBytes, type }: Partition): Region {
   }
 }
 
-function overlap(one: Region, other: Region): boolean {
+function overlap(one: ByteSpan, other: ByteSpan): boolean {
   return one.start < other.end && other.start < one.end
 }

@@ -1,10 +1,11 @@
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Disk } from '#protocol/inventory.ts'
+import { MBR_BYTES, hybridPartitions } from '#protocol/partition-table.ts'
 import type { Device } from '../disk/device.ts'
 import type { Exec } from '../exec.ts'
 import { findContent, type Content } from '../system/probe.ts'
 import { edgesOf } from './edges.ts'
-import { NONE, extentsOf, shift, subtract, union, type Extents } from './extents.ts'
+import { NONE, extentsOf, shift, subtract, union, type ByteSpan, type Extents } from './extents.ts'
 import { surveyBtrfs } from './file-systems/btrfs.ts'
 import { surveyExt } from './file-systems/ext.ts'
 import { surveyFat } from './file-systems/fat.ts'
@@ -84,12 +85,22 @@ export async function surveyDisk(options: SurveyOptions): Promise<Survey> {
     leftOut: [],
     contents: [],
   }
-  for (const region of regionsOf(disk, device.sizeBytes)) {
+  for (const region of regionsOf(disk, device.sizeBytes, await hybridSpans(options))) {
     const use = await surveyRegion(options, region, survey.contents)
     note(survey, region, use)
   }
   if (!options.whole) await surveyVolumes(options, survey)
   return survey
+}
+
+/** Partitions that the MBR of a disk with a GPT lists, too. */
+async function hybridSpans({ device, disk }: SurveyOptions): Promise<ByteSpan[]> {
+  if (disk.partitionTable.type !== 'gpt') return []
+  const found = hybridPartitions(await peek(device, 0, MBR_BYTES), disk.sectorBytes)
+  return found.map(({ startBytes, sizeBytes }) => ({
+    start: startBytes,
+    end: startBytes + sizeBytes,
+  }))
 }
 
 /** A volume may lie on several partitions. */
@@ -139,7 +150,7 @@ async function surveyRegion(
   contents: FoundContent[],
 ): Promise<RegionUse> {
   const { device, disk, exec, signal } = options
-  if (region.overlaps) return { kind: 'whole', reason: 'it overlaps another partition' }
+  if (region.overlaps) return { kind: 'whole', reason: `it overlaps ${region.overlaps}` }
   try {
     await using view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })
     const content = await findContent(exec, view.path)

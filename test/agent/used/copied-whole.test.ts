@@ -115,6 +115,40 @@ describe('copied whole', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
     })
   }
 
+  it('a partition that reaches into the extended one, and with it the way to logical ones', async () => {
+    const overlapping = 'label: dos\nstart=1MiB, size=40MiB\nstart=31MiB, size=20MiB, type=5\n'
+    const chainAt = mib(31)
+    await using disk = await openCapturedDisk({
+      partitions: [],
+      sizeBytes: mib(64),
+      async prepare(source) {
+        await exec('mkfs.ext4', ['-q', '-E', `offset=${mib(1)}`, source.path, '40m'])
+        const write = ['--quiet', '--no-reread', '--wipe', 'never', '--force', source.path]
+        await exec('sfdisk', write, { input: overlapping.replace('40MiB', '20MiB') })
+        await change(source.path, 446 + 12, uint32(mib(40) / 512))
+        await change(source.path, chainAt, logicalPartition(4096, 8192))
+      },
+    })
+    const reasons = disk.info.copiedWhole?.map(({ reason }) => reason)
+    assert.deepEqual(reasons, ['Partition 1: it overlaps the extended partition'])
+    assert.equal(await fileDigest(disk.target.path), await fileDigest(disk.source.path))
+  })
+
+  it('a partition where the MBR beside a GPT has another one', async () => {
+    await using disk = await openCapturedDisk({
+      partitions: [mib(60)],
+      sizeBytes: mib(64),
+      async prepare(source) {
+        await exec('mkfs.ext4', ['-q', source.partition(1)])
+        await change(source.path, 446 + 16, entry(0x83, mib(21) / 512, mib(40) / 512))
+        await change(source.path, mib(24), randomBytes(mib(30)))
+      },
+    })
+    const reasons = disk.info.copiedWhole?.map(({ reason }) => reason)
+    assert.deepEqual(reasons, ['Partition 1: it overlaps a partition that only the MBR lists'])
+    assert.equal(await fileDigest(disk.target.path), await fileDigest(disk.source.path))
+  })
+
   it('a disk with a damaged partition table over the rest of an older file system', async () => {
     await using disk = await openCapturedDisk({
       partitions: [],
@@ -145,6 +179,27 @@ describe('copied whole', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
     assert.equal(await fileDigest(disk.target.path), await fileDigest(disk.source.path))
   })
 })
+
+/** The sector that leads to a logical partition. */
+function logicalPartition(start: number, sectors: number): Buffer {
+  const sector = Buffer.alloc(512)
+  entry(0x83, start, sectors).copy(sector, 446)
+  sector.writeUInt16BE(0x55aa, 510)
+  return sector
+}
+
+/** Of an MBR. */
+function entry(type: number, start: number, sectors: number): Buffer {
+  const bytes = Buffer.alloc(16)
+  bytes[4] = type
+  return Buffer.concat([bytes.subarray(0, 8), uint32(start), uint32(sectors)])
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value)
+  return bytes
+}
 
 async function change(device: string, at: number, bytes: Uint8Array): Promise<void> {
   await using file = await open(device, 'r+')
