@@ -1,6 +1,6 @@
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Disk } from '#protocol/inventory.ts'
-import { MBR_BYTES, hybridPartitions } from '#protocol/partition-table.ts'
+import { MBR_BYTES, hybridPartitions, parsePartitionTable } from '#protocol/partition-table.ts'
 import type { Device } from '../disk/device.ts'
 import type { Exec } from '../exec.ts'
 import { findContent, type Content } from '../system/probe.ts'
@@ -160,12 +160,23 @@ async function surveyRegion(
         kind: 'whole',
         reason: `a damaged partition table and "${content.type}" are both on it`,
       }
+    if (content?.tableType !== undefined && (await hasOwnTable(view)))
+      // It was given to a virtual machine as its disk, say, and the file system is left from before.
+      return {
+        kind: 'whole',
+        reason: `a partition table of its own and "${content.type}" are both in it`,
+      }
     if (content) contents.push({ region, content })
     return await surveyContent(options, view, content)
   } catch (err) {
     signal.throwIfAborted()
     return { kind: 'whole', reason: reasonOf(err) }
   }
+}
+
+/** An empty table is what a boot loader at the start of a file system has. */
+async function hasOwnTable(view: RegionView): Promise<boolean> {
+  return parsePartitionTable(await view.peek(0, MBR_BYTES)).partitions.length > 0
 }
 
 function isWholeDisk({ partition, volume }: Region): boolean {

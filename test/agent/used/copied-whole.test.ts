@@ -77,6 +77,11 @@ const CASES: { what: string; sizeBytes?: number; reason: RegExp; prepare: Prepar
     reason: /has 419430400 bytes/,
     prepare: cutBtrfs,
   },
+  {
+    what: 'the disk of a virtual machine, in what was an ext4',
+    reason: /table of its own and "ext4"/,
+    prepare: nestedDisk,
+  },
   { what: 'LUKS', reason: /encrypted volume \(LUKS\)/, prepare: luks },
   { what: 'BitLocker', reason: /encrypted volume \(BitLocker\)/, prepare: bitLocker },
   {
@@ -285,6 +290,14 @@ async function cutBtrfs(device: string): Promise<void> {
   await using large = await openLoopDisk(mib(400))
   await exec('mkfs.btrfs', ['-q', '-f', large.path])
   await exec('dd', [`if=${large.path}`, `of=${device}`, 'bs=1M', 'count=128', 'conv=fsync'])
+}
+
+/** Bitmaps of an ext4 lie close to its beginning, where sfdisk writes nothing. */
+async function nestedDisk(device: string): Promise<void> {
+  await exec('mkfs.ext4', ['-q', '-F', '-O', '^has_journal', device])
+  const input = 'label: dos\nstart=20480, size=65536\n'
+  await exec('sfdisk', ['--quiet', '--no-reread', '--wipe', 'never', device], { input })
+  await change(device, mib(10), randomBytes(mib(32)))
 }
 
 async function halfBtrfs(device: string): Promise<void> {
