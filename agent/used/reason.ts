@@ -3,6 +3,9 @@ import { ExecError } from '../exec.ts'
 /** blkid(8): more than one thing was found. */
 const BLKID_AMBIVALENT = 8
 
+/** Programs of e2fsprogs begin with their version. */
+const VERSION_LINE = /: \w+ [\d.]+ \([\w-]+\)\n/
+
 /** One line of what went wrong. */
 export function reasonOf(err: unknown): string {
   if (
@@ -12,5 +15,5 @@ export function reasonOf(err: unknown): string {
   )
     return 'it looks like more than one thing'
   const text = err instanceof Error ? err.message : String(err)
-  return text.split('\n')[0]!
+  return text.replace(VERSION_LINE, ': ').split('\n')[0]!
 }
