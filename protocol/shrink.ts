@@ -1,6 +1,6 @@
 import { backupGptBytes, decodeGpt, fitGpt, GptDecodeError, type DiskWrite } from './gpt.ts'
 import type { ImageInfo } from './image-info.ts'
-import { parsePartitionTable } from './partition-table.ts'
+import { hybridPartitions, parsePartitionTable } from './partition-table.ts'
 
 /** An image on a disk that is smaller than it is, where its partitions end before the disk does. */
 
@@ -31,7 +31,9 @@ export function planShrink(head: Uint8Array, sectorBytes: number, diskBytes: num
   try {
     const { kind, partitions } = parsePartitionTable(head, sectorBytes)
     if (kind === 'none') return NO_TABLE
-    const endBytes = endOf(partitions)
+    if (kind === 'mbr' && partitions.some(isProtective)) return NO_GPT
+    const hybrid = kind === 'gpt' ? hybridPartitions(head, sectorBytes) : []
+    const endBytes = endOf([...partitions, ...hybrid])
     const gpt = kind === 'gpt' ? decodeGpt(head, sectorBytes) : undefined
     const verdict = judge(endBytes, gpt ? backupGptBytes(gpt) : 0, diskBytes)
     if (verdict.kind === 'blocked') return verdict
@@ -53,6 +55,7 @@ export function predictShrink(
 ): ShrinkVerdict | undefined {
   if (partitionTable === undefined || !partitions) return undefined
   if (partitionTable === 'none') return NO_TABLE
+  if (partitionTable === 'mbr' && partitions.some(isProtective)) return NO_GPT
   const backupBytes = partitionTable === 'gpt' ? USUAL_ENTRIES_BYTES + sectorBytes : 0
   return judge(endOf(partitions), backupBytes, diskBytes)
 }
@@ -61,6 +64,16 @@ const NO_TABLE = {
   kind: 'blocked',
   reason: 'it has no partition table that says where its content ends',
 } as const
+
+/** It was made for other sectors, or wiped: a backup at the disk's end may still say where partitions are. */
+const NO_GPT = {
+  kind: 'blocked',
+  reason: 'its MBR stands for a GPT, and there is none where that belongs',
+} as const
+
+function isProtective({ type }: { type: string }): boolean {
+  return Number(type) === PROTECTIVE_TYPE
+}
 
 function endOf(partitions: readonly { startBytes: number; sizeBytes: number }[]): number {
   return Math.max(0, ...partitions.map(({ startBytes, sizeBytes }) => startBytes + sizeBytes))

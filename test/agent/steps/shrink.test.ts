@@ -21,11 +21,13 @@ const ODD_BYTES = 22 * CHUNK_BYTES + 77 * 512
 
 interface Source {
   table: 'gpt' | 'dos' | 'none'
+  /** Changes the table afterwards. */
+  spoil?: (disk: Buffer) => void
   sectorBytes?: 512 | 4096
 }
 
 /** A disk with one partition of 19 MiB, and random content all over. */
-async function makeDisk({ table, sectorBytes = 512 }: Source): Promise<Buffer> {
+async function makeDisk({ table, sectorBytes = 512, spoil }: Source): Promise<Buffer> {
   await using disk = await openLoopDevice({ content: randomBytes(IMAGE_BYTES), sectorBytes })
   if (table === 'none') return await disk.content()
   const perMib = CHUNK_BYTES / sectorBytes
@@ -34,7 +36,21 @@ async function makeDisk({ table, sectorBytes = 512 }: Source): Promise<Buffer> {
   const type = table === 'gpt' ? 'L' : '83'
   const script = `label: ${table}\nstart=${first}, size=${sectors}, type=${type}\n`
   await exec('sfdisk', ['--quiet', '--no-reread', '--wipe', 'never', disk.path], { input: script })
-  return await disk.content()
+  const content = await disk.content()
+  spoil?.(content)
+  return content
+}
+
+function wipePrimary(disk: Buffer): void {
+  disk.fill(0, 512, 34 * 512)
+  // The first sectors only, as in a hybrid MBR.
+  disk.writeUInt32LE(2047, 446 + 12)
+}
+
+function addHybridPartition(disk: Buffer): void {
+  disk[446 + 16 + 4] = 0x0c
+  disk.writeUInt32LE((30 * CHUNK_BYTES) / 512, 446 + 16 + 8)
+  disk.writeUInt32LE((4 * CHUNK_BYTES) / 512, 446 + 16 + 12)
 }
 
 async function contextFor(
@@ -128,6 +144,20 @@ describe('a deployment to a disk that is smaller than the image', { skip: NEEDS_
       20 * CHUNK_BYTES + 512,
       true,
       /its backup GPT takes 16896 bytes more/,
+    ],
+    [
+      'where the GPT is gone, though a backup may be left',
+      { table: 'gpt', spoil: wipePrimary },
+      ODD_BYTES,
+      true,
+      /stands for a GPT, and there is none/,
+    ],
+    [
+      'where a partition that only the MBR lists ends behind it',
+      { table: 'gpt', spoil: addHybridPartition },
+      ODD_BYTES,
+      true,
+      /its last partition ends at byte 35651584/,
     ],
     [
       'where nothing says what may be cut',
