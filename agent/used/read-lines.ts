@@ -47,7 +47,7 @@ export async function readLines(
 }
 
 /** What partclone ends with says nothing: it has no log here. */
-const NOTHING_SAID = /^$|please check \/dev\/null/
+const NOTHING_SAID = /^$|^Aborting\.$|please check \/dev\/null/
 
 function lastLine(text: string): string {
   const lines = text.split(/[\r\n]+/).map((line) => line.trim())

@@ -72,6 +72,12 @@ const CASES: { what: string; sizeBytes?: number; reason: RegExp; prepare: Prepar
     prepare: halfBtrfs,
   },
   {
+    what: 'an XFS with a realtime section',
+    sizeBytes: mib(320),
+    reason: /partclone.*real-time section/,
+    prepare: realtimeXfs,
+  },
+  {
     what: 'a btrfs larger than its partition',
     sizeBytes: mib(128),
     reason: /has 419430400 bytes/,
@@ -283,6 +289,11 @@ async function secondTableFat(device: string): Promise<void> {
 async function neglectedExt4(device: string): Promise<void> {
   await exec('mkfs.ext4', ['-q', '-F', device])
   await exec('tune2fs', ['-c', '3', '-C', '5', device])
+}
+
+async function realtimeXfs(device: string): Promise<void> {
+  await using realtime = await openLoopDisk(mib(32))
+  await exec('mkfs.xfs', ['-q', '-f', '-r', `rtdev=${realtime.path}`, device])
 }
 
 /** As a partition table that was made anew, too small, leaves it. */
