@@ -9,6 +9,7 @@ import {
   signIn,
   type TestBrowser,
 } from './browser.ts'
+import { hasFocus, press } from './keyboard.ts'
 
 describe('the first run', () => {
   let app: SeededApp
@@ -84,8 +85,10 @@ describe('signing in', () => {
     await assertGoodLooks(page)
     await page.getByLabel('Name').fill(OPERATOR.name)
     await page.getByLabel('Password', { exact: true }).fill('a wrong password')
-    await page.getByRole('button', { name: 'Sign in' }).click()
+    const signIn = page.getByRole('button', { name: 'Sign in' })
+    await press(page, signIn)
     await page.getByRole('alert').waitFor()
+    assert.ok(await hasFocus(signIn))
     await page.getByLabel('Password', { exact: true }).fill(OPERATOR.password)
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.getByRole('grid', { name: 'Machines' }).waitFor()

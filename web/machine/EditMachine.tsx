@@ -21,6 +21,7 @@ import { imagesQuery } from '../api/images.ts'
 import { imageChoices } from '../images/image-choices.ts'
 import { keys } from '../api/keys.ts'
 import { RequestError } from '../api/request-error.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { formatBytes } from '../components/format.ts'
 import { showDone } from '../components/show.ts'
@@ -139,9 +140,9 @@ function EditForm({ edited: { machine, etag }, onClose, onReload }: EditFormProp
           <Button variant="default" onClick={onClose}>
             Cancel
           </Button>
-          <Button type="submit" loading={isBusy} disabled={isOutdated}>
+          <BusyButton type="submit" isBusy={isBusy} isOff={isOutdated}>
             Save
-          </Button>
+          </BusyButton>
         </Group>
       </Stack>
     </form>

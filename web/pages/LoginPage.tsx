@@ -1,4 +1,4 @@
-import { Button, PasswordInput, Stack, TextInput } from '@mantine/core'
+import { PasswordInput, Stack, TextInput } from '@mantine/core'
 import { useForm } from '@mantine/form'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
@@ -6,6 +6,7 @@ import { Navigate, useNavigate, useSearchParams } from 'react-router'
 import { bodyOf, client } from '../api/client.ts'
 import { changeSession, sessionQuery } from '../api/session.ts'
 import { setupQuery } from '../api/setup.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { useDocumentTitle } from '../components/use-document-title.ts'
 import { EntryCard } from './EntryCard.tsx'
@@ -72,9 +73,9 @@ function SignInForm({ to }: { to: string }) {
           {...form.getInputProps('password')}
         />
         <ErrorAlert error={error} title="Not signed in" />
-        <Button type="submit" loading={form.submitting} fullWidth>
+        <BusyButton type="submit" isBusy={form.submitting} fullWidth>
           Sign in
-        </Button>
+        </BusyButton>
       </Stack>
     </form>
   )

@@ -6,6 +6,7 @@ import { Navigate, useNavigate } from 'react-router'
 import { bodyOf, client } from '../api/client.ts'
 import { keys } from '../api/keys.ts'
 import { setupQuery } from '../api/setup.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { useDocumentTitle } from '../components/use-document-title.ts'
 import { EntryCard } from './EntryCard.tsx'
@@ -132,9 +133,9 @@ function AccountForm({ adminToken, onBack }: AccountFormProps) {
           {...form.getInputProps('again')}
         />
         <ErrorAlert error={error} title="No account was made" />
-        <Button type="submit" loading={form.submitting} fullWidth>
+        <BusyButton type="submit" isBusy={form.submitting} fullWidth>
           Create the account
-        </Button>
+        </BusyButton>
         <Anchor component="button" type="button" size="sm" onClick={onBack}>
           Use another token
         </Anchor>

@@ -1,7 +1,8 @@
-import { Button, PasswordInput, Stack, Text } from '@mantine/core'
+import { PasswordInput, Stack, Text } from '@mantine/core'
 import { useState, type FormEvent } from 'react'
 import { bodyOf, client } from '../api/client.ts'
 import { useSession } from '../api/session.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { showDone } from '../components/show.ts'
 import { FactList } from '../machine/FactList.tsx'
@@ -69,9 +70,9 @@ function ChangePassword() {
             onChange={(event) => setNext(event.currentTarget.value)}
           />
           <ErrorAlert error={error} />
-          <Button type="submit" loading={isBusy} disabled={current === '' || !isLongEnough}>
+          <BusyButton type="submit" isBusy={isBusy} isOff={current === '' || !isLongEnough}>
             Change the password
-          </Button>
+          </BusyButton>
           <Text size="sm" c="dimmed">
             You stay signed in here and are signed out everywhere else.
           </Text>

@@ -1,8 +1,9 @@
-import { Anchor, Button, Code, Group, Skeleton, Stack, Table, Text, TextInput } from '@mantine/core'
+import { Anchor, Code, Group, Skeleton, Stack, Table, Text, TextInput } from '@mantine/core'
 import { useDebouncedValue } from '@mantine/hooks'
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { Link, useSearchParams } from 'react-router'
 import type { AuditEntry } from '#protocol/account.ts'
+import { BusyButton } from '../components/BusyButton.tsx'
 import { Card, CardList } from '../components/CardList.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
@@ -70,13 +71,13 @@ export function AuditLog() {
         )}
         {entries && entries.length > 0 && <Entries entries={entries} />}
         {log.hasNextPage && (
-          <Button
+          <BusyButton
             variant="default"
-            loading={log.isFetchingNextPage}
+            isBusy={log.isFetchingNextPage}
             onClick={() => void log.fetchNextPage()}
           >
             Older entries
-          </Button>
+          </BusyButton>
         )}
       </Stack>
     </Section>
