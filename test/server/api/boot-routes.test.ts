@@ -88,9 +88,14 @@ describeOnEveryDatabase('boot routes', (_open, database) => {
     await writeFile(join(app.dataFolder, 'boot/own.efi'), 'own build')
     const got = await app.call('GET', '/boot/files/own.efi', undefined, PUBLIC)
     assert.equal(got.body, 'own build')
-    for (const name of ['..%2Fadmin-token', '..%2F..%2Fetc%2Fpasswd', 'absent.efi', '%00']) {
+    for (const [name, status] of [
+      ['..%2Fadmin-token', 404],
+      ['..%2F..%2Fetc%2Fpasswd', 404],
+      ['absent.efi', 404],
+      ['%00', 400],
+    ] as const) {
       const refused = await app.call('GET', `/boot/files/${name}`, undefined, PUBLIC)
-      assert.equal(refused.status, 404, name)
+      assert.equal(refused.status, status, name)
     }
   })
 })
