@@ -230,7 +230,7 @@ export function testStoreMigration({ gateway, openStore }: MigrationSubject): vo
       })
     await damage(folder, sha256(contents[0]!), gzipSync('other content'))
     const again = store('--from', from, '--to', `file:${base}/again`)
-    await assert.rejects(again, /1 chunks are damaged in/)
+    await assert.rejects(again, /lacks a chunk that is damaged in/)
   })
 
   it('go nowhere that cannot be a store', async () => {
