@@ -184,15 +184,18 @@ export async function cancelRun(db: Database, id: string, now: Date): Promise<Ru
 }
 
 /** Ends the runs whose time is up; called every few seconds. */
-export async function tickRuns(db: Database, { now, ...listening }: Listening): Promise<RunRow[]> {
+export async function tickRuns(db: Database, { now, since }: Listening): Promise<RunRow[]> {
   const ended: RunRow[] = []
   for (const { id, ...seen } of await listStartedRuns(db)) {
-    const heardAt = rules.lastHeardOf(seen)
-    if (!heardAt) continue
-    const since = listening.since(id, heardAt)
-    if (!rules.tick(seen, now, since)) continue
-    const decide = (run: RunRow) => ({ changes: rules.tick(run, now, since) ?? {} })
-    const moved = await db.transaction((tx) => changeRun(tx, id, decide))
+    // Asked anew under the lock: another server may have heard the run since, by a clock that is behind.
+    const tick = (run: rules.RunRecord) => {
+      const heardAt = rules.lastHeardOf(run)
+      return heardAt ? rules.tick(run, now, since(id, heardAt)) : undefined
+    }
+    if (!tick(seen)) continue
+    const moved = await db.transaction((tx) =>
+      changeRun(tx, id, (run) => ({ changes: tick(run) ?? {} })),
+    )
     if (moved && !rules.isActive(moved.run)) ended.push(moved.run)
   }
   return ended

@@ -305,6 +305,39 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
       assert.equal((await readRun(app, id)).state, 'running')
     })
 
+  it('a run that another server hears between the look at it and its end goes on', async () => {
+    const { id } = await queueRun(app, mac)
+    const agent = await startAgent(app, mac)
+    await app.tick()
+    const { db } = app.database
+    let seconds = 0
+    const look = createListening(
+      () => new Date(app.clock.now().getTime() + 900_000),
+      () => seconds * 1000,
+    )
+    const advance = (after: number) => {
+      app.clock.advance(after)
+      seconds += after
+    }
+    await tickRuns(db, look())
+    advance(599)
+    await tickRuns(db, look())
+    advance(1)
+    const heardJustThen = new Proxy(db, {
+      get(target, key, receiver) {
+        if (key !== 'transaction') return Reflect.get(target, key, receiver) as unknown
+        return async (work: Parameters<typeof db.transaction>[0]) => {
+          await agent.report()
+          await app.tick()
+          return await target.transaction(work)
+        }
+      },
+    })
+    await tickRuns(heardJustThen, look())
+    const heard = await readRun(app, id)
+    assert.deepEqual([heard.state, heard.lastReportAt], ['running', app.clock.now().toISOString()])
+  })
+
   it('a token is good for its own run only', async () => {
     const first = await queueRun(app, mac)
     const agent = await startAgent(app, mac)
