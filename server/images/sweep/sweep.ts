@@ -21,6 +21,8 @@ interface Live {
   has(hash: Sha256): boolean
   /** Adds what was committed since it was asked last; false, and of no use any more, if they are too many. */
   readNew(maxLive: number): Promise<boolean>
+  /** Nothing was committed since. */
+  isCurrent(): Promise<boolean>
 }
 
 /** Of those that must stay: 50 MB with what a set of them grows by. More are swept in parts. */
@@ -41,22 +43,24 @@ export async function sweepChunks(options: SweepOptions, maxLive = MAX_LIVE): Pr
       continue
     }
     for (const prefix of PREFIXES.slice(first, first + width))
-      removed += await options.exclusively(() => sweepPrefix(options, prefix, live))
+      removed += await sweepPrefix(options, prefix, live)
     first += width
   }
   return removed
 }
 
-/** While nothing commits. */
 async function sweepPrefix(options: SweepOptions, prefix: string, live: Live): Promise<number> {
-  const { store, cutoff, replacedCutoff } = options
-  await live.readNew(Infinity)
-  return await store.sweep({
-    prefix,
-    isLive: (hash) => live.has(hash),
-    cutoff: await cutoff(),
-    replacedCutoff,
-  })
+  const { store, exclusively, cutoff, replacedCutoff } = options
+  for (;;) {
+    const removed = await exclusively(async () => {
+      if (!(await live.isCurrent())) return undefined
+      const isLive = (hash: Sha256) => live.has(hash)
+      return await store.sweep({ prefix, isLive, cutoff: await cutoff(), replacedCutoff })
+    })
+    if (removed !== undefined) return removed
+    // An image of 10 TB has 320 segments: nobody's commit waits while they are read.
+    await live.readNew(Infinity)
+  }
 }
 
 /** Those whose first byte is in the range. */
@@ -83,6 +87,11 @@ function createLive({ store, manifests }: SweepOptions, range: PrefixRange): Liv
         }
         known.add(digest)
       }
+      return true
+    },
+
+    async isCurrent() {
+      for await (const _ of manifests(known)) return false
       return true
     },
   }
