@@ -65,7 +65,11 @@ function explainChoice(choice: SchemaProblem, problems: readonly SchemaProblem[]
 }
 
 function isAlternative(problem: SchemaProblem, choice: SchemaProblem): boolean {
-  return problem.schemaPath.startsWith(`${choice.schemaPath}/anyOf/`)
+  return (
+    problem.schemaPath.startsWith(`${choice.schemaPath}/anyOf/`) &&
+    // All items of a list have the same rule.
+    `${problem.instancePath}/`.startsWith(`${choice.instancePath}/`)
+  )
 }
 
 function explainProblem(problem: SchemaProblem): string[] {

@@ -64,6 +64,12 @@ describe('problems with what somebody sent', () => {
       ],
     ],
     [
+      'several items of a list, each on its own',
+      field(Type.Array(Type.Union([Type.Literal(512), Type.Literal(4096)]))),
+      { field: [1, 512, 2] },
+      ['field.0 must be 512 or 4096', 'field.2 must be 512 or 4096'],
+    ],
+    [
       'choices within choices',
       field(Type.Union([Type.Union([Type.Literal(1), Type.Literal(2)]), Type.Null()])),
       { field: 3 },
