@@ -68,7 +68,7 @@ export function tellReport(report: VerifyReport, rest = 'all with --json'): stri
       : []),
     `  at MiB ${rangesText(report.differing, rest)}`,
     'A system that was started, grown or given an identity of its own differs from its image: that is no damage by itself.',
-    'So does the disk that was captured: free space beside files of the same MiB is zeros in the image',
+    'So does the disk that was captured: free space beside files of the same MiB, and at the ends of partitions and volumes, is zeros in the image',
   ]
   return lines.join('\n')
 }
