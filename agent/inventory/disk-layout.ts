@@ -5,6 +5,7 @@ import { CHUNK_BYTES } from '#protocol/image.ts'
 import { GptDecodeError, decodeGpt } from '#protocol/gpt.ts'
 import { parsePartitionTable } from '#protocol/partition-table.ts'
 import { sha256 } from '../content.ts'
+import { dropFileCache } from '../disk/system-calls.ts'
 import { ExecError, type Exec } from '../exec.ts'
 import { partitionPath } from '../steps/step.ts'
 import { parseBlkidExport } from '../system/probe.ts'
@@ -38,6 +39,7 @@ export async function readLayout(
   sectorBytes: number,
   known: readonly KernelPartition[],
 ): Promise<DiskLayout> {
+  await forgetCached(path)
   const head = await readHead(path)
   const table = parseTable(head, sectorBytes)
   const listed = new Set(table.partitions.map(({ number }) => number))
@@ -58,6 +60,15 @@ export async function readLayout(
     partitions: partitions.toSorted((a, b) => a.number - b.number),
     ...(whole && { fileSystem: whole }),
   }
+}
+
+/**
+ * A disk and its partitions have page caches of their own: what was written through a partition is not seen through the
+ * disk, as long as something holds the disk open that looked there before.
+ */
+async function forgetCached(path: string): Promise<void> {
+  await using file = await open(path, 'r')
+  dropFileCache(file.fd)
 }
 
 async function readHead(path: string): Promise<Buffer> {

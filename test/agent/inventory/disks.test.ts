@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { exec } from '#agent/exec.ts'
-import { diskName, isDiskOfMachine, readDisks } from '#agent/inventory/disks.ts'
+import { diskName, isDiskOfMachine, readDiskAt, readDisks } from '#agent/inventory/disks.ts'
 import { takeInventory } from '#agent/inventory/inventory.ts'
 import { InventorySchema, type Disk } from '#protocol/inventory.ts'
 import { Value } from 'typebox/value'
 import { DELICATE_CONTENTS } from '#test/support/delicate-disks.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
+import { openLoopDisk } from '../system/loop-disk.ts'
 
 const MIB = 1024 * 1024
 const DISK_BYTES = 96 * MIB
@@ -111,6 +112,16 @@ describe('readDisks', { skip: NEEDS_ROOT }, () => {
       partitionTable: { type: 'none' },
       fileSystem: { type: 'ext4', label: 'data' },
     })
+  })
+
+  it('sees what was written through a partition, though the disk was read before and is held open', async () => {
+    await using disk = await openLoopDisk(DISK_BYTES)
+    await disk.sfdisk('label: gpt\nstart=2048\n')
+    await using held = await open(disk.path, 'r')
+    await held.read(Buffer.alloc(MIB), 0, MIB, MIB)
+    await disk.format(1, 'ext4', ['-q'])
+    const found = await readDiskAt(exec, disk.path)
+    assert.equal(found.partitions[0]?.fileSystem?.type, 'ext4')
   })
 
   it('has one fingerprint for one layout, and another for another', async () => {

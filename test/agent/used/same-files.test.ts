@@ -38,6 +38,7 @@ describe('an image of used blocks', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
         await file.write(randomBytes(BLOCK_BYTES), 0, BLOCK_BYTES, block * BLOCK_BYTES)
     }
     assert.equal(await capture(server, disk, 'after'), digest)
+    assert.deepEqual(server.images.get('after'), server.images.get('before'))
     assert.equal(server.puts(), puts)
   })
 })
