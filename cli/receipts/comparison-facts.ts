@@ -1,9 +1,10 @@
-import { mibRangeText } from '#protocol/mib-range.ts'
+import { differingPlaces, differingRanges } from '#protocol/comparison-text.ts'
 import type { DiskComparison } from '#protocol/run.ts'
 import { printable } from '../text.ts'
 
 /** More would fill the screen; the receipt that is saved has up to a thousand. */
 const SHOWN_RANGES = 20
+const REST = 'and more, which --output saves'
 
 /** What was compared, and where the disk holds something else; nothing, if nothing was. */
 export function comparisonFacts(comparison: DiskComparison | undefined): [string, string][] {
@@ -18,23 +19,7 @@ export function comparisonFacts(comparison: DiskComparison | undefined): [string
   return [
     compared,
     ['Differ', `${chunksDiffering} MiB${unreadable}`],
-    ['Where', placesText(comparison)],
-    ['At MiB', rangesText(comparison.differing)],
+    ['Where', printable(differingPlaces(comparison))],
+    ['At MiB', differingRanges(comparison, { shown: SHOWN_RANGES, rest: REST })],
   ]
-}
-
-function placesText({ partitions, chunksOutside }: DiskComparison): string {
-  const places = partitions
-    .filter(({ chunksDiffering }) => chunksDiffering > 0)
-    .map(({ number, name, chunksDiffering }) => {
-      const called = name === undefined ? '' : ` "${printable(name)}"`
-      return `partition ${number}${called}: ${chunksDiffering} MiB`
-    })
-  if (chunksOutside > 0) places.push(`outside of partitions: ${chunksOutside} MiB`)
-  return places.join(', ')
-}
-
-function rangesText(ranges: DiskComparison['differing']): string {
-  const shown = ranges.slice(0, SHOWN_RANGES).map(mibRangeText)
-  return shown.join(', ') + (ranges.length > SHOWN_RANGES ? ', and more, which --output saves' : '')
 }

@@ -1,4 +1,4 @@
-import { mibRangeText } from '#protocol/mib-range.ts'
+import { differingPlaces, differingRanges } from '#protocol/comparison-text.ts'
 import type { DiskComparison } from '#protocol/run.ts'
 import { Fact } from './ReceiptFact.tsx'
 
@@ -16,8 +16,10 @@ export function ComparisonFacts({ comparison }: { comparison: DiskComparison }) 
         <>
           <Fact name="Differ">{mib(chunksDiffering)}</Fact>
           <Fact name="Could not be read">{chunksUnreadable > 0 && mib(chunksUnreadable)}</Fact>
-          <Fact name="Where">{placesText(comparison)}</Fact>
-          <Fact name="At MiB">{rangesText(comparison.differing)}</Fact>
+          <Fact name="Where">{differingPlaces(comparison)}</Fact>
+          <Fact name="At MiB">
+            {differingRanges(comparison, { shown: SHOWN_RANGES, rest: 'and more' })}
+          </Fact>
         </>
       )}
     </>
@@ -26,20 +28,4 @@ export function ComparisonFacts({ comparison }: { comparison: DiskComparison }) 
 
 function mib(count: number): string {
   return `${count.toLocaleString('en')} MiB`
-}
-
-function placesText({ partitions, chunksOutside }: DiskComparison): string {
-  const places = partitions
-    .filter(({ chunksDiffering }) => chunksDiffering > 0)
-    .map(
-      ({ number, name, chunksDiffering }) =>
-        `partition ${number}${name === undefined ? '' : ` "${name}"`}: ${mib(chunksDiffering)}`,
-    )
-  if (chunksOutside > 0) places.push(`outside of partitions: ${mib(chunksOutside)}`)
-  return places.join(', ')
-}
-
-function rangesText(ranges: DiskComparison['differing']): string {
-  const shown = ranges.slice(0, SHOWN_RANGES).map(mibRangeText)
-  return shown.join(', ') + (ranges.length > SHOWN_RANGES ? ', and more' : '')
 }
