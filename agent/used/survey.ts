@@ -85,12 +85,37 @@ export async function surveyDisk(options: SurveyOptions): Promise<Survey> {
     leftOut: [],
     contents: [],
   }
+  const doubt = options.whole ? undefined : await findDoubt(options)
+  if (doubt !== undefined) survey.copiedWhole.push({ reason: `The disk: ${doubt}` })
+  const looking = { ...options, whole: options.whole || doubt !== undefined }
   for (const region of regionsOf(disk, device.sizeBytes, await hybridSpans(options))) {
-    const use = await surveyRegion(options, region, survey.contents)
+    const use = await surveyRegion(looking, region, survey.contents)
     note(survey, region, use)
   }
-  if (!options.whole) await surveyVolumes(options, survey)
+  if (!looking.whole) await surveyVolumes(options, survey)
   return survey
+}
+
+/**
+ * Why the partitions of a disk may not be what is on it. A member of a RAID keeps its first sector, and in it the
+ * partitions from before, or those of the RAID, which go on on other disks. Both look sound from their beginnings.
+ */
+async function findDoubt({
+  device,
+  disk,
+  exec,
+  signal,
+}: SurveyOptions): Promise<string | undefined> {
+  if (disk.partitionTable.type === 'none') return undefined
+  const region = { name: 'The disk', start: 0, end: device.sizeBytes }
+  try {
+    await using view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })
+    const content = await findContent(exec, view.path)
+    return content && `a partition table and "${content.type}" are both on it`
+  } catch (err) {
+    signal.throwIfAborted()
+    return reasonOf(err)
+  }
 }
 
 /** Partitions that the MBR of a disk with a GPT lists, too. */
