@@ -15,7 +15,7 @@ export interface LvmMember {
 }
 
 /**
- * By the label, then by the first text that there is. `read`: bytes `[start, end)` of the volume, which has
+ * By the label, then by the texts of all its areas, which are to be alike. `read`: bytes `[start, end)` of the volume, which has
  * `sizeBytes`. Throws LvmDecodeError, and whatever `read` does.
  */
 export async function readLvmMember(
@@ -23,6 +23,7 @@ export async function readLvmMember(
   sizeBytes: number,
 ): Promise<LvmMember> {
   const label = decodeLvmLabel(await read(0, Math.min(LVM_LABEL_BYTES, sizeBytes)))
+  let group: LvmGroup | undefined
   for (const area of label.areas) {
     if (area.start + area.sizeBytes > sizeBytes)
       throw new LvmDecodeError(
@@ -33,7 +34,11 @@ export async function readLvmMember(
     if (!place) continue
     const parts = []
     for (const { start, end } of place.spans) parts.push(await read(start, end))
-    return { id: label.id, group: parseLvmGroup(decodeLvmText(Buffer.concat(parts), place)) }
+    const found = parseLvmGroup(decodeLvmText(Buffer.concat(parts), place))
+    // One area is written after the other: a change was cut off in between.
+    if (group && (group.id !== found.id || group.sequence !== found.sequence))
+      throw new LvmDecodeError(`Its LVM metadata is described in two ways: group ${found.name}`)
+    group = found
   }
-  return { id: label.id }
+  return { id: label.id, ...(group && { group }) }
 }

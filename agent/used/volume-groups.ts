@@ -63,11 +63,19 @@ export async function surveyGroups(
       noteWhole(result, region, `${region.name}: ${reasonOf(err)}`)
     }
   }
+  const areAllRead = members.length === regions.length
   for (const copies of groupsOf(members)) {
     const group = copies[0]!
     const present = members.filter(({ id }) => group.physicalVolumes.some((each) => each.id === id))
     // Else a change was cut off, or a part comes from an older clone.
-    if (copies.every(({ sequence }) => sequence === group.sequence) && areDistinct(present))
+    if (!areAllRead && present.length < group.physicalVolumes.length)
+      for (const { region } of present)
+        noteWhole(
+          result,
+          region,
+          `${region.name}: what another part of group ${group.name} says is not known`,
+        )
+    else if (copies.every(({ sequence }) => sequence === group.sequence) && areDistinct(present))
       await surveyGroup(context, { group, members: present }, result)
     else
       for (const { region } of present)

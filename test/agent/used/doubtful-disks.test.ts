@@ -30,6 +30,18 @@ const CASES: { what: string; table: string; reason: RegExp; prepare: Prepare }[]
       await change(disk.path, DISK_BYTES - 1024, Buffer.from('Intel Raid ISM Cfg Sig. 1.1.00'))
     },
   },
+  {
+    what: 'a physical volume whose second description of its group is newer',
+    table: 'label: gpt\nstart=1MiB, size=60MiB\n',
+    reason: /described in two ways/,
+    prepare: (disk) => makeTornGroup(disk.partition(1)),
+  },
+  {
+    what: 'two physical volumes, of which one has the newer description, and is torn',
+    table: 'label: gpt\nstart=1MiB, size=30MiB\nsize=30MiB\n',
+    reason: /Partition 1: .*described in two ways[^]*Partition 2: what another part of group/,
+    prepare: (disk) => makeTornGroup(disk.partition(1), disk.partition(2)),
+  },
 ]
 type Prepare = (disk: LoopDisk) => Promise<void>
 
@@ -51,9 +63,31 @@ describe('a doubtful disk', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
     })
 })
 
+/** A power cut came between areas of metadata: LVM goes by the newest, here the second of the first device. */
+async function makeTornGroup(...devices: string[]): Promise<void> {
+  const scope = ['--driverloaded', 'n', '--devices', devices.join(',')]
+  const copies = ['--metadatacopies', '2']
+  await exec('lvm', ['pvcreate', ...scope, ...copies, '--yes', devices[0]!])
+  for (const other of devices.slice(1)) await exec('lvm', ['pvcreate', ...scope, '--yes', other])
+  await exec('lvm', ['vgcreate', ...scope, 'test-group', ...devices])
+  const older = await Promise.all(devices.map((device) => peek(device, 0, mib(1))))
+  const create = ['--activate', 'n', '--zero', 'n', '--wipesignatures', 'n', '--extents', '6']
+  const last = devices.at(-1)!
+  await exec('lvm', ['lvcreate', ...scope, ...create, '--name', 'newer', 'test-group', last])
+  for (const [index, device] of devices.entries()) await change(device, 0, older[index]!)
+  await writeNoise(last, mib(5))
+}
+
 /** What nobody's map tells of. */
 async function writeNoise(device: string, at: number): Promise<void> {
   await change(device, at, randomBytes(mib(16)))
+}
+
+async function peek(device: string, at: number, length: number): Promise<Buffer> {
+  await using file = await open(device, 'r')
+  const bytes = Buffer.alloc(length)
+  await file.read(bytes, 0, length, at)
+  return bytes
 }
 
 async function change(device: string, at: number, bytes: Uint8Array): Promise<void> {
