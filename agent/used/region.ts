@@ -17,6 +17,8 @@ export interface Region extends ByteSpan {
   overlaps?: string
   /** Its kind of partition never has a file system. */
   isRaw?: boolean
+  /** Its kind of partition holds parts of volumes, whatever its beginning looks like. */
+  isManaged?: boolean
 }
 
 /** Bytes that a capture notes instead of those that are there; positions in the region. */

@@ -13,6 +13,16 @@ const RAW_TYPES = new Set([
   '0x41', // PReP
 ])
 
+/**
+ * Of Windows' logical disk manager: a partition that is cut up into volumes, or into parts of some that go on on other
+ * disks. What the first one's file system thinks free may belong to the next.
+ */
+const MANAGED_TYPES = new Set([
+  'af9b60a0-1431-4f62-bc68-3311714a69ad',
+  '5808c8aa-7e8f-42e0-85d2-e1e90434cfb3', // its database
+  '0x42',
+])
+
 /** Above this, an MBR counts logical partitions, which lie in the extended one. */
 const MAX_PRIMARY = 4
 
@@ -61,6 +71,7 @@ function regionOf({ number, startBytes, sizeBytes, type }: Partition): Region {
     start: startBytes,
     end: startBytes + sizeBytes,
     isRaw: type !== undefined && RAW_TYPES.has(type),
+    isManaged: type !== undefined && MANAGED_TYPES.has(type),
   }
 }
 

@@ -176,6 +176,8 @@ async function surveyRegion(
 ): Promise<RegionUse> {
   const { device, disk, exec, signal } = options
   if (region.overlaps) return { kind: 'whole', reason: `it overlaps ${region.overlaps}` }
+  if (region.isManaged)
+    return { kind: 'whole', reason: 'it holds parts of volumes (Logical Disk Manager)' }
   try {
     await using view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })
     const content = await findContent(exec, view.path)

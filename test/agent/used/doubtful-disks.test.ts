@@ -31,6 +31,18 @@ const CASES: { what: string; table: string; reason: RegExp; prepare: Prepare }[]
     },
   },
   {
+    what: 'two volumes of a logical disk manager, of which the first goes on on the next disk',
+    table: 'label: dos\nstart=1MiB, size=60MiB, type=42\n',
+    reason: /parts of volumes/,
+    prepare: (disk) => makeSpannedNtfs(disk.partition(1)),
+  },
+  {
+    what: 'the same with a GPT',
+    table: 'label: gpt\nstart=1MiB, size=60MiB, type=AF9B60A0-1431-4F62-BC68-3311714A69AD\n',
+    reason: /parts of volumes/,
+    prepare: (disk) => makeSpannedNtfs(disk.partition(1)),
+  },
+  {
     what: 'a physical volume whose second description of its group is newer',
     table: 'label: gpt\nstart=1MiB, size=60MiB\n',
     reason: /described in two ways/,
@@ -76,6 +88,12 @@ async function makeTornGroup(...devices: string[]): Promise<void> {
   await exec('lvm', ['lvcreate', ...scope, ...create, '--name', 'newer', 'test-group', last])
   for (const [index, device] of devices.entries()) await change(device, 0, older[index]!)
   await writeNoise(last, mib(5))
+}
+
+/** In 30 MiB of a disk; the second volume is what follows. */
+async function makeSpannedNtfs(device: string): Promise<void> {
+  await exec('mkntfs', ['-q', '-F', '-Q', device, String(mib(50) / 512)])
+  await writeNoise(device, mib(32))
 }
 
 /** What nobody's map tells of. */
