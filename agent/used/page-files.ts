@@ -30,8 +30,8 @@ export async function omitSwapFile(
 ): Promise<Omission | undefined> {
   const header = readSwapHeader(await readHead(view, pieces, SWAP_PROBE_BYTES))
   if (!header) return undefined
-  const { page, isHibernated } = header
-  const free = placesOf(pieces, page.length)
+  const { page, endBytes, isHibernated } = header
+  const free = placesOf(pieces, { start: page.length, end: endBytes })
   return {
     free,
     patches: isHibernated ? patchesOf(pieces, page) : [],
@@ -41,7 +41,7 @@ export async function omitSwapFile(
 
 /** A file without its content but for the first `keptBytes`. */
 export function omitFile(what: string, pieces: readonly FilePiece[], keptBytes: number): Omission {
-  const free = placesOf(pieces, keptBytes)
+  const free = placesOf(pieces, { start: keptBytes, end: Infinity })
   return { free, patches: [], leftOut: { what, bytes: totalBytes(free) } }
 }
 
@@ -72,13 +72,13 @@ export async function readHead(
   return Buffer.concat(parts)
 }
 
-/** Where everything from byte `from` of a file on lies. */
-function placesOf(pieces: readonly FilePiece[], from: number): Extents {
-  const spans: ByteSpan[] = pieces.map(({ at, start, bytes }) => {
-    const kept = Math.min(bytes, Math.max(0, from - at))
-    return { start: start + kept, end: start + bytes }
-  })
-  return extentsOf(spans)
+/** Where `[start, end)` of a file lies. */
+function placesOf(pieces: readonly FilePiece[], wanted: ByteSpan): Extents {
+  const spans: ByteSpan[] = pieces.map(({ at, start, bytes }) => ({
+    start: start + Math.max(0, wanted.start - at),
+    end: start + Math.min(bytes, wanted.end - at),
+  }))
+  return extentsOf(spans.filter(({ start, end }) => start < end))
 }
 
 /** Content for the first bytes of a file. */

@@ -8,14 +8,18 @@ export const surveySwap: Surveyor = async (_, view) => {
   const header = readSwapHeader(head)
   if (!header) return { kind: 'whole', reason: 'its swap header is not understood' }
   const { page, isHibernated } = header
+  const end = Math.min(header.endBytes, view.sizeBytes)
   return {
     kind: 'used',
-    used: extentsOf([{ start: 0, end: page.length }]),
+    used: extentsOf([
+      { start: 0, end: page.length },
+      { start: end, end: view.sizeBytes },
+    ]),
     patches: isHibernated ? [{ start: 0, bytes: page }] : [],
     leftOut: [
       {
         what: isHibernated ? 'swap space with a hibernated system' : 'swap space',
-        bytes: view.sizeBytes - page.length,
+        bytes: Math.max(0, end - page.length),
       },
     ],
   }

@@ -73,6 +73,26 @@ describe('a doubtful disk', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
       assert.equal(disk.context.facts.bytesUnused, 0)
       assert.equal(await fileDigest(disk.target.path), await fileDigest(disk.source.path))
     })
+
+  it('has what lies in a partition behind swap space that ends before', async () => {
+    const behind = { start: mib(9), end: mib(61) }
+    await using disk = await openCapturedDisk({
+      partitions: [mib(60)],
+      sizeBytes: DISK_BYTES,
+      async prepare(source) {
+        await exec('mkswap', [source.partition(1), '8192'])
+        await writeNoise(source.path, mib(20))
+      },
+    })
+    const [before, after] = await Promise.all(
+      [disk.source, disk.target].map(({ path }) =>
+        peek(path, behind.start, behind.end - behind.start),
+      ),
+    )
+    assert.ok(before!.equals(after!))
+    const bytes = 8192 * 1024 - 4096
+    assert.deepEqual(disk.info.leftOut, [{ partition: 1, what: 'swap space', bytes }])
+  })
 })
 
 /** A power cut came between areas of metadata: LVM goes by the newest, here the second of the first device. */
