@@ -8,6 +8,9 @@ const DIRTY_AT_FAT32 = 0x41
 /** Of a FAT32: that only one of its tables is kept, by the number in the lowest bits. */
 const FLAGS_AT_FAT32 = 0x28
 const MIRRORING_IS_OFF = 0x80
+/** BS_BootSig of a FAT12 or FAT16; without one, partclone goes by a byte that may be one of the boot code. */
+const SIGNATURE_AT_FAT16 = 0x26
+const HAS_NAMES = 0x29
 /** Fewer clusters make a FAT12, whatever else a volume says of itself (Microsoft's FAT specification). */
 const MIN_FAT16_CLUSTERS = 4085
 const ROOT_ENTRY_BYTES = 32
@@ -28,6 +31,8 @@ function whyNotFat(bootSector: Buffer): string | undefined {
     return 'only one of its tables is kept, and partclone reads the first'
   if (!isFat32 && clusterCount(bootSector) < MIN_FAT16_CLUSTERS)
     return 'it is a FAT12, whose table partclone misreads'
+  if (!isFat32 && bootSector[SIGNATURE_AT_FAT16] !== HAS_NAMES)
+    return 'it is a FAT16 that does not say so, which partclone may take for a FAT32'
   return undefined
 }
 

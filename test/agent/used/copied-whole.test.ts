@@ -55,6 +55,11 @@ const CASES: { what: string; sizeBytes?: number; reason: RegExp; prepare: Prepar
     prepare: (device) => exec('mkfs.vfat', ['-F', '12', '-s', '64', device]).then(() => {}),
   },
   {
+    what: 'a FAT16 of an old DOS',
+    reason: /FAT16 that does not say so/,
+    prepare: oldFat16,
+  },
+  {
     what: 'a FAT32 of which only the second table is kept',
     reason: /only one of its tables/,
     prepare: secondTableFat,
@@ -278,6 +283,25 @@ async function hibernatedNtfs(device: string): Promise<void> {
 async function dirtyFat(device: string, bits: 16 | 32): Promise<void> {
   await exec('mkfs.vfat', ['-F', String(bits), '-s', bits === 32 ? '1' : '4', device])
   await change(device, bits === 32 ? 0x41 : 0x25, Buffer.of(1))
+}
+
+/** Boot code lies where others have their names; a "2" where a FAT32 would say so. */
+async function oldFat16(device: string): Promise<void> {
+  await exec('mkfs.vfat', ['-F', '16', '-s', '4', device])
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-fat-'))
+  const file = join(folder.path, 'file')
+  // The first two of one cluster each: their entries look like a FAT32 in order.
+  for (const [name, size] of [
+    ['A', 1000],
+    ['B', 1000],
+    ['C', mib(8)],
+  ] as const) {
+    await writeFile(file, randomBytes(size))
+    await exec('mcopy', ['-i', device, file, `::${name}`])
+  }
+  await change(device, 0x24, Buffer.of(0x80))
+  await change(device, 0x26, Buffer.alloc(0x56 - 0x26, 0x90))
+  await change(device, 0x56, Buffer.from('2'))
 }
 
 /** The first table stays as empty as it was: partclone would find nothing in use. */
