@@ -1,3 +1,5 @@
+import { GptDecodeError } from '#protocol/gpt.ts'
+import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { ImageInfo } from '#protocol/image-info.ts'
 import type { Disk } from '#protocol/inventory.ts'
 import { MBR_BYTES, hybridPartitions, parsePartitionTable } from '#protocol/partition-table.ts'
@@ -88,7 +90,10 @@ export async function surveyDisk(options: SurveyOptions): Promise<Survey> {
   const doubt = options.whole ? undefined : await findDoubt(options)
   if (doubt !== undefined) survey.copiedWhole.push({ reason: `The disk: ${doubt}` })
   const looking = { ...options, whole: options.whole || doubt !== undefined }
-  for (const region of regionsOf(disk, device.sizeBytes, await hybridSpans(options))) {
+  const regions = regionsOf(disk, device.sizeBytes, await hybridSpans(options))
+  const fault = regions.length === 0 ? await findTableFault(options) : undefined
+  if (fault !== undefined) survey.copiedWhole.push({ reason: `The disk: ${fault}` })
+  for (const region of regions) {
     const use = await surveyRegion(looking, region, survey.contents)
     note(survey, region, use)
   }
@@ -115,6 +120,21 @@ async function findDoubt({
   } catch (err) {
     signal.throwIfAborted()
     return reasonOf(err)
+  }
+}
+
+/** Why a partition table that is there tells of no partitions. */
+async function findTableFault({ device, disk, whole }: SurveyOptions): Promise<string | undefined> {
+  if (whole) return undefined
+  try {
+    parsePartitionTable(
+      await peek(device, 0, Math.min(CHUNK_BYTES, device.sizeBytes)),
+      disk.sectorBytes,
+    )
+    return undefined
+  } catch (err) {
+    if (!(err instanceof GptDecodeError)) throw err
+    return `its partition table is not understood: ${err.message}`
   }
 }
 

@@ -54,6 +54,15 @@ const CASES: { what: string; table: string; reason: RegExp; prepare: Prepare }[]
     reason: /Partition 1: .*described in two ways[^]*Partition 2: what another part of group/,
     prepare: (disk) => makeTornGroup(disk.partition(1), disk.partition(2)),
   },
+  {
+    what: 'a GPT that is damaged, or kept further in',
+    table: 'label: gpt\nstart=1MiB, size=60MiB\n',
+    reason: /^The disk: its partition table is not understood: The checksum of the GPT header/,
+    async prepare(disk) {
+      await writeNoise(disk.path, mib(20))
+      await change(disk.path, 512 + 16, randomBytes(4))
+    },
+  },
 ]
 type Prepare = (disk: LoopDisk) => Promise<void>
 
