@@ -36,12 +36,15 @@ export function regionsOf(disk: Disk, sizeBytes: number, hybrid: readonly ByteSp
   const regions = disk.partitions
     .filter((partition) => !isExtended(partition))
     .map(regionOf)
-    .filter(({ start, end }) => start < end && end <= sizeBytes)
+    .filter(({ start, end }) => start < end)
   const extended = disk.partitions.filter(isExtended).map(regionOf)
-  return regions.map((region) => {
-    const overlaps = overlapOf(region, { regions, extended, hybrid })
-    return { ...region, ...(overlaps !== undefined && { overlaps }) }
-  })
+  // One that ends behind the disk is read with what is outside of partitions, and yet has bytes in common with others.
+  return regions
+    .filter(({ end }) => end <= sizeBytes)
+    .map((region) => {
+      const overlaps = overlapOf(region, { regions, extended, hybrid })
+      return { ...region, ...(overlaps !== undefined && { overlaps }) }
+    })
 }
 
 /** Which other part of the disk has bytes in common with a partition, as the end of a sentence. */

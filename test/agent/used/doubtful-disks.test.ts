@@ -63,6 +63,20 @@ const CASES: { what: string; table: string; reason: RegExp; prepare: Prepare }[]
       await change(disk.path, 512 + 16, randomBytes(4))
     },
   },
+  {
+    what: 'two partitions with bytes in common, of which one ends behind the disk',
+    table: 'label: dos\nstart=1MiB, size=60MiB\n',
+    reason: /^Partition 1: it overlaps another partition$/,
+    async prepare(disk) {
+      await exec('mkfs.ext4', ['-q', '-O', '^has_journal', disk.partition(1)])
+      const second = Buffer.alloc(16)
+      second[4] = 0x83
+      second.writeUInt32LE(mib(18) / 512, 8)
+      second.writeUInt32LE(mib(200) / 512, 12)
+      await change(disk.path, 446 + 16, second)
+      await writeNoise(disk.path, mib(20))
+    },
+  },
 ]
 type Prepare = (disk: LoopDisk) => Promise<void>
 
