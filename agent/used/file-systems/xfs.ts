@@ -31,9 +31,10 @@ function logState(text: string): string | undefined {
   return /\bstate: <(\w+)>/.exec(text)?.[1]
 }
 
-/** Where a regular file lies; undefined if there is none of this name. */
+/** Where a regular file lies; undefined if there is none of this name, or it may share blocks with another. */
 async function findFile(exec: Exec, device: string, path: string) {
-  const asked = ['sb 0', 'p blocksize agblocks', `path ${path}`, 'p core.mode', 'bmap']
+  const inode = [`path ${path}`, 'p core.mode', 'p v3.reflink', 'bmap']
+  const asked = ['sb 0', 'p blocksize agblocks', ...inode]
   const args = asked.flatMap((command) => ['-c', command])
   // It ends with 1 where a path leads nowhere.
   const answer = await exec('xfs_db', ['-r', ...args, device], { allowExitCodes: [1] })
@@ -47,6 +48,8 @@ export function parseBmap(text: string): FilePiece[] | undefined {
   const value = (name: string) => Number(new RegExp(`^${name} = 0*(\\d+)$`, 'm').exec(text)?.[1])
   // Octal: 0100644.
   if (!String(value('core.mode')).startsWith('100')) return undefined
+  // Its blocks may be those of another file, too.
+  if (value('v3.reflink') === 1) return undefined
   const blockBytes = value('blocksize')
   const groupBlocks = value('agblocks')
   if (!(blockBytes > 0) || !(groupBlocks > 0)) return undefined

@@ -42,6 +42,8 @@ data offset 16 startblock 65560 (2/24) count 5104 flag 1
       { at: 16 * 4096, start: (2 * 25_600 + 24) * 4096, bytes: 5104 * 4096 },
     ])
     assert.equal(parseBmap(text.replace('0100644', '040755')), undefined)
+    assert.equal(parseBmap(text.replace('data', 'v3.reflink = 1\ndata')), undefined)
+    assert.equal(parseBmap(text.replace('data', 'v3.reflink = 0\ndata'))?.length, 2)
     assert.equal(parseBmap('blocksize = 4096\nagblocks = 25600\nno current inode\n'), undefined)
   })
 
