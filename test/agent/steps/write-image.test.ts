@@ -4,6 +4,9 @@ import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { isZero } from '#agent/content.ts'
 import { ReadBackError } from '#agent/pipeline/verify-pieces.ts'
+import { openDevice } from '#agent/disk/device.ts'
+import { bringImage } from '#agent/pipeline/bring-image.ts'
+import { fitImage } from '#agent/steps/fit-image.ts'
 import { writeImage, writeImageWith } from '#agent/steps/write-image.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import { openChunkServer } from '#test/support/chunk-server.ts'
@@ -106,6 +109,21 @@ describe('write-image', { skip: NEEDS_ROOT }, () => {
     assert.equal(counts.length, 5)
     for (const [index, count] of counts.slice(1).entries())
       assert.ok(count > counts[index]!, `Flushes so far: ${counts.join(', ')}`)
+  })
+
+  it('writes the same to a file, where there is no block device', async () => {
+    await using server = await openChunkServer()
+    await using disk = await openUsedDisk()
+    const image = sampleImage()
+    const digest = server.addImage(image)
+    const context = await contextFor(server, disk, digest)
+    await using device = await openDevice(disk.file, 'write')
+    const fitted = await fitImage(context, digest, device.sizeBytes)
+    const { signal } = context
+    const quiet = { log: () => {}, progress: () => {} }
+    const options = { zeroUnused: false, readBack: true, signal, ...quiet }
+    await bringImage({ ...options, ...fitted, device, ends: new Map() })
+    assert.ok((await disk.content()).subarray(0, IMAGE_BYTES).equals(image))
   })
 
   it('writes to a disk with sectors of 4,096 bytes', async () => {
