@@ -39,7 +39,6 @@ export async function readLayout(
   sectorBytes: number,
   known: readonly KernelPartition[],
 ): Promise<DiskLayout> {
-  await forgetCached(path)
   const head = await readHead(path)
   const table = parseTable(head, sectorBytes)
   const listed = new Set(table.partitions.map(({ number }) => number))
@@ -63,16 +62,13 @@ export async function readLayout(
 }
 
 /**
- * A disk and its partitions have page caches of their own: what was written through a partition is not seen through the
- * disk, as long as something holds the disk open that looked there before.
+ * From the medium, as what is read after it is. A disk and its partitions have page caches of their own: what was
+ * written through a partition is not seen through the disk, as long as something holds the disk open that looked there
+ * before.
  */
-async function forgetCached(path: string): Promise<void> {
-  await using file = await open(path, 'r')
-  dropFileCache(file.fd)
-}
-
 async function readHead(path: string): Promise<Buffer> {
   await using file = await open(path, 'r')
+  dropFileCache(file.fd)
   const head = Buffer.alloc(CHUNK_BYTES)
   const { bytesRead } = await file.read(head, 0, head.length, 0)
   return head.subarray(0, bytesRead)
