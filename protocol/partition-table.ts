@@ -16,15 +16,16 @@ export const ESP_TYPE = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'
 export const BIOS_BOOT_TYPE = '21686148-6449-6e6f-744e-656564454649'
 /** An EFI System Partition on a disk with an MBR, UEFI 2.10 section 5.2.2. */
 export const MBR_ESP_TYPE = '0xef'
-const GPT_PROTECTIVE_TYPE = 0xee
+/** Of an MBR: type of the one entry that stands for a GPT. */
+export const GPT_PROTECTIVE_TYPE = 0xee
 
 /** As much of a disk's beginning as an MBR has. */
 export const MBR_BYTES = 512
 const MBR_SIGNATURE_AT = 510
 const MBR_DISK_ID_AT = 440
-const MBR_ENTRIES_AT = 446
-const MBR_ENTRY_BYTES = 16
-const MBR_ENTRIES = 4
+export const MBR_ENTRIES_AT = 446
+export const MBR_ENTRY_BYTES = 16
+export const MBR_ENTRIES = 4
 
 /** Instructions that do nothing but stop: protective MBRs of some tools hold only these. */
 const IDLE_CODE = new Set([0x00, 0x90, 0xf4])

@@ -1,6 +1,13 @@
 import { backupGptBytes, decodeGpt, fitGpt, GptDecodeError, type DiskWrite } from './gpt.ts'
 import type { ImageInfo } from './image-info.ts'
-import { hybridPartitions, parsePartitionTable } from './partition-table.ts'
+import {
+  GPT_PROTECTIVE_TYPE,
+  MBR_ENTRIES,
+  MBR_ENTRIES_AT,
+  MBR_ENTRY_BYTES,
+  hybridPartitions,
+  parsePartitionTable,
+} from './partition-table.ts'
 
 /** An image on a disk that is smaller than it is, where its partitions end before the disk does. */
 
@@ -14,11 +21,6 @@ export type ShrinkPlan =
   /** What differs from the image as it is, up to the end of the disk. */
   { kind: 'fits'; endBytes: number; writes: DiskWrite[] } | { kind: 'blocked'; reason: string }
 
-/** Of an MBR: type of the one entry that stands for a GPT. */
-const PROTECTIVE_TYPE = 0xee
-const MBR_ENTRIES_AT = 446
-const MBR_ENTRY_BYTES = 16
-const MBR_ENTRIES = 4
 const MAX_UINT32 = 0xffff_ffff
 /** 128 of 128 bytes: what nearly all tools make. */
 const USUAL_ENTRIES_BYTES = 128 * 128
@@ -72,7 +74,7 @@ const NO_GPT = {
 } as const
 
 function isProtective({ type }: { type: string }): boolean {
-  return Number(type) === PROTECTIVE_TYPE
+  return Number(type) === GPT_PROTECTIVE_TYPE
 }
 
 function endOf(partitions: readonly { startBytes: number; sizeBytes: number }[]): number {
@@ -94,7 +96,8 @@ function protectiveMbr(head: Uint8Array, sectorBytes: number, diskBytes: number)
   for (let index = 0; index < MBR_ENTRIES; index++) {
     const at = MBR_ENTRIES_AT + index * MBR_ENTRY_BYTES
     const sectors = view.getUint32(at + 12, true)
-    if (sector[at + 4] !== PROTECTIVE_TYPE || sectors === MAX_UINT32 || sectors <= lastLba) continue
+    if (sector[at + 4] !== GPT_PROTECTIVE_TYPE || sectors === MAX_UINT32 || sectors <= lastLba)
+      continue
     view.setUint32(at + 12, lastLba, true)
     return [{ offsetBytes: 0, bytes: sector }]
   }
