@@ -95,7 +95,7 @@ export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): L
 
   /** Room for so many bytes, kept for the work that is given. */
   async function within<Result>(bytes: number, work: () => Promise<Result>): Promise<Result> {
-    await check(bytes)
+    await reserve(bytes)
     try {
       return await work()
     } finally {
@@ -103,7 +103,7 @@ export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): L
     }
   }
 
-  async function check(bytes: number): Promise<void> {
+  async function reserve(bytes: number): Promise<void> {
     if (!measured || performance.now() - measured.at > KEPT_MILLISECONDS)
       measured = { room: await room(), at: performance.now(), putBytes }
     const since = putBytes - measured.putBytes + writingBytes
