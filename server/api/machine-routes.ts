@@ -11,7 +11,7 @@ import {
 } from '#protocol/machine.ts'
 import { ErrorSchema, listOf, MacText } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
-import { deleteMachine } from '#server/db/delete-machine.ts'
+import { deleteMachine, tellActive } from '#server/db/delete-machines.ts'
 import { listMachines } from '#server/db/machine-list.ts'
 import {
   defaultName,
@@ -149,11 +149,7 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
         const mac = parseMac(request.params.mac)
         const checkTag = ifMatch(request, tagOf)
         const isDeleted = await deleteMachine(db, mac, (row, active) => {
-          if (active)
-            throw new ConflictError(
-              `Machine ${mac} is ${active.state} with run ${active.id}; cancel it first`,
-              'run-active',
-            )
+          if (active) throw new ConflictError(tellActive(mac, active), 'run-active')
           checkTag?.(row)
         })
         if (!isDeleted) throw unknownMachine(mac)

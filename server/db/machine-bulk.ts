@@ -3,9 +3,10 @@ import type { Mac } from '#protocol/mac.ts'
 import { MAX_MACHINE_TAGS, type Machine } from '#protocol/machine.ts'
 import { ACTIVE_RUN_STATES } from '#protocol/run.ts'
 import type { Database, Transaction } from './database.ts'
+import { forgetMachines, tellActive } from './delete-machines.ts'
 import { recordEvents } from './events.ts'
 import { isAmong, toMachines, type MachineRow } from './machine-resource.ts'
-import { bootTokens, machineMacs, machines, runs } from './schema.ts'
+import { machineMacs, machines, runs } from './schema.ts'
 
 export interface BulkChange {
   /** null removes it. */
@@ -104,23 +105,12 @@ async function deleteChunk(tx: Transaction, macs: readonly Mac[]) {
     rows.delete(run.mac)
     refused.push({
       mac: run.mac,
-      error: {
-        code: 'run-active',
-        message: `Machine ${run.mac} is ${run.state} with run ${run.id}; cancel it first`,
-      },
+      error: { code: 'run-active', message: tellActive(run.mac, run) },
     })
   }
   const whole = await toMachines(tx, [...rows.values()])
-  const cards = whole.flatMap((machine) => machine.macs as Mac[])
-  if (cards.length > 0) await tx.delete(bootTokens).where(inArray(bootTokens.mac, cards))
-  const deleted = [...rows.keys()]
-  await tx.delete(machines).where(isAmong(machines.mac, deleted))
-  recordEvents(
-    tx,
-    'machine',
-    whole.map((machine) => ({ ...machine, deleted: true })),
-  )
-  return { deleted, refused }
+  await forgetMachines(tx, whole)
+  return { deleted: [...rows.keys()], refused }
 }
 
 function findActive(tx: Transaction, keys: readonly Mac[]) {
