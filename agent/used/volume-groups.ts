@@ -67,21 +67,26 @@ export async function surveyGroups(
   for (const copies of groupsOf(members)) {
     const group = copies[0]!
     const present = members.filter(({ id }) => group.physicalVolumes.some((each) => each.id === id))
-    // Else a change was cut off, or a part comes from an older clone.
-    if (!areAllRead && present.length < group.physicalVolumes.length)
-      for (const { region } of present)
-        noteWhole(
-          result,
-          region,
-          `${region.name}: what another part of group ${group.name} says is not known`,
-        )
-    else if (copies.every(({ sequence }) => sequence === group.sequence) && areDistinct(present))
-      await surveyGroup(context, { group, members: present }, result)
-    else
-      for (const { region } of present)
-        noteWhole(result, region, `${region.name}: group ${group.name} is described in two ways`)
+    const doubt = findDoubt(copies, present, areAllRead)
+    if (doubt === undefined) await surveyGroup(context, { group, members: present }, result)
+    else for (const { region } of present) noteWhole(result, region, `${region.name}: ${doubt}`)
   }
   return result
+}
+
+/** Why what is said of a group may not hold, as the end of a sentence. */
+function findDoubt(
+  copies: readonly LvmGroup[],
+  present: readonly Member[],
+  areAllRead: boolean,
+): string | undefined {
+  const { name, sequence, physicalVolumes } = copies[0]!
+  if (!areAllRead && present.length < physicalVolumes.length)
+    return `what another part of group ${name} says is not known`
+  // A change was cut off, or a part comes from an older clone.
+  if (copies.some((copy) => copy.sequence !== sequence) || !areDistinct(present))
+    return `group ${name} is described in two ways`
+  return undefined
 }
 
 /** What the members say of each group. */
