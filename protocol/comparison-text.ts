@@ -1,6 +1,11 @@
 import { mibRangeText } from './mib-range.ts'
 import type { DiskComparison } from './run.ts'
 
+/** `1,234 MiB` */
+export function mib(count: number): string {
+  return `${count.toLocaleString('en')} MiB`
+}
+
 /** Which partitions differ, and by how much: `partition 2 "root": 3 MiB, outside of partitions: 1 MiB`. */
 export function differingPlaces({ partitions, chunksOutside }: DiskComparison): string {
   const places = partitions
@@ -20,8 +25,4 @@ export function differingRanges(
 ): string {
   const texts = differing.slice(0, shown).map(mibRangeText)
   return [...texts, ...(differing.length > shown ? [rest] : [])].join(', ')
-}
-
-function mib(count: number): string {
-  return `${count.toLocaleString('en')} MiB`
 }

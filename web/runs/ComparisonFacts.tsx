@@ -1,4 +1,4 @@
-import { differingPlaces, differingRanges } from '#protocol/comparison-text.ts'
+import { differingPlaces, differingRanges, mib } from '#protocol/comparison-text.ts'
 import type { DiskComparison } from '#protocol/run.ts'
 import { Fact } from './ReceiptFact.tsx'
 
@@ -24,8 +24,4 @@ export function ComparisonFacts({ comparison }: { comparison: DiskComparison }) 
       )}
     </>
   )
-}
-
-function mib(count: number): string {
-  return `${count.toLocaleString('en')} MiB`
 }
