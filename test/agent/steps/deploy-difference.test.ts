@@ -2,15 +2,14 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { describe, it } from 'node:test'
-import { exec } from '#agent/exec.ts'
-import { readDiskAt } from '#agent/inventory/disks.ts'
 import { sha256 } from '#agent/content.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { openChunkServer, type ChunkServer } from '#test/support/chunk-server.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
-import { createTestContext, type TestContextOptions } from '#test/support/step-context.ts'
+import type { TestContextOptions } from '#test/support/step-context.ts'
+import { contextFor } from './sample-deploy.ts'
 
 const CHUNKS = 40
 const IMAGE_BYTES = CHUNKS * CHUNK_BYTES
@@ -55,12 +54,7 @@ async function deploy(
   digest: Sha256,
   more: Partial<TestContextOptions> = {},
 ) {
-  const context = createTestContext({
-    serverUrl: server.url,
-    image: { name: 'sample', digest },
-    disk: await readDiskAt(exec, disk.path),
-    ...more,
-  })
+  const context = await contextFor(server, disk, digest, more)
   await writeImage(context)
   return context
 }

@@ -4,15 +4,13 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { describe, it } from 'node:test'
-import { exec } from '#agent/exec.ts'
-import { readDiskAt } from '#agent/inventory/disks.ts'
 import { isZero } from '#agent/content.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
 import { CHUNK_BYTES } from '#protocol/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { openChunkServer } from '#test/support/chunk-server.ts'
 import { NEEDS_ROOT, openLoopDevice } from '#test/support/loop-device.ts'
-import { createTestContext } from '#test/support/step-context.ts'
+import { contextFor } from './sample-deploy.ts'
 
 const PROGRAM = resolve(import.meta.dirname, '../../fixtures/deploy-program.ts')
 const CHUNKS = 40
@@ -54,11 +52,7 @@ describe('a power cut in the middle of a deploy', { skip: NEEDS_ROOT }, () => {
         if (url!.startsWith('/chunks/')) fetched++
         return false
       }
-      const context = createTestContext({
-        serverUrl: server.url,
-        image: { name: 'sample', digest },
-        disk: await readDiskAt(exec, disk.path),
-      })
+      const context = await contextFor(server, disk, digest)
       await writeImage(context)
       assert.ok((await disk.content()).equals(image))
       assert.equal(context.facts.imageVerified, true)
