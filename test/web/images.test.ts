@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Locator } from 'playwright-core'
+import type { FileChooser, Locator, Page } from 'playwright-core'
 import type { Image } from '#protocol/image-info.ts'
 import { diskContent, sha256 } from '#test/support/disk-content.ts'
 import { mbrDisk } from '#test/support/mbr-disk.ts'
@@ -25,6 +25,14 @@ async function assertWithin(element: Locator, width: number): Promise<void> {
     assert.ok(Date.now() < deadline, JSON.stringify(box))
     await sleep(20)
   }
+}
+
+/** In the dialog of an upload, which is open then. */
+async function chooseFile(page: Page, file: Parameters<FileChooser['setFiles']>[0]): Promise<void> {
+  await page.getByRole('button', { name: 'Upload', exact: true }).click()
+  const chooser = page.waitForEvent('filechooser')
+  await page.getByRole('button', { name: 'Choose files' }).click()
+  await (await chooser).setFiles(file)
 }
 
 describe('the image library', () => {
@@ -68,13 +76,10 @@ describe('the image library', () => {
       if (pieces === 2) return await route.abort('connectionreset')
       await route.continue()
     })
-    await page.getByRole('button', { name: 'Upload', exact: true }).click()
-    const chooser = page.waitForEvent('filechooser')
-    await page.getByRole('button', { name: 'Choose files' }).click()
     await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-upload-'))
     const file = join(folder.path, 'My Lab.img')
     await writeFile(file, disk)
-    await (await chooser).setFiles(file)
+    await chooseFile(page, file)
     const name = page.getByLabel('Name of My Lab.img')
     assert.equal(await name.inputValue(), 'my-lab')
     await name.fill('My Lab')
@@ -100,10 +105,7 @@ describe('the image library', () => {
 
   it('says what the server refuses, and nothing is left', async () => {
     const { page } = await openImages()
-    await page.getByRole('button', { name: 'Upload', exact: true }).click()
-    const chooser = page.waitForEvent('filechooser')
-    await page.getByRole('button', { name: 'Choose files' }).click()
-    await (await chooser).setFiles({ name: 'odd.img', mimeType: '', buffer: Buffer.alloc(700) })
+    await chooseFile(page, { name: 'odd.img', mimeType: '', buffer: Buffer.alloc(700) })
     await page.getByRole('dialog').getByRole('button', { name: 'Upload' }).click()
     await page.getByLabel('Uploads', { exact: true }).getByText('512').waitFor()
     assert.equal((await app.call('GET', '/api/images/odd')).status, 404)
@@ -171,10 +173,7 @@ describe('the image library', () => {
 
   it('takes no empty file, and says why', async () => {
     const { page } = await openImages()
-    await page.getByRole('button', { name: 'Upload', exact: true }).click()
-    const chooser = page.waitForEvent('filechooser')
-    await page.getByRole('button', { name: 'Choose files' }).click()
-    await (await chooser).setFiles({ name: 'empty.img', mimeType: '', buffer: Buffer.alloc(0) })
+    await chooseFile(page, { name: 'empty.img', mimeType: '', buffer: Buffer.alloc(0) })
     const dialog = page.getByRole('dialog')
     await dialog.getByText('The file is empty').waitFor()
     assert.equal(await dialog.getByRole('button', { name: 'Upload' }).isDisabled(), true)
