@@ -1,5 +1,5 @@
-import type { AgentRun, Result } from '#protocol/agent.ts'
-import type { Inventory } from '#protocol/inventory.ts'
+import type { AgentRun, Result } from '#protocol/run/agent.ts'
+import type { Inventory } from '#protocol/machine/inventory.ts'
 import { createHttpClient } from './http.ts'
 import { createChunkClient } from './http-chunk-client.ts'
 import { openLogStream } from './log-stream.ts'

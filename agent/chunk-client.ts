@@ -1,5 +1,5 @@
-import type { Manifest } from '#protocol/image.ts'
-import type { ImageInfo } from '#protocol/image-info.ts'
+import type { Manifest } from '#protocol/image/image.ts'
+import type { ImageInfo } from '#protocol/image/image-info.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { hash as digestOf } from 'node:crypto'
 import { parentPort } from 'node:worker_threads'
 import { gunzipSync } from 'node:zlib'
-import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
+import { CHUNK_BYTES } from '#protocol/image/chunk-size.ts'
 import { letGo } from '#protocol/let-go.ts'
 import { compressFrame, decompressFrame } from './zstd-calls.ts'
 

@@ -1,5 +1,5 @@
 import { hash as digestOf } from 'node:crypto'
-import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
+import { CHUNK_BYTES } from '#protocol/image/chunk-size.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 
 const ZEROS = Buffer.alloc(CHUNK_BYTES)

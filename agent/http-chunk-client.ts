@@ -1,5 +1,5 @@
 import pRetry, { AbortError } from 'p-retry'
-import { MANIFEST_MEDIA_TYPE } from '#protocol/image.ts'
+import { MANIFEST_MEDIA_TYPE } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import {
   ChunkCorruptError,

@@ -3,7 +3,7 @@ import http from 'node:http'
 import https from 'node:https'
 import pRetry, { AbortError } from 'p-retry'
 import { letGo } from '#protocol/let-go.ts'
-import { UPLOAD_HEADER } from '#protocol/upload-header.ts'
+import { UPLOAD_HEADER } from '#protocol/image/upload-header.ts'
 import { createRedirects, withoutRedirect } from './redirects.ts'
 
 /** A server that says nothing for this long is taken for gone. */

@@ -1,4 +1,4 @@
-import { MAX_LOG_LINES, MAX_LOG_LINE_CHARACTERS, type Log } from '#protocol/agent.ts'
+import { MAX_LOG_LINES, MAX_LOG_LINE_CHARACTERS, type Log } from '#protocol/run/agent.ts'
 
 /** Lines that wait for a server that is away; what comes after them is only on the screen. */
 const MAX_WAITING_LINES = 20_000

@@ -1,5 +1,5 @@
 import { Value } from 'typebox/value'
-import { type Manifest, ManifestSchema } from '#protocol/image.ts'
+import { type Manifest, ManifestSchema } from '#protocol/image/image.ts'
 
 /** Throws TypeError for anything but a manifest of our format. */
 export function parseManifest(bytes: Uint8Array): Manifest {

@@ -1,5 +1,5 @@
-import { formatBytes } from '#protocol/disk-choice.ts'
-import { bytesToDoWords } from '#protocol/step-bytes.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
+import { bytesToDoWords } from '#protocol/run/step-bytes.ts'
 import { createRate } from './rate.ts'
 import type { StepReporter } from './reporter.ts'
 

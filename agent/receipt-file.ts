@@ -7,7 +7,7 @@ import {
   signatureFault,
   SignedReceiptSchema,
   type SignedReceipt,
-} from '#protocol/receipt.ts'
+} from '#protocol/run/receipt.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { HttpClient } from './http.ts'
 

@@ -1,6 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { REPORT_INTERVAL_MILLISECONDS, type Report, type ReportAnswer } from '#protocol/agent.ts'
-import type { Step } from '#protocol/run.ts'
+import {
+  REPORT_INTERVAL_MILLISECONDS,
+  type Report,
+  type ReportAnswer,
+} from '#protocol/run/agent.ts'
+import type { Step } from '#protocol/run/run.ts'
 import { HttpStatusError } from './http.ts'
 import { createRate } from './rate.ts'
 

@@ -10,7 +10,7 @@ import {
   type Report,
   type ReportAnswer,
   type Result,
-} from '#protocol/agent.ts'
+} from '#protocol/run/agent.ts'
 import { HttpStatusError, createHttpClient, type HttpClient } from './http.ts'
 import { createReachLog } from './reach-log.ts'
 

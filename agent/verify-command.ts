@@ -1,5 +1,5 @@
-import type { Manifest } from '#protocol/image.ts'
-import type { Disk } from '#protocol/inventory.ts'
+import type { Manifest } from '#protocol/image/image.ts'
+import type { Disk } from '#protocol/machine/inventory.ts'
 import type { ChunkClient } from './chunk-client.ts'
 import { openDeviceToLook } from './disk/device.ts'
 import { cutImage } from './pipeline/cut-image.ts'

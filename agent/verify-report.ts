@@ -1,7 +1,7 @@
-import { CHUNK_BYTES } from '#protocol/image.ts'
-import type { Disk } from '#protocol/inventory.ts'
-import { mibRangeText } from '#protocol/mib-range.ts'
-import type { DiskComparison } from '#protocol/run.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
+import type { Disk } from '#protocol/machine/inventory.ts'
+import { mibRangeText } from '#protocol/run/mib-range.ts'
+import type { DiskComparison } from '#protocol/run/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Comparison } from './pipeline/compare-disk.ts'
 

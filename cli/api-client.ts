@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { ErrorSchema } from '#protocol/shapes.ts'
-import { UPLOAD_HEADER } from '#protocol/upload-header.ts'
+import { UPLOAD_HEADER } from '#protocol/image/upload-header.ts'
 import { Value } from 'typebox/value'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ApiError, CliError, UnreachableError } from './errors.ts'

@@ -1,4 +1,4 @@
-import { awaitedStage, type BootProgress, type BootStage } from '#protocol/boot-progress.ts'
+import { awaitedStage, type BootProgress, type BootStage } from '#protocol/machine/boot-progress.ts'
 import { ago, duration, printable } from './text.ts'
 
 /** How far a boot came, and what to check when it goes no further. */

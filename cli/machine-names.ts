@@ -1,5 +1,5 @@
 import { MAC_PATTERN, parseMac } from '#protocol/mac.ts'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import type { ApiClient, Call } from './api-client.ts'
 import { CliError, EXIT, UsageError } from './errors.ts'
 

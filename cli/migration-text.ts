@@ -1,5 +1,5 @@
-import { formatBytes } from '#protocol/disk-choice.ts'
-import { referenceTo } from '#protocol/image-reference.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
+import { referenceTo } from '#protocol/image/image-reference.ts'
 import type { LackingVersion, StoreMigration } from '#protocol/store-migration.ts'
 import { plural, printable } from './text.ts'
 

@@ -1,5 +1,5 @@
-import { formatBytes } from '#protocol/disk-choice.ts'
-import type { Plan, PlanItem } from '#protocol/plan.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
+import type { Plan, PlanItem } from '#protocol/run/plan.ts'
 import { partitionLines } from './machine-text.ts'
 import { formatTable } from './table.ts'
 import { ago, paint, plural, printable } from './text.ts'

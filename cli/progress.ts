@@ -1,4 +1,4 @@
-import { formatBytes } from '#protocol/disk-choice.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import { createScreen } from './screen.ts'
 import { duration, percent, progressBar } from './text.ts'
 

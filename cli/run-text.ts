@@ -1,6 +1,6 @@
-import { formatBytes } from '#protocol/disk-choice.ts'
-import { silenceOf } from '#protocol/run-silence.ts'
-import { FINAL_RUN_STATES, type DiskComparison, type Run, type Step } from '#protocol/run.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
+import { silenceOf } from '#protocol/run/run-silence.ts'
+import { FINAL_RUN_STATES, type DiskComparison, type Run, type Step } from '#protocol/run/run.ts'
 import { localTime, printable } from './text.ts'
 
 export function isOver({ state }: Pick<Run, 'state'>): boolean {

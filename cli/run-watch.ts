@@ -1,4 +1,4 @@
-import type { Run, RunDetail } from '#protocol/run.ts'
+import type { Run, RunDetail } from '#protocol/run/run.ts'
 import { withPatience, type ApiClient } from './api-client.ts'
 import type { Context } from './context.ts'
 import { CliError, EXIT } from './errors.ts'

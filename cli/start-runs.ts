@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { PlannedRunRequest } from '#protocol/plan.ts'
-import type { Run, RunRequest } from '#protocol/run.ts'
+import type { PlannedRunRequest } from '#protocol/run/plan.ts'
+import type { Run, RunRequest } from '#protocol/run/run.ts'
 import { withPatience, type ApiClient } from './api-client.ts'
 import type { Context } from './context.ts'
 

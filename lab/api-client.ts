@@ -1,4 +1,4 @@
-import type { Run, RunRequest } from '#protocol/run.ts'
+import type { Run, RunRequest } from '#protocol/run/run.ts'
 
 /** Longest time that the server may take to answer one call. */
 const CALL_TIMEOUT_MS = 30_000

@@ -1,5 +1,5 @@
 import { MultiBar, Presets } from 'cli-progress'
-import type { Run, Step } from '#protocol/run.ts'
+import type { Run, Step } from '#protocol/run/run.ts'
 
 /** How often a step's progress is repeated where lines cannot be redrawn. */
 const LINE_INTERVAL_MS = 10_000

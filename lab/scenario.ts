@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import type { Run, RunRequest } from '#protocol/run.ts'
+import type { Run, RunRequest } from '#protocol/run/run.ts'
 import { createBlankDisk, createOverlayDisk } from './disk.ts'
 import type { Disk, DiskBus } from './disk.ts'
 import { goldenImage } from './golden-images.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
-import type { BootStep } from '#protocol/boot-progress.ts'
+import type { BootStep } from '#protocol/machine/boot-progress.ts'
 import type { Ipv4 } from '#protocol/ipv4.ts'
 import type { Mac } from '#protocol/mac.ts'
 import { firmwareText, type Firmware } from './boot/firmware.ts'

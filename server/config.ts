@@ -1,7 +1,7 @@
 import assert from 'node:assert'
 import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
-import { CHUNK_BYTES, SEGMENT_CHUNKS } from '#protocol/image.ts'
+import { CHUNK_BYTES, SEGMENT_CHUNKS } from '#protocol/image/image.ts'
 import {
   formatIpv4Cidr,
   networkRange,
@@ -12,7 +12,7 @@ import {
   type Ipv4Cidr,
   type Ipv4Range,
 } from '#protocol/ipv4.ts'
-import type { RetentionRule } from '#protocol/image-version.ts'
+import type { RetentionRule } from '#protocol/image/image-version.ts'
 import type { DatabaseConfig } from './db/database.ts'
 import {
   ConfigError,

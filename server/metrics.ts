@@ -1,6 +1,6 @@
 import type { StoreStatus } from '#protocol/store.ts'
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
-import { ACTIVE_RUN_STATES, FINAL_RUN_STATES } from '#protocol/run.ts'
+import { ACTIVE_RUN_STATES, FINAL_RUN_STATES } from '#protocol/run/run.ts'
 import type { Database } from './db/database.ts'
 import { sumImages } from './db/image-digest.ts'
 import { countRunsByState } from './db/runs.ts'

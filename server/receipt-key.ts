@@ -8,8 +8,13 @@ import {
 } from 'node:crypto'
 import { chmod, link, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { cleanReceipt, receiptBytes, receiptStatement, type ReceiptKey } from '#protocol/receipt.ts'
-import type { Receipt } from '#protocol/run.ts'
+import {
+  cleanReceipt,
+  receiptBytes,
+  receiptStatement,
+  type ReceiptKey,
+} from '#protocol/run/receipt.ts'
+import type { Receipt } from '#protocol/run/run.ts'
 import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import { getSigningKey } from './db/signing-keys.ts'

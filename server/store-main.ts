@@ -1,7 +1,7 @@
 import './thread-pool.ts'
 import { stat } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { formatBytes } from '#protocol/disk-choice.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import { ConfigError } from './config.ts'
 import { openFolderSync } from './db/folder-sync.ts'
 import {

@@ -1,6 +1,6 @@
 import { access, constants, statfs } from 'node:fs/promises'
 import { sql } from 'drizzle-orm'
-import { formatBytes } from '#protocol/disk-choice.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import type { Check, CheckName, SystemStatus } from '#protocol/system-status.ts'
 import { findAgentFile } from './agent-files.ts'
 import type { StoreStatistics } from './api/image-statistics.ts'

@@ -3,10 +3,11 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { describe, it } from 'node:test'
 
-/** The rooms of `server/images`: each imports from those before it only. */
-const IMAGE_ROOMS = 'codec store s3 export import commit sweep files'
-  .split(' ')
-  .map((room) => `server/images/${room}`)
+/** Folders of many files are divided into rooms, each of which imports from those before it only; `.` is the folder itself. */
+const ROOMS: [folder: string, rooms: string[]][] = [
+  ['protocol', ['.', 'dhcp', 'machine', 'image', 'disk', 'run']],
+  ['server/images', ['codec', 'store', 's3', 'export', 'import', 'commit', 'sweep', 'files']],
+]
 
 /** Which folders a folder may import from: the tables of ARCHITECTURE.md, longest prefix first. */
 const LAYERS: [folder: string, mayImport: string[]][] = [
@@ -17,10 +18,6 @@ const LAYERS: [folder: string, mayImport: string[]][] = [
   ['server/dhcp', ['protocol', 'server/boot']],
   ['server/tftp', ['protocol', 'server/boot']],
   ['server/db', ['protocol', 'server/give-back.ts']],
-  ...IMAGE_ROOMS.map((room, at): [string, string[]] => [
-    room,
-    ['protocol', 'server/give-back.ts', ...IMAGE_ROOMS.slice(0, at)],
-  ]),
   ['server/images', ['protocol', 'server/give-back.ts']],
   [
     'server/api',
@@ -52,6 +49,14 @@ function target(file: string, specifier: string): string | undefined {
 
 const isIn = (path: string, folder: string) => path === folder || path.startsWith(`${folder}/`)
 
+/** Which of the rooms of `folder` a path is in, counted from the first. */
+function place(rooms: string[], folder: string, path: string): number {
+  const room = relative(folder, dirname(path)).split('/')[0] || '.'
+  const at = rooms.indexOf(room)
+  assert.ok(at >= 0, `ROOMS does not say where ${folder}/${room} is`)
+  return at
+}
+
 describe('layers', () => {
   const files = globSync('{protocol,server,agent,initramfs,web,cli}/**/*.{ts,tsx}')
 
@@ -66,6 +71,21 @@ describe('layers', () => {
         .filter((path) => ![folder, ...mayImport].some((allowed) => isIn(path, allowed)))
         .map((path) => `${file} imports ${path}`)
     })
+    assert.deepEqual(wrong, [])
+  })
+
+  it('no room imports from one behind it', () => {
+    const wrong = ROOMS.flatMap(([folder, rooms]) =>
+      files
+        .filter((file) => isIn(file, folder))
+        .flatMap((file) =>
+          importsOf(file)
+            .map((specifier) => target(file, specifier))
+            .filter((path) => path !== undefined && isIn(path, folder))
+            .filter((path) => place(rooms, folder, path!) > place(rooms, folder, file))
+            .map((path) => `${file} imports ${path}`),
+        ),
+    )
     assert.deepEqual(wrong, [])
   })
 

@@ -1,4 +1,4 @@
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 
 /** What WebAssembly counts memory in; its memory begins on a page of the processor, too. */
 const WASM_PAGE_BYTES = 65_536

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
-import type { Layout } from '#protocol/disk-layout.ts'
-import type { PartitionChange } from '#protocol/growth.ts'
+import type { Layout } from '#protocol/disk/disk-layout.ts'
+import type { PartitionChange } from '#protocol/disk/growth.ts'
 import type { Exec } from '../exec.ts'
 import { readLayout } from '../system/layout.ts'
 import { keepBootFlags } from './boot-flag.ts'

@@ -1,6 +1,6 @@
 import { readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import type { Disk } from '#protocol/inventory.ts'
+import type { Disk } from '#protocol/machine/inventory.ts'
 import { deviceNumber } from '../device-number.ts'
 import type { Exec } from '../exec.ts'
 import { identifyDisk } from './disk-identity.ts'

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import type { Inventory } from '#protocol/inventory.ts'
+import type { Inventory } from '#protocol/machine/inventory.ts'
 import type { Exec } from '../exec.ts'
 import { AGENT_VERSION } from '../version.ts'
 import { readDisks } from './disks.ts'

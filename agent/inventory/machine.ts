@@ -1,5 +1,5 @@
 import { arch, release } from 'node:os'
-import type { Inventory } from '#protocol/inventory.ts'
+import type { Inventory } from '#protocol/machine/inventory.ts'
 import { readBytes, readNames, readText } from './sysfs.ts'
 
 const DMI = '/sys/class/dmi/id'

@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import { basename, join } from 'node:path'
-import type { Inventory } from '#protocol/inventory.ts'
+import type { Inventory } from '#protocol/machine/inventory.ts'
 import { readFlag, readNames, readNumber, readTarget, readText } from './sysfs.ts'
 
 const SYS_NET = '/sys/class/net'

@@ -1,4 +1,4 @@
-import { CHUNK_BYTES, chunkCount, type Manifest } from '#protocol/image.ts'
+import { CHUNK_BYTES, chunkCount, type Manifest } from '#protocol/image/image.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 import type { Device } from '../disk/device.ts'
 import { createImageParts } from './image-parts.ts'

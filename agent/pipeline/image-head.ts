@@ -1,4 +1,4 @@
-import { CHUNK_BYTES, decodeSegment, type Manifest, isStored } from '#protocol/image.ts'
+import { CHUNK_BYTES, decodeSegment, type Manifest, isStored } from '#protocol/image/image.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 

@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os'
-import type { Manifest } from '#protocol/image.ts'
+import type { Manifest } from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 import { planImage, type ChunkRange, type Piece } from './image-plan.ts'

@@ -9,7 +9,7 @@ import {
   type ChunkReference,
   type Manifest,
   isStored,
-} from '#protocol/image.ts'
+} from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { ChunkCorruptError } from '../chunk-client.ts'
 

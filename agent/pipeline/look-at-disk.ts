@@ -1,4 +1,4 @@
-import { CHUNK_BYTES, chunkLength } from '#protocol/image.ts'
+import { CHUNK_BYTES, chunkLength } from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { isZero } from '../content.ts'
 import { hashChunk } from '../chunk-pool.ts'

@@ -1,4 +1,4 @@
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { ChunkIndex } from './chunk-index.ts'
 import type { DataPiece } from './chunk-source.ts'

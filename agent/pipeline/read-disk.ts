@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os'
-import { CHUNK_BYTES, chunkLength, encodeManifest } from '#protocol/image.ts'
+import { CHUNK_BYTES, chunkLength, encodeManifest } from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { isZero } from '../content.ts'
 import type { ChunkClient } from '../chunk-client.ts'

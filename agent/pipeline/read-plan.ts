@@ -1,4 +1,4 @@
-import { CHUNK_BYTES, chunkCount } from '#protocol/image.ts'
+import { CHUNK_BYTES, chunkCount } from '#protocol/image/image.ts'
 import type { ByteSpan, Extents } from '../used/extents.ts'
 import type { ChunkSpan } from './segment-sender.ts'
 

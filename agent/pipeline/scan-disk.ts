@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import type { Device } from '../disk/device.ts'
 import type { ChunkIndex } from './chunk-index.ts'
 import type { HeldChunks } from './held-chunks.ts'

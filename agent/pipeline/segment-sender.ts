@@ -4,7 +4,7 @@ import {
   chunkCount,
   segmentCount,
   segmentLength,
-} from '#protocol/image.ts'
+} from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { isZero, sha256 } from '../content.ts'
 import type { ChunkSender } from './send-chunks.ts'

@@ -11,8 +11,8 @@ import {
   type ChunkReference,
   type Manifest,
   isStored,
-} from '#protocol/image.ts'
-import type { DiskWrite } from '#protocol/gpt.ts'
+} from '#protocol/image/image.ts'
+import type { DiskWrite } from '#protocol/disk/gpt.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { isZero, sha256 } from '../content.ts'
 import { parseManifest } from '../manifest.ts'

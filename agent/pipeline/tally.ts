@@ -1,5 +1,5 @@
-import type { Manifest } from '#protocol/image.ts'
-import type { Receipt } from '#protocol/run.ts'
+import type { Manifest } from '#protocol/image/image.ts'
+import type { Receipt } from '#protocol/run/run.ts'
 import type { Piece } from './image-plan.ts'
 
 export interface TallyOptions {

@@ -1,4 +1,4 @@
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { isZero } from '../content.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'

@@ -1,4 +1,4 @@
-import { ESP_TYPE, MBR_ESP_TYPE } from '#protocol/partition-table.ts'
+import { ESP_TYPE, MBR_ESP_TYPE } from '#protocol/disk/partition-table.ts'
 import { orderWith, parseBootManager, planEntries } from '../efi/boot-entries.ts'
 import type { BootManager, WantedEntry } from '../efi/boot-entries.ts'
 import { findFallback, findLoader, listEfiFiles } from '../efi/loaders.ts'

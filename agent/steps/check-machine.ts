@@ -1,17 +1,17 @@
-import { judgeBootability } from '#protocol/bootability.ts'
-import { chooseDisk, describeDisk } from '#protocol/disk-choice.ts'
-import { checkTarget } from '#protocol/expected-target.ts'
-import type { Disk, Inventory } from '#protocol/inventory.ts'
-import type { AgentRun } from '#protocol/agent.ts'
-import { identityMismatch } from '#protocol/machine-identity.ts'
+import { judgeBootability } from '#protocol/run/bootability.ts'
+import { chooseDisk, describeDisk } from '#protocol/machine/disk-choice.ts'
+import { checkTarget } from '#protocol/run/expected-target.ts'
+import type { Disk, Inventory } from '#protocol/machine/inventory.ts'
+import type { AgentRun } from '#protocol/run/agent.ts'
+import { identityMismatch } from '#protocol/machine/machine-identity.ts'
 import {
   whyTooLarge,
   whyUncapturable,
   whyUnfit,
   whyUnusable,
   type Finding,
-} from '#protocol/run-checks.ts'
-import { planShrink, predictShrink } from '#protocol/shrink.ts'
+} from '#protocol/run/run-checks.ts'
+import { planShrink, predictShrink } from '#protocol/disk/shrink.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import { imageHead } from '../pipeline/image-head.ts'
 import type { DisklessContext } from './step.ts'

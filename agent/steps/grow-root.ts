@@ -1,4 +1,4 @@
-import { planGrowth, type GrowthPlan } from '#protocol/growth.ts'
+import { planGrowth, type GrowthPlan } from '#protocol/disk/growth.ts'
 import { growFileSystem } from '../grow/file-system.ts'
 import {
   deviceBytes,

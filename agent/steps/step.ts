@@ -1,6 +1,6 @@
-import type { AgentRun } from '#protocol/agent.ts'
-import type { Disk, Inventory } from '#protocol/inventory.ts'
-import type { Receipt } from '#protocol/run.ts'
+import type { AgentRun } from '#protocol/run/agent.ts'
+import type { Disk, Inventory } from '#protocol/machine/inventory.ts'
+import type { Receipt } from '#protocol/run/run.ts'
 import type { Exec } from '../exec.ts'
 import type { ChunkClient } from '../chunk-client.ts'
 

@@ -1,4 +1,4 @@
-import { LINUX_FILE_SYSTEMS } from '#protocol/growth.ts'
+import { LINUX_FILE_SYSTEMS } from '#protocol/disk/growth.ts'
 import type { Exec } from '../exec.ts'
 import { openMount } from './mount.ts'
 import type { Candidate, Root } from './root-choice.ts'

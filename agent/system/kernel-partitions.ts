@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { isExtended, type Layout } from '#protocol/disk-layout.ts'
+import { isExtended, type Layout } from '#protocol/disk/disk-layout.ts'
 
 const SYSFS_CLASS = '/sys/class/block'
 /** Starts and sizes in sysfs count these, whatever the disk's sectors. */

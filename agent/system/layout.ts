@@ -1,4 +1,4 @@
-import type { Layout } from '#protocol/disk-layout.ts'
+import type { Layout } from '#protocol/disk/disk-layout.ts'
 import type { Exec } from '../exec.ts'
 import { partitionPath } from '../steps/step.ts'
 

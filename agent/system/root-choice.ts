@@ -1,4 +1,4 @@
-import type { ImageInfo } from '#protocol/image-info.ts'
+import type { ImageInfo } from '#protocol/image/image-info.ts'
 
 /** A partition, volume or whole disk with a file system that a root may be on. */
 export type Candidate = {

@@ -1,7 +1,7 @@
 import type { SystemContext } from './context.ts'
 import { findRoots } from './find-root.ts'
 import { checkKernelPartitions } from './kernel-partitions.ts'
-import { isExtended, type Layout } from '#protocol/disk-layout.ts'
+import { isExtended, type Layout } from '#protocol/disk/disk-layout.ts'
 import { readLayout } from './layout.ts'
 import { findContent, type Content } from './probe.ts'
 import { chooseRoot, type Candidate, type RootChoice } from './root-choice.ts'

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
-import { LINUX_FILE_SYSTEMS } from '#protocol/growth.ts'
-import type { ImageInfo } from '#protocol/image-info.ts'
+import { LINUX_FILE_SYSTEMS } from '#protocol/disk/growth.ts'
+import type { ImageInfo } from '#protocol/image/image-info.ts'
 import type { Exec } from '../exec.ts'
 import { findRoots } from '../system/find-root.ts'
 import { openMount } from '../system/mount.ts'

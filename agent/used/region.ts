@@ -1,4 +1,4 @@
-import type { LayoutSegment } from '#protocol/lvm-layout.ts'
+import type { LayoutSegment } from '#protocol/disk/lvm-layout.ts'
 import type { Exec } from '../exec.ts'
 import type { Content } from '../system/probe.ts'
 import type { ByteSpan, Extents } from './extents.ts'

@@ -1,4 +1,4 @@
-import type { Disk, Partition } from '#protocol/inventory.ts'
+import type { Disk, Partition } from '#protocol/machine/inventory.ts'
 import type { ByteSpan } from './extents.ts'
 import type { Region } from './region.ts'
 

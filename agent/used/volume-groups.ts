@@ -1,6 +1,6 @@
-import type { LvmGroup, LvmVolume } from '#protocol/lvm-group.ts'
-import { areaSpans, placesOf, type LayoutSegment } from '#protocol/lvm-layout.ts'
-import { readLvmMember, type LvmMember } from '#protocol/lvm-member.ts'
+import type { LvmGroup, LvmVolume } from '#protocol/disk/lvm-group.ts'
+import { areaSpans, placesOf, type LayoutSegment } from '#protocol/disk/lvm-layout.ts'
+import { readLvmMember, type LvmMember } from '#protocol/disk/lvm-member.ts'
 import { edgesOf } from './edges.ts'
 import {
   NONE,

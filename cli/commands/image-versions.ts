@@ -1,13 +1,13 @@
 import type { Command } from 'commander'
-import { formatBytes } from '#protocol/disk-choice.ts'
-import type { Image } from '#protocol/image-info.ts'
-import { parseImageReference } from '#protocol/image-reference.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
+import type { Image } from '#protocol/image/image-info.ts'
+import { parseImageReference } from '#protocol/image/image-reference.ts'
 import {
   versionsText,
   type ImageVersion,
   type KeepReason,
   type Retention,
-} from '#protocol/image-version.ts'
+} from '#protocol/image/image-version.ts'
 import type { ApiClient } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { formatBytes } from '#protocol/disk-choice.ts'
-import { MAX_LINK_HOURS, type Image } from '#protocol/image-info.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
+import { MAX_LINK_HOURS, type Image } from '#protocol/image/image-info.ts'
 import type { ApiClient } from '../api-client.ts'
 import { confirmTyped } from '../confirm.ts'
 import { action, type Context } from '../context.ts'

@@ -1,7 +1,12 @@
 import type { Command } from 'commander'
-import type { DiskHints } from '#protocol/disk-hints.ts'
+import type { DiskHints } from '#protocol/machine/disk-hints.ts'
 import { isIP } from 'node:net'
-import type { Machine, MachinePatch, NetworkSettings, RefusedMachines } from '#protocol/machine.ts'
+import type {
+  Machine,
+  MachinePatch,
+  NetworkSettings,
+  RefusedMachines,
+} from '#protocol/machine/machine.ts'
 import type { ApiClient } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { confirmTyped } from '../confirm.ts'

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { describeBoot, findStuck } from '../boot-stages.ts'
 import { withPatience } from '../api-client.ts'
 import { action, type Context } from '../context.ts'

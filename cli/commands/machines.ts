@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { formatBytes } from '#protocol/disk-choice.ts'
-import { MACHINE_SORT_KEYS, MACHINE_STATES, type Machine } from '#protocol/machine.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
+import { MACHINE_SORT_KEYS, MACHINE_STATES, type Machine } from '#protocol/machine/machine.ts'
 import { describeBoot } from '../boot-stages.ts'
 import { action, type Context } from '../context.ts'
 import { UsageError } from '../errors.ts'

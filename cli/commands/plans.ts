@@ -1,5 +1,10 @@
 import type { Command } from 'commander'
-import { PlanSchema, type Plan, type PlannedRunRequest, type PlanRequest } from '#protocol/plan.ts'
+import {
+  PlanSchema,
+  type Plan,
+  type PlannedRunRequest,
+  type PlanRequest,
+} from '#protocol/run/plan.ts'
 import { Value } from 'typebox/value'
 import type { ApiClient } from '../api-client.ts'
 import { confirmTyped } from '../confirm.ts'

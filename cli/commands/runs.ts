@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { formatBytes } from '#protocol/disk-choice.ts'
-import type { Machine } from '#protocol/machine.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import {
   ACTIVE_RUN_STATES,
   FINAL_RUN_STATES,
@@ -8,7 +8,7 @@ import {
   type LogLine,
   type Run,
   type RunDetail,
-} from '#protocol/run.ts'
+} from '#protocol/run/run.ts'
 import type { ApiClient } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { ApiError, CliError, EXIT, UsageError } from '../errors.ts'

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { formatBytes } from '#protocol/disk-choice.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import type { StoreStatus } from '#protocol/store.ts'
 import { action, type Context } from '../context.ts'
 import { UsageError } from '../errors.ts'

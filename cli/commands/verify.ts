@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { RunRequest } from '#protocol/run.ts'
+import type { RunRequest } from '#protocol/run/run.ts'
 import { action, type Context } from '../context.ts'
 import { examples } from '../help.ts'
 import { findMac } from '../machine-names.ts'

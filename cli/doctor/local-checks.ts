@@ -3,7 +3,7 @@ import { access, constants, readdir, statfs } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { dirname, resolve } from 'node:path'
-import { formatBytes } from '#protocol/disk-choice.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import { plural } from '../text.ts'
 import type { Finding } from './finding.ts'
 

@@ -8,8 +8,8 @@ import {
   decodeSegment,
   type ChunkReference,
   type Manifest,
-} from '#protocol/image.ts'
-import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
+} from '#protocol/image/image.ts'
+import { LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { explainFailure, readError, withPatience, type ApiClient } from '../api-client.ts'
 import { CliError, EXIT } from '../errors.ts'

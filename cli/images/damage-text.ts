@@ -1,4 +1,4 @@
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { plural } from '../text.ts'
 
 /** What an image lacks and what to do, after its name; undefined if it is whole. */

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { formatBytes } from '#protocol/disk-choice.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 
 /** What a file holds, by its first bytes. */

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { createGunzip } from 'node:zlib'
-import { CHUNK_BYTES, chunkLength, type Manifest } from '#protocol/image.ts'
+import { CHUNK_BYTES, chunkLength, type Manifest } from '#protocol/image/image.ts'
 import { explainFailure, readError, withPatience, type ApiClient } from '../api-client.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { unwritable } from '../local-file.ts'

@@ -1,5 +1,10 @@
 import { open, type FileHandle } from 'node:fs/promises'
-import { CHUNK_BYTES, chunkLength, type ChunkReference, type Manifest } from '#protocol/image.ts'
+import {
+  CHUNK_BYTES,
+  chunkLength,
+  type ChunkReference,
+  type Manifest,
+} from '#protocol/image/image.ts'
 import { hashChunk, isZero, type RemoteChunks } from './chunks.ts'
 
 const CHUNKS_AT_ONCE = 16

@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import pLimit from 'p-limit'
-import { detectSectorBytes } from '#protocol/gpt.ts'
-import type { Image, ImageInfo } from '#protocol/image-info.ts'
+import { detectSectorBytes } from '#protocol/disk/gpt.ts'
+import type { Image, ImageInfo } from '#protocol/image/image-info.ts'
 import {
   CHUNK_BYTES,
   HASH_BYTES,
@@ -9,8 +9,8 @@ import {
   SEGMENT_CHUNKS,
   chunkCount,
   encodeManifest,
-} from '#protocol/image.ts'
-import { learnInfo } from '#protocol/learn-info.ts'
+} from '#protocol/image/image.ts'
+import { learnInfo } from '#protocol/disk/learn-info.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { withPatience, type ApiClient } from '../api-client.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'

@@ -3,13 +3,13 @@ import { mkdir, open, readFile, rm, writeFile, type FileHandle } from 'node:fs/p
 import { homedir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import {
   UPLOAD_OFFSET,
   UPLOAD_PIECE_MEDIA_TYPE,
   type Upload,
   type UploadRequest,
-} from '#protocol/upload.ts'
+} from '#protocol/image/upload.ts'
 import { explainFailure, readError, withPatience, type ApiClient } from '../api-client.ts'
 import { ApiError, CliError, EXIT } from '../errors.ts'
 import type { Progress } from '../progress.ts'

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { CHUNK_BYTES, chunkLength, type Manifest } from '#protocol/image.ts'
+import { CHUNK_BYTES, chunkLength, type Manifest } from '#protocol/image/image.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { hashChunk, isZero, type RemoteChunks } from './chunks.ts'
 

@@ -1,5 +1,5 @@
-import { differingPlaces, differingRanges } from '#protocol/comparison-text.ts'
-import type { DiskComparison } from '#protocol/run.ts'
+import { differingPlaces, differingRanges } from '#protocol/run/comparison-text.ts'
+import type { DiskComparison } from '#protocol/run/run.ts'
 import { printable } from '../text.ts'
 
 /** More would fill the screen; the receipt that is saved has up to a thousand. */

@@ -1,7 +1,7 @@
 import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Value } from 'typebox/value'
-import { signatureFault, SignedReceiptSchema, type SignedReceipt } from '#protocol/receipt.ts'
+import { signatureFault, SignedReceiptSchema, type SignedReceipt } from '#protocol/run/receipt.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { unreadable } from '../local-file.ts'
 import { printable } from '../text.ts'

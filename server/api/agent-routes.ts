@@ -9,10 +9,10 @@ import {
   ReportAnswerSchema,
   ReportSchema,
   ResultSchema,
-} from '#protocol/agent.ts'
-import { InventorySchema, type Inventory } from '#protocol/inventory.ts'
+} from '#protocol/run/agent.ts'
+import { InventorySchema, type Inventory } from '#protocol/machine/inventory.ts'
 import { parseMac } from '#protocol/mac.ts'
-import { RunSchema } from '#protocol/run.ts'
+import { RunSchema } from '#protocol/run/run.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { saveInventoryAfterRun } from '#server/db/machines.ts'

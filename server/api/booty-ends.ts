@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { Image } from '#protocol/image-info.ts'
-import type { Receipt } from '#protocol/run.ts'
+import type { Image } from '#protocol/image/image-info.ts'
+import type { Receipt } from '#protocol/run/run.ts'
 import { bootyAnswer, findDeviceBytes, type BootyRequest } from '#server/boot/booty.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findMachineRow } from '#server/db/machines.ts'

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { isImageReference } from '#protocol/image-reference.ts'
+import { isImageReference } from '#protocol/image/image-reference.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findImageDigest } from '#server/db/image-queries.ts'

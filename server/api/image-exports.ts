@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
-import { type ChunkReference, decodeSegment } from '#protocol/image.ts'
+import { type ChunkReference, decodeSegment } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { countDamage } from '#server/db/damage-count.ts'
 import type { Database } from '#server/db/database.ts'

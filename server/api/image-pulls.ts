@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
-import type { ImagePull, PullRequest } from '#protocol/image-pull.ts'
+import type { ImagePull, PullRequest } from '#protocol/image/image-pull.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import type { CheckImage } from '#server/db/image-changes.ts'
 import {

@@ -6,7 +6,7 @@ import {
   ImageChangeSchema,
   ImageInfoSchema,
   ImageSchema,
-} from '#protocol/image-info.ts'
+} from '#protocol/image/image-info.ts'
 import {
   ErrorSchema,
   IMAGE_NAME_PATTERN,

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { RetentionRule } from '#protocol/image-version.ts'
+import type { RetentionRule } from '#protocol/image/image-version.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
 import { type FormRenewal, replacedBefore } from '#server/db/form-renewals.ts'

@@ -1,4 +1,4 @@
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { entityTag } from './etag.ts'
 
 /** Of what an operator edits of an image, or replaces with it. */

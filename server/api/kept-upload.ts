@@ -1,5 +1,5 @@
-import type { Image } from '#protocol/image-info.ts'
-import type { Upload, UploadRequest } from '#protocol/upload.ts'
+import type { Image } from '#protocol/image/image-info.ts'
+import type { Upload, UploadRequest } from '#protocol/image/upload.ts'
 import { ByteHandover } from '#server/images/import/byte-handover.ts'
 import { ConflictError, UnprocessableError } from './errors.ts'
 import type { ImageLibrary } from './image-library.ts'

@@ -1,7 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { type Image, ImageLinkSchema, ImageSchema, MAX_LINK_HOURS } from '#protocol/image-info.ts'
+import {
+  type Image,
+  ImageLinkSchema,
+  ImageSchema,
+  MAX_LINK_HOURS,
+} from '#protocol/image/image-info.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, IMAGE_NAME_PATTERN, ImageReference } from '#protocol/shapes.ts'
 import type { Database, OpenedDatabase } from '#server/db/database.ts'

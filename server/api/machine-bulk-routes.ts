@@ -5,7 +5,7 @@ import {
   MachinesDeleteSchema,
   MachinesPatchAnswerSchema,
   MachinesPatchSchema,
-} from '#protocol/machine.ts'
+} from '#protocol/machine/machine.ts'
 import type { Database } from '#server/db/database.ts'
 import { changeMachines, deleteMachines } from '#server/db/machine-bulk.ts'
 

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { MAC_PATTERN, parseMac } from '#protocol/mac.ts'
-import { MACHINE_SORT_KEYS, MACHINE_STATES, type MachineState } from '#protocol/machine.ts'
+import { MACHINE_SORT_KEYS, MACHINE_STATES, type MachineState } from '#protocol/machine/machine.ts'
 import { ImageReference } from '#protocol/shapes.ts'
 import type {
   MachineCursor,

@@ -8,7 +8,7 @@ import {
   MachineSchema,
   type MachinePut,
   type NetworkSettings,
-} from '#protocol/machine.ts'
+} from '#protocol/machine/machine.ts'
 import { ErrorSchema, listOf, MacText } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
 import { deleteMachine, tellActive } from '#server/db/delete-machines.ts'

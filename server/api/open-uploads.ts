@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
-import type { Upload, UploadRequest } from '#protocol/upload.ts'
+import type { Upload, UploadRequest } from '#protocol/image/upload.ts'
 import { ConflictError, NotFoundError, RequestError, UnavailableError } from './errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 import { startUpload, UPLOAD_IDLE_SECONDS, type KeptUpload } from './kept-upload.ts'

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { PlanRequestSchema, PlanSchema } from '#protocol/plan.ts'
+import { PlanRequestSchema, PlanSchema } from '#protocol/run/plan.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findPlan } from '#server/db/plans.ts'

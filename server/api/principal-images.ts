@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { UPLOAD_HEADER, UPLOAD_ID_PATTERN } from '#protocol/upload-header.ts'
+import { UPLOAD_HEADER, UPLOAD_ID_PATTERN } from '#protocol/image/upload-header.ts'
 import { ForbiddenError } from './errors.ts'
 import type { ImageLibrary } from './image-library.ts'
 

@@ -1,6 +1,6 @@
 import type { Role, TokenScope } from '#protocol/account.ts'
 import type { Mac } from '#protocol/mac.ts'
-import type { Run, RunState, Workflow } from '#protocol/run.ts'
+import type { Run, RunState, Workflow } from '#protocol/run/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 
 /** Who asks. An agent is one that said hello; its run may be over by now. */

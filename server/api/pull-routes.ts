@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { ImagePullSchema, PullRequestSchema } from '#protocol/image-pull.ts'
+import { ImagePullSchema, PullRequestSchema } from '#protocol/image/image-pull.ts'
 import { UUID_PATTERN } from '#protocol/names.ts'
 import { ErrorSchema, ImageName, listOf } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'

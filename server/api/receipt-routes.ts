@@ -4,7 +4,7 @@ import {
   signedReceipt,
   SignedReceiptSchema,
   type ReceiptKey,
-} from '#protocol/receipt.ts'
+} from '#protocol/run/receipt.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
 import { findRun } from '#server/db/runs.ts'

@@ -11,7 +11,7 @@ import {
   RunSchema,
   WorkflowSchema,
   type RunState,
-} from '#protocol/run.ts'
+} from '#protocol/run/run.ts'
 import { ErrorSchema, ImageReference, listOf, MacText } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { findMachineRow } from '#server/db/machines.ts'

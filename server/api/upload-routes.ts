@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { ImageSchema } from '#protocol/image-info.ts'
+import { ImageSchema } from '#protocol/image/image-info.ts'
 import { UUID_PATTERN } from '#protocol/names.ts'
 import { ErrorSchema, listOf } from '#protocol/shapes.ts'
 import {
@@ -10,7 +10,7 @@ import {
   UPLOAD_PIECE_MEDIA_TYPE,
   UploadRequestSchema,
   UploadSchema,
-} from '#protocol/upload.ts'
+} from '#protocol/image/upload.ts'
 import { RequestError } from './errors.ts'
 import { rethrowImageError } from './image-errors.ts'
 import { type KeptUpload, WrongOffsetError } from './kept-upload.ts'

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { ImageSchema } from '#protocol/image-info.ts'
+import { ImageSchema } from '#protocol/image/image-info.ts'
 import {
   type ImageVersion,
   ImageVersionSchema,
@@ -8,7 +8,7 @@ import {
   RetentionRuleSchema,
   RetentionSchema,
   VersionNumber,
-} from '#protocol/image-version.ts'
+} from '#protocol/image/image-version.ts'
 import { ErrorSchema, ImageName, listOf } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { deleteVersion, promoteVersion } from '#server/db/image-changes.ts'

@@ -1,9 +1,9 @@
 import { Type, type Static } from 'typebox'
-import { chooseDisk, describeDisk } from '#protocol/disk-choice.ts'
-import type { Image, ImageInfo } from '#protocol/image-info.ts'
-import type { Inventory } from '#protocol/inventory.ts'
+import { chooseDisk, describeDisk } from '#protocol/machine/disk-choice.ts'
+import type { Image, ImageInfo } from '#protocol/image/image-info.ts'
+import type { Inventory } from '#protocol/machine/inventory.ts'
 import { type Mac, parseMac } from '#protocol/mac.ts'
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 
 /**
  * What BOOTy (plunder-app/BOOTy, 2020) reads as its configuration. It knows no null. `growDisk` and

@@ -1,4 +1,4 @@
-import type { FinalRunState, Run } from '#protocol/run.ts'
+import type { FinalRunState, Run } from '#protocol/run/run.ts'
 
 /** All that decides what a machine boots next. */
 export interface BootSituation {

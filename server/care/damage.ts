@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import pLimit from 'p-limit'
-import { decodeSegment, HASH_BYTES, isStored } from '#protocol/image.ts'
+import { decodeSegment, HASH_BYTES, isStored } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
 import { clearDamage, listDamage, saveDamage } from '#server/db/damaged-chunks.ts'

@@ -1,4 +1,4 @@
-import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
+import { LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { codecOf } from '#server/images/store/chunk-codec.ts'
 import {

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { decodeSegment, HASH_BYTES, isStored } from '#protocol/image.ts'
+import { decodeSegment, HASH_BYTES, isStored } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { listDamage, saveLost } from '#server/db/damaged-chunks.ts'
 import type { Database } from '#server/db/database.ts'

@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm'
-import { decodeSegment } from '#protocol/image.ts'
+import { decodeSegment } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
 import { recordEvent } from '#server/db/events.ts'

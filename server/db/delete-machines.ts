@@ -1,6 +1,6 @@
 import { inArray } from 'drizzle-orm'
 import type { Mac } from '#protocol/mac.ts'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvents } from './events.ts'
 import { isAmong } from './machine-resource.ts'

@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, sql } from 'drizzle-orm'
-import type { Image, ImageChange, ImageInfo } from '#protocol/image-info.ts'
-import { imageNameOf } from '#protocol/image-reference.ts'
+import type { Image, ImageChange, ImageInfo } from '#protocol/image/image-info.ts'
+import { imageNameOf } from '#protocol/image/image-reference.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'

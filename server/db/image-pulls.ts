@@ -1,5 +1,5 @@
 import { and, desc, eq, lt, ne, notInArray } from 'drizzle-orm'
-import type { ImagePull } from '#protocol/image-pull.ts'
+import type { ImagePull } from '#protocol/image/image-pull.ts'
 import type { Database } from './database.ts'
 import { imagePulls } from './schema.ts'
 

@@ -1,6 +1,6 @@
 import { and, asc, eq, gt, inArray, isNotNull, notInArray, sql } from 'drizzle-orm'
-import type { Image, ImageInfo } from '#protocol/image-info.ts'
-import { ACTIVE_RUN_STATES } from '#protocol/run.ts'
+import type { Image, ImageInfo } from '#protocol/image/image-info.ts'
+import { ACTIVE_RUN_STATES } from '#protocol/run/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { countDamage } from './damage-count.ts'
 import type { Database, Transaction } from './database.ts'

@@ -4,7 +4,7 @@ import {
   type ImageVersion,
   type Retention,
   type RetentionRule,
-} from '#protocol/image-version.ts'
+} from '#protocol/image/image-version.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { getImage } from './image-queries.ts'

@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm'
-import { parseImageReference } from '#protocol/image-reference.ts'
-import type { ImageVersion } from '#protocol/image-version.ts'
+import { parseImageReference } from '#protocol/image/image-reference.ts'
+import type { ImageVersion } from '#protocol/image/image-version.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { countDamage } from './damage-count.ts'
 import type { Database, Transaction } from './database.ts'

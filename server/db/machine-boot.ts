@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm'
-import { advanceBoot, type BootStep } from '#protocol/boot-progress.ts'
+import { advanceBoot, type BootStep } from '#protocol/machine/boot-progress.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { Database, Transaction } from './database.ts'
 import { isUniqueViolation } from './failures.ts'

@@ -1,6 +1,6 @@
 import { and, eq, getTableColumns, inArray, sql, type SQL } from 'drizzle-orm'
 import type { Mac } from '#protocol/mac.ts'
-import type { Machine, MachineSortKey, MachineState } from '#protocol/machine.ts'
+import type { Machine, MachineSortKey, MachineState } from '#protocol/machine/machine.ts'
 import type { Database } from './database.ts'
 import { MACHINE_LINE, toMachines, type MachineLine } from './machine-resource.ts'
 import { namedLike } from './image-usage.ts'

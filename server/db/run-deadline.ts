@@ -1,4 +1,4 @@
-import { BOOTING_TIMEOUT_SECONDS, RUNNING_TIMEOUT_SECONDS } from '#protocol/run-silence.ts'
+import { BOOTING_TIMEOUT_SECONDS, RUNNING_TIMEOUT_SECONDS } from '#protocol/run/run-silence.ts'
 import type { runs } from './schema.ts'
 
 type HeardRow = Pick<typeof runs.$inferSelect, 'state' | 'bootedAt' | 'attemptAt' | 'lastReportAt'>

@@ -1,5 +1,5 @@
 import { and, asc, desc, eq, gt, lt, max } from 'drizzle-orm'
-import type { LogLine } from '#protocol/run.ts'
+import type { LogLine } from '#protocol/run/run.ts'
 import type { Database } from './database.ts'
 import { runLogs } from './schema.ts'
 

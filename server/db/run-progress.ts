@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import type { Step } from '#protocol/run.ts'
+import type { Step } from '#protocol/run/run.ts'
 import type { Database } from './database.ts'
 import { runs } from './schema.ts'
 

@@ -6,7 +6,7 @@ import {
   type Run,
   type RunState,
   type Workflow,
-} from '#protocol/run.ts'
+} from '#protocol/run/run.ts'
 import type { Database, Transaction } from './database.ts'
 import { recordEvent } from './events.ts'
 import { recordMachine, type Page } from './machines.ts'

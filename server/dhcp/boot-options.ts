@@ -1,13 +1,18 @@
-import { type DhcpPacket, NO_ADDRESS } from '#protocol/dhcp.ts'
-import { DhcpDecodeError } from '#protocol/dhcp-error.ts'
-import { DHCP_OPTION, decodeFields, type DhcpOptions, encodeFields } from '#protocol/dhcp-fields.ts'
+import { type DhcpPacket, NO_ADDRESS } from '#protocol/dhcp/dhcp.ts'
+import { DhcpDecodeError } from '#protocol/dhcp/dhcp-error.ts'
+import {
+  DHCP_OPTION,
+  decodeFields,
+  type DhcpOptions,
+  encodeFields,
+} from '#protocol/dhcp/dhcp-fields.ts'
 import {
   asksFor,
   findArchitectures,
   findText,
   findUserClasses,
   textBytes,
-} from '#protocol/dhcp-options.ts'
+} from '#protocol/dhcp/dhcp-options.ts'
 import type { Ipv4 } from '#protocol/ipv4.ts'
 import type { Mac } from '#protocol/mac.ts'
 import { type BootAnswer, bootAnswer } from '#server/boot/boot-file.ts'

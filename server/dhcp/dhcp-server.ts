@@ -1,9 +1,14 @@
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { decodeDhcp, type DhcpPacket, encodeDhcp } from '#protocol/dhcp.ts'
-import { DhcpDecodeError } from '#protocol/dhcp-error.ts'
-import { DHCP_OPTION } from '#protocol/dhcp-fields.ts'
-import { findAddress, findArchitectures, findMac, findMessage } from '#protocol/dhcp-options.ts'
+import { decodeDhcp, type DhcpPacket, encodeDhcp } from '#protocol/dhcp/dhcp.ts'
+import { DhcpDecodeError } from '#protocol/dhcp/dhcp-error.ts'
+import { DHCP_OPTION } from '#protocol/dhcp/dhcp-fields.ts'
+import {
+  findAddress,
+  findArchitectures,
+  findMac,
+  findMessage,
+} from '#protocol/dhcp/dhcp-options.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { BootClientKind } from '#server/boot/firmware.ts'
 import { checkProbing, findHolder } from './arp-probe.ts'

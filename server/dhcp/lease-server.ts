@@ -1,5 +1,5 @@
-import type { DhcpPacket } from '#protocol/dhcp.ts'
-import { findMac } from '#protocol/dhcp-options.ts'
+import type { DhcpPacket } from '#protocol/dhcp/dhcp.ts'
+import { findMac } from '#protocol/dhcp/dhcp-options.ts'
 import type { Ipv4 } from '#protocol/ipv4.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { Logger } from 'pino'

@@ -1,9 +1,9 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { decodeDhcp, type DhcpPacket, encodeDhcp, NO_ADDRESS } from '#protocol/dhcp.ts'
-import { DhcpDecodeError } from '#protocol/dhcp-error.ts'
-import { DHCP_OPTION } from '#protocol/dhcp-fields.ts'
-import { findAddress, findMessage, messageBytes } from '#protocol/dhcp-options.ts'
+import { decodeDhcp, type DhcpPacket, encodeDhcp, NO_ADDRESS } from '#protocol/dhcp/dhcp.ts'
+import { DhcpDecodeError } from '#protocol/dhcp/dhcp-error.ts'
+import { DHCP_OPTION } from '#protocol/dhcp/dhcp-fields.ts'
+import { findAddress, findMessage, messageBytes } from '#protocol/dhcp/dhcp-options.ts'
 import { formatIpv4, type Ipv4 } from '#protocol/ipv4.ts'
 import { openPacketSocket } from './system-calls.ts'
 

@@ -1,5 +1,5 @@
-import type { DhcpPacket } from '#protocol/dhcp.ts'
-import { findMac, findMessage } from '#protocol/dhcp-options.ts'
+import type { DhcpPacket } from '#protocol/dhcp/dhcp.ts'
+import { findMac, findMessage } from '#protocol/dhcp/dhcp-options.ts'
 import { bootFields, bootFor, clientOf } from './boot-options.ts'
 import { createProxyAnswer } from './reply.ts'
 import type { ProxySettings } from './settings.ts'

@@ -1,5 +1,5 @@
-import { DEFAULT_PACKET_BYTES, type DhcpPacket, NO_ADDRESS } from '#protocol/dhcp.ts'
-import { DHCP_OPTION, type DhcpOptions } from '#protocol/dhcp-fields.ts'
+import { DEFAULT_PACKET_BYTES, type DhcpPacket, NO_ADDRESS } from '#protocol/dhcp/dhcp.ts'
+import { DHCP_OPTION, type DhcpOptions } from '#protocol/dhcp/dhcp-fields.ts'
 import {
   addressBytes,
   type DhcpMessage,
@@ -8,7 +8,7 @@ import {
   messageBytes,
   textBytes,
   uint32Bytes,
-} from '#protocol/dhcp-options.ts'
+} from '#protocol/dhcp/dhcp-options.ts'
 import { broadcastOf, type Ipv4, netmaskOf } from '#protocol/ipv4.ts'
 import { type BootFields, NO_BOOT } from './boot-options.ts'
 import type { Lease } from './lease-store.ts'

@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { parseMac, type Mac } from '#protocol/mac.ts'
-import type { Run, RunRequest } from '#protocol/run.ts'
+import type { Run, RunRequest } from '#protocol/run/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { countDamage } from '#server/db/damage-count.ts'
 import type { Database, Transaction } from '#server/db/database.ts'

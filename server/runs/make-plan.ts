@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { parseMac, type Mac } from '#protocol/mac.ts'
-import type { Plan, PlanItem, PlanRequest } from '#protocol/plan.ts'
+import type { Plan, PlanItem, PlanRequest } from '#protocol/run/plan.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
 import type { MachineRow } from '#server/db/machines.ts'
 import {

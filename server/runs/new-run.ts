@@ -1,7 +1,12 @@
-import type { DiskHints } from '#protocol/disk-hints.ts'
-import type { NetworkSettings } from '#protocol/machine.ts'
+import type { DiskHints } from '#protocol/machine/disk-hints.ts'
+import type { NetworkSettings } from '#protocol/machine/machine.ts'
 import { hostnameFrom } from '#protocol/names.ts'
-import { STEPS_OF_WORKFLOW, type RunOptions, type RunRequest, type Step } from '#protocol/run.ts'
+import {
+  STEPS_OF_WORKFLOW,
+  type RunOptions,
+  type RunRequest,
+  type Step,
+} from '#protocol/run/run.ts'
 import { createStep } from './rules.ts'
 
 /** What of a machine goes into its runs. */

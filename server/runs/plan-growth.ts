@@ -1,6 +1,6 @@
-import { isExtended, type Layout, type LayoutPartition } from '#protocol/disk-layout.ts'
-import { LINUX_FILE_SYSTEMS, planGrowth } from '#protocol/growth.ts'
-import type { ImageInfo, ImagePartition } from '#protocol/image-info.ts'
+import { isExtended, type Layout, type LayoutPartition } from '#protocol/disk/disk-layout.ts'
+import { LINUX_FILE_SYSTEMS, planGrowth } from '#protocol/disk/growth.ts'
+import type { ImageInfo, ImagePartition } from '#protocol/image/image-info.ts'
 
 /** What the agent will do to the root, as far as the image tells without being looked into. */
 export type Growth =

@@ -1,16 +1,16 @@
-import { judgeBootability } from '#protocol/bootability.ts'
-import type { ImageInfo } from '#protocol/image-info.ts'
-import type { Disk, Inventory } from '#protocol/inventory.ts'
-import type { PlanItem } from '#protocol/plan.ts'
+import { judgeBootability } from '#protocol/run/bootability.ts'
+import type { ImageInfo } from '#protocol/image/image-info.ts'
+import type { Disk, Inventory } from '#protocol/machine/inventory.ts'
+import type { PlanItem } from '#protocol/run/plan.ts'
 import {
   whyTooLarge,
   whyUncapturable,
   whyUnfit,
   whyUnusable,
   type Finding,
-} from '#protocol/run-checks.ts'
-import type { RunOptions, Workflow } from '#protocol/run.ts'
-import { predictShrink, type ShrinkVerdict } from '#protocol/shrink.ts'
+} from '#protocol/run/run-checks.ts'
+import type { RunOptions, Workflow } from '#protocol/run/run.ts'
+import { predictShrink, type ShrinkVerdict } from '#protocol/disk/shrink.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { predictGrowth } from './plan-growth.ts'
 

@@ -1,7 +1,7 @@
-import { formatBytes } from '#protocol/disk-choice.ts'
-import type { Disk, FileSystem, Partition } from '#protocol/inventory.ts'
-import { ESP_TYPE, MBR_ESP_TYPE } from '#protocol/partition-table.ts'
-import type { PlanItem } from '#protocol/plan.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
+import type { Disk, FileSystem, Partition } from '#protocol/machine/inventory.ts'
+import { ESP_TYPE, MBR_ESP_TYPE } from '#protocol/disk/partition-table.ts'
+import type { PlanItem } from '#protocol/run/plan.ts'
 
 /** What is on a disk, in words, for somebody who is about to lose it. */
 

@@ -1,6 +1,6 @@
-import { targetDifferences } from '#protocol/expected-target.ts'
-import type { Plan, PlanItem } from '#protocol/plan.ts'
-import type { RunOptions } from '#protocol/run.ts'
+import { targetDifferences } from '#protocol/run/expected-target.ts'
+import type { Plan, PlanItem } from '#protocol/run/plan.ts'
+import type { RunOptions } from '#protocol/run/run.ts'
 import { confirmationOf } from './plan-item.ts'
 import type { Refused } from './new-run.ts'
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Report, ReportAnswer } from '#protocol/agent.ts'
+import type { Report, ReportAnswer } from '#protocol/run/agent.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { changedRunOf, EVENTS_CHANNEL, notifyProgresses } from '#server/db/events.ts'
 import { saveProgress, type RunProgress } from '#server/db/run-progress.ts'

@@ -1,11 +1,11 @@
-import { AGENT_SILENCE_SECONDS, type Report, type Result } from '#protocol/agent.ts'
-import type { ExpectedTarget } from '#protocol/plan.ts'
+import { AGENT_SILENCE_SECONDS, type Report, type Result } from '#protocol/run/agent.ts'
+import type { ExpectedTarget } from '#protocol/run/plan.ts'
 import {
   BOOTING_TIMEOUT_SECONDS,
   MAX_ATTEMPTS,
   RUNNING_TIMEOUT_SECONDS,
-} from '#protocol/run-silence.ts'
-import type { Receipt, Run, RunState, Step, StepName, Workflow } from '#protocol/run.ts'
+} from '#protocol/run/run-silence.ts'
+import type { Receipt, Run, RunState, Step, StepName, Workflow } from '#protocol/run/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 
 /** The life of a run: queued → booting → running → succeeded, failed, cancelled or timed-out. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { HttpStatusError } from '#agent/http.ts'
 import { CancelledError, SupersededError, openReporter } from '#agent/reporter.ts'
-import type { Report, ReportAnswer } from '#protocol/agent.ts'
+import type { Report, ReportAnswer } from '#protocol/run/agent.ts'
 
 function createServer(answer: (report: Report) => ReportAnswer = () => ({ cancel: false })) {
   const reports: Report[] = []

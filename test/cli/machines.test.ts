@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { createShell, type Shell } from './stampede.ts'
 

@@ -1,5 +1,5 @@
 import { after, before, describe } from 'node:test'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { NEEDS_ROOT } from '#test/support/loop-device.ts'
 import { testCells, type Cell } from './cell.ts'
 import * as order from './disk-orders.ts'

@@ -1,4 +1,4 @@
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import type { DiskFault } from '#test/support/fault-disk.ts'
 import type { DiskRequest } from '#test/support/fuse-file.ts'
 import { DISK_BYTES } from './system-disk.ts'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { bundleAgent } from '#agent/build.ts'
 import { exec } from '#agent/exec.ts'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import {
   startAgentProcess,
   type AgentProcess,

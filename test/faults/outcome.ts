@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { isZero } from '#agent/content.ts'
-import { CHUNK_BYTES } from '#protocol/image.ts'
-import type { Receipt } from '#protocol/run.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
+import type { Receipt } from '#protocol/run/run.ts'
 import type { Outcome } from './cell.ts'
 
 /** A backup GPT ends with its header, in the last sector. */

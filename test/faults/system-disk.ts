@@ -2,7 +2,7 @@ import { mkdtempDisposable, readFile, truncate, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exec } from '#agent/exec.ts'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { createRandom } from '#test/support/lossy-proxy.ts'
 
 export const DISK_CHUNKS = 24

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { open } from 'node:fs/promises'
 import { zstdDecompressSync, gunzipSync } from 'node:zlib'
 import type { ApiClient } from '#lab/api-client.ts'
-import { CHUNK_BYTES, chunkLength, decodeSegment, type Manifest } from '#protocol/image.ts'
+import { CHUNK_BYTES, chunkLength, decodeSegment, type Manifest } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { sha256 } from '#test/support/disk-content.ts'
 

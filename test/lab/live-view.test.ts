@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { describe, it } from 'node:test'
 import { createLiveView } from '#lab/live-view.ts'
-import type { Run, Step } from '#protocol/run.ts'
+import type { Run, Step } from '#protocol/run/run.ts'
 
 function step(settings: Partial<Step>): Step {
   const figures = { bytesDone: 0, bytesTotal: 0, bytesPerSecond: 0 }

@@ -31,18 +31,18 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 2,
     without: 'two disks that fit are refused',
-    file: 'protocol/disk-choice.ts',
+    file: 'protocol/machine/disk-choice.ts',
     text: 'if (disk && others.length === 0) return',
     replacement: 'if (disk && others.length >= 0) return',
-    tests: ['test/protocol/disk-choice.test.ts', `${STEPS}/check-machine.test.ts`],
+    tests: ['test/protocol/machine/disk-choice.test.ts', `${STEPS}/check-machine.test.ts`],
   },
   {
     rule: 2,
     without: 'USB and removable disks are no candidates unless named',
-    file: 'protocol/disk-choice.ts',
+    file: 'protocol/machine/disk-choice.ts',
     text: 'return !isPortable || hints.removable === true',
     replacement: 'return !isPortable || hints.removable !== false',
-    tests: ['test/protocol/disk-choice.test.ts'],
+    tests: ['test/protocol/machine/disk-choice.test.ts'],
   },
   {
     rule: 2,
@@ -56,7 +56,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 3,
     without: 'an image that is larger than the disk is refused',
-    file: 'protocol/run-checks.ts',
+    file: 'protocol/run/run-checks.ts',
     text: 'if (image.sizeBytes <= disk.sizeBytes) return undefined',
     replacement: 'if (image.sizeBytes > 0) return undefined',
     tests: [`${STEPS}/check-machine.test.ts`],
@@ -64,7 +64,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 3,
     without: 'a disk in use is refused',
-    file: 'protocol/run-checks.ts',
+    file: 'protocol/run/run-checks.ts',
     text: 'if (disk.busy !== undefined)',
     replacement: 'if (disk.busy === null)',
     tests: [`${STEPS}/check-machine.test.ts`],
@@ -246,10 +246,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 12,
     without: 'a machine with another SMBIOS identity is refused',
-    file: 'protocol/machine-identity.ts',
+    file: 'protocol/machine/machine-identity.ts',
     text: 'wanted === actual) continue',
     replacement: 'wanted !== undefined) continue',
-    tests: ['test/protocol/machine-identity.test.ts', `${STEPS}/check-machine.test.ts`],
+    tests: ['test/protocol/machine/machine-identity.test.ts', `${STEPS}/check-machine.test.ts`],
   },
   {
     rule: 13,

@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { openLabNetwork, type LabHost, type LabNetwork } from '#lab/network.ts'
 import { openLabServer, type LabServer } from '#lab/server.ts'
 import type { Lease } from '#protocol/lease.ts'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { cleanEnvironment } from '#test/support/clean-environment.ts'
 import { putEmbeddedDatabase } from '#test/support/database.ts'
 

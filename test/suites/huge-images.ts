@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { putHugeImage } from '#test/support/huge-image.ts'
 import { openProcessMemory, type ProcessMemory } from '#test/support/process-memory.ts'
 import { openServerProcess, type ServerProcess } from '#test/support/server-process.ts'

@@ -8,7 +8,7 @@ import {
   encodeManifest,
   encodeSegment,
   type ChunkReference,
-} from '#protocol/image.ts'
+} from '#protocol/image/image.ts'
 import { isZero, sha256 } from '#agent/content.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createCipheriv } from 'node:crypto'
 import { constants, zstdCompressSync } from 'node:zlib'
-import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
+import { LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 
 const BLOCK_BYTES = 131_072
 /** Of noise that ends in the middle of a block, whose length then follows it byte by byte. */

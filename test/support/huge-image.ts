@@ -1,5 +1,5 @@
 import { zstdCompressSync } from 'node:zlib'
-import { CHUNK_BYTES, HASH_BYTES, SEGMENT_CHUNKS, encodeManifest } from '#protocol/image.ts'
+import { CHUNK_BYTES, HASH_BYTES, SEGMENT_CHUNKS, encodeManifest } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { sha256 } from './disk-content.ts'
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import type { SystemFacts } from '#lab/scenario.ts'
 
 /** The blank disks that the end-to-end tests deploy to. */

@@ -1,4 +1,4 @@
-import type { Disk, Inventory } from '#protocol/inventory.ts'
+import type { Disk, Inventory } from '#protocol/machine/inventory.ts'
 
 /** What an agent might tell of a small BIOS machine with one disk. */
 export function createInventory(changes: Partial<Inventory> = {}): Inventory {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import {
   askSystem,
   createLabDisk,

@@ -1,4 +1,4 @@
-import { continueCrc32 } from '#protocol/crc32.ts'
+import { continueCrc32 } from '#protocol/disk/crc32.ts'
 
 const INITIAL_CRC = 0xf597a6cf
 const AREA = { start: 4096, sizeBytes: 1024 * 1024 - 4096 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { ImageInfo } from '#protocol/image-info.ts'
+import type { ImageInfo } from '#protocol/image/image-info.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { images, imageVersions, manifests } from '#server/db/schema.ts'
 import type { TestApp } from './test-app.ts'

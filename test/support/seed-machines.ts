@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import type { BootProgress, BootStage } from '#protocol/boot-progress.ts'
-import type { Disk, Inventory } from '#protocol/inventory.ts'
+import type { BootProgress, BootStage } from '#protocol/machine/boot-progress.ts'
+import type { Disk, Inventory } from '#protocol/machine/inventory.ts'
 import { parseMac, type Mac } from '#protocol/mac.ts'
-import type { MachineState } from '#protocol/machine.ts'
-import { BIOS_BOOT_TYPE, ESP_TYPE } from '#protocol/partition-table.ts'
-import type { Workflow } from '#protocol/run.ts'
+import type { MachineState } from '#protocol/machine/machine.ts'
+import { BIOS_BOOT_TYPE, ESP_TYPE } from '#protocol/disk/partition-table.ts'
+import type { Workflow } from '#protocol/run/run.ts'
 
 /** What a machine of a lab might be; the same for the same number. Pure. */
 

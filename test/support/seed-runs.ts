@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
-import type { Receipt, RunState, Step, Workflow } from '#protocol/run.ts'
-import { STEPS_OF_WORKFLOW } from '#protocol/run.ts'
+import type { Receipt, RunState, Step, Workflow } from '#protocol/run/run.ts'
+import { STEPS_OF_WORKFLOW } from '#protocol/run/run.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import type { runLogs, runs } from '#server/db/schema.ts'
 import { ago, fakeHash, GIB, type SeedMachine } from './seed-machines.ts'

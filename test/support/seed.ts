@@ -1,5 +1,10 @@
 import { parseIpv4, type Ipv4 } from '#protocol/ipv4.ts'
-import { CHUNK_BYTES, SEGMENT_CHUNKS, segmentCount, MANIFEST_MEDIA_TYPE } from '#protocol/image.ts'
+import {
+  CHUNK_BYTES,
+  SEGMENT_CHUNKS,
+  segmentCount,
+  MANIFEST_MEDIA_TYPE,
+} from '#protocol/image/image.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
 import {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import type { AgentRun, HelloAnswer, Report, Result } from '#protocol/agent.ts'
-import type { Inventory } from '#protocol/inventory.ts'
-import type { Run, RunRequest } from '#protocol/run.ts'
+import type { AgentRun, HelloAnswer, Report, Result } from '#protocol/run/agent.ts'
+import type { Inventory } from '#protocol/machine/inventory.ts'
+import type { Run, RunRequest } from '#protocol/run/run.ts'
 import { createInventory } from './inventory.ts'
 import type { Answer, TestApp } from './test-app.ts'
 

@@ -1,7 +1,7 @@
 import { request, type ClientRequest, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
-import type { Image } from '#protocol/image-info.ts'
-import type { Upload, UploadRequest } from '#protocol/upload.ts'
+import type { Image } from '#protocol/image/image-info.ts'
+import type { Upload, UploadRequest } from '#protocol/image/upload.ts'
 
 export interface UploadServer {
   url: string

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { ActiveRun, Machine } from '#protocol/machine.ts'
+import type { ActiveRun, Machine } from '#protocol/machine/machine.ts'
 import { createInventory } from '#test/support/inventory.ts'
 import { itemsAfter, machinesAfter } from '../../web/live/apply-events.ts'
 import { formatBytes, formatDuration, formatRelative } from '../../web/components/format.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, it } from 'node:test'
 import type { BrowserContext, Page } from 'playwright-core'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { ADMIN_TOKEN } from '#test/support/test-app.ts'
 import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'

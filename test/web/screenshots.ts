@@ -6,7 +6,7 @@ import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Page } from 'playwright-core'
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import { advanceRuns, openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { openBrowser, signIn, type TestBrowser } from './browser.ts'
 

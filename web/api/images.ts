@@ -1,5 +1,5 @@
 import { queryOptions } from '@tanstack/react-query'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { bodyOf, client } from './client.ts'
 import { keys } from './keys.ts'
 

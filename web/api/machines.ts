@@ -1,5 +1,5 @@
 import { queryOptions } from '@tanstack/react-query'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { bodyOf, client } from './client.ts'
 import { keys } from './keys.ts'
 

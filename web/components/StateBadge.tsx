@@ -9,8 +9,8 @@ import {
   IconPower,
   IconX,
 } from '@tabler/icons-react'
-import type { MachineState } from '#protocol/machine.ts'
-import type { RunState } from '#protocol/run.ts'
+import type { MachineState } from '#protocol/machine/machine.ts'
+import type { RunState } from '#protocol/run/run.ts'
 import classes from './StateBadge.module.css'
 
 /** Of a machine or a run. Colour is never alone: each has a word and a sign of its own. */

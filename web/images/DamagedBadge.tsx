@@ -1,5 +1,5 @@
 import { Badge } from '@mantine/core'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 
 /** Nothing, for an image or a version that is whole. */
 export function DamagedBadge({ image: { damaged } }: { image: Pick<Image, 'damaged'> }) {

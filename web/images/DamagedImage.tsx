@@ -1,5 +1,5 @@
 import { Text } from '@mantine/core'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { AlertLink } from '../components/AlertLink.tsx'
 import { LossAlert } from '../components/LossAlert.tsx'
 

@@ -1,7 +1,7 @@
 import { Button, Code, Group, Menu, Stack, Text } from '@mantine/core'
 import { IconChevronDown, IconDownload, IconLink } from '@tabler/icons-react'
 import { useState } from 'react'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { useMay } from '../api/session.ts'
 import { BusyButton } from '../components/BusyButton.tsx'
 import { CopyButton } from '../components/CopyButton.tsx'

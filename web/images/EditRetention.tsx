@@ -1,7 +1,7 @@
 import { NumberInput, Radio, Stack, Text } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { versionsText, type Retention } from '#protocol/image-version.ts'
+import { versionsText, type Retention } from '#protocol/image/image-version.ts'
 import { keys } from '../api/keys.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { FormModal } from '../components/FormModal.tsx'

@@ -1,6 +1,6 @@
 import { Anchor, Group, Text } from '@mantine/core'
 import { Link } from 'react-router'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { Bytes } from '../components/Bytes.tsx'
 import { Card, CardList } from '../components/CardList.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'

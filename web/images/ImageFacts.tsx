@@ -1,5 +1,5 @@
 import { Code, Group } from '@mantine/core'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { Bytes } from '../components/Bytes.tsx'
 import { CopyButton } from '../components/CopyButton.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'

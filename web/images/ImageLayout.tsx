@@ -1,5 +1,5 @@
 import { List, Text } from '@mantine/core'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { DiskBar } from '../components/DiskBar.tsx'
 import { countOf, formatBytes } from '../components/format.ts'
 import { Section } from '../machine/Section.tsx'

@@ -1,6 +1,6 @@
 import { Anchor, Group, Table, Text } from '@mantine/core'
 import { Link } from 'react-router'
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { Bytes } from '../components/Bytes.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { formatBytes } from '../components/format.ts'

@@ -2,7 +2,7 @@ import { Anchor, Button, Group, List, Loader, Select, Stack, Text, TextInput } f
 import { IconDownload, IconFolder, IconFolderOpen, IconFolderUp } from '@tabler/icons-react'
 import { useQuery, type UseQueryResult } from '@tanstack/react-query'
 import { useCallback, useEffect, useState, type FormEvent } from 'react'
-import type { Image, ImageDirectory } from '#protocol/image-info.ts'
+import type { Image, ImageDirectory } from '#protocol/image/image-info.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { formatBytes } from '../components/format.ts'
 import { Section } from '../machine/Section.tsx'

@@ -1,7 +1,7 @@
 import { Anchor, Button, Group, Paper, Progress, Stack, Text } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link } from 'react-router'
-import type { ImagePull } from '#protocol/image-pull.ts'
+import type { ImagePull } from '#protocol/image/image-pull.ts'
 import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
 import { formatBytes } from '../components/format.ts'

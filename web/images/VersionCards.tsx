@@ -1,6 +1,6 @@
 import { Code, Group, Text } from '@mantine/core'
 import { Link } from 'react-router'
-import type { ImageVersion } from '#protocol/image-version.ts'
+import type { ImageVersion } from '#protocol/image/image-version.ts'
 import { Bytes } from '../components/Bytes.tsx'
 import { Card, CardList } from '../components/CardList.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'

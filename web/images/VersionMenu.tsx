@@ -1,7 +1,7 @@
 import { Button, Menu } from '@mantine/core'
 import { IconDots } from '@tabler/icons-react'
 import { Link } from 'react-router'
-import type { ImageVersion } from '#protocol/image-version.ts'
+import type { ImageVersion } from '#protocol/image/image-version.ts'
 import { useMay } from '../api/session.ts'
 import { planPath } from '../plan/plan-query.ts'
 

@@ -1,5 +1,5 @@
 import { Badge, Group, Text } from '@mantine/core'
-import type { ImageVersion } from '#protocol/image-version.ts'
+import type { ImageVersion } from '#protocol/image/image-version.ts'
 import { DamagedBadge } from './DamagedBadge.tsx'
 
 /** The number, and whether the name alone stands for it. */

@@ -1,7 +1,7 @@
 import { Code, Table, Text, VisuallyHidden } from '@mantine/core'
 import type { ReactNode } from 'react'
 import { Link } from 'react-router'
-import type { ImageVersion } from '#protocol/image-version.ts'
+import type { ImageVersion } from '#protocol/image/image-version.ts'
 import { Bytes } from '../components/Bytes.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { usersText } from './image-words.ts'

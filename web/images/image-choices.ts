@@ -1,4 +1,4 @@
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 
 export interface ImageChoice {
   value: string

@@ -1,5 +1,5 @@
 import { queryOptions } from '@tanstack/react-query'
-import type { Image, ImageChange } from '#protocol/image-info.ts'
+import type { Image, ImageChange } from '#protocol/image/image-info.ts'
 import { bodyOf, client } from '../api/client.ts'
 import { keys } from '../api/keys.ts'
 

@@ -1,4 +1,4 @@
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import { countOf } from '../components/format.ts'
 
 /** What tables and cards say of an image. */

@@ -1,4 +1,4 @@
-import type { Upload, UploadRequest } from '#protocol/upload.ts'
+import type { Upload, UploadRequest } from '#protocol/image/upload.ts'
 import { bodyOf, client } from '../api/client.ts'
 import { RequestError } from '../api/request-error.ts'
 import { sendPiece } from './send-piece.ts'

@@ -1,4 +1,4 @@
-import { UPLOAD_OFFSET, UPLOAD_PIECE_MEDIA_TYPE } from '#protocol/upload.ts'
+import { UPLOAD_OFFSET, UPLOAD_PIECE_MEDIA_TYPE } from '#protocol/image/upload.ts'
 import type { Session } from '#protocol/account.ts'
 import { keys } from '../api/keys.ts'
 import { queryClient } from '../api/query-client.ts'

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react'
-import type { UploadRequest } from '#protocol/upload.ts'
+import type { UploadRequest } from '#protocol/image/upload.ts'
 import { client } from '../api/client.ts'
 import { keys } from '../api/keys.ts'
 import { queryClient } from '../api/query-client.ts'

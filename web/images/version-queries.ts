@@ -1,7 +1,7 @@
 import { queryOptions } from '@tanstack/react-query'
-import type { ImageDirectory } from '#protocol/image-info.ts'
-import type { ImagePull, PullRequest } from '#protocol/image-pull.ts'
-import type { ImageVersion, Retention } from '#protocol/image-version.ts'
+import type { ImageDirectory } from '#protocol/image/image-info.ts'
+import type { ImagePull, PullRequest } from '#protocol/image/image-pull.ts'
+import type { ImageVersion, Retention } from '#protocol/image/image-version.ts'
 import { bodyOf, client } from '../api/client.ts'
 import { keys } from '../api/keys.ts'
 

@@ -1,5 +1,5 @@
-import type { Machine } from '#protocol/machine.ts'
-import type { Run, Step } from '#protocol/run.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
+import type { Run, Step } from '#protocol/run/run.ts'
 import type { LiveEvent, Progress } from './events.ts'
 
 /** How events change what a page already holds. Unchanged items stay the same objects. */

@@ -1,6 +1,6 @@
 import type { QueryClient } from '@tanstack/react-query'
-import type { Machine } from '#protocol/machine.ts'
-import type { Run } from '#protocol/run.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
+import type { Run } from '#protocol/run/run.ts'
 import { keys } from '../api/keys.ts'
 import { machinesAfter, machineWithProgress, runAfter } from './apply-events.ts'
 import type { LiveEvent } from './events.ts'

@@ -1,7 +1,7 @@
-import type { Image } from '#protocol/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import type { Lease } from '#protocol/lease.ts'
-import type { Machine } from '#protocol/machine.ts'
-import type { Run } from '#protocol/run.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
+import type { Run } from '#protocol/run/run.ts'
 
 /** What `GET /api/events` sends; of a deleted resource its last state. */
 export type LiveEvent =

@@ -8,7 +8,7 @@ import { RunLog } from '../runs/RunLog.tsx'
 import { useLeftText } from '../runs/RunRate.tsx'
 import { RunSteps } from '../runs/RunSteps.tsx'
 import { useRunLog } from '../runs/use-run-log.ts'
-import type { RunDetail } from '#protocol/run.ts'
+import type { RunDetail } from '#protocol/run/run.ts'
 import { Section } from './Section.tsx'
 
 /** The run that goes on, live, with the log of its agent. */

@@ -5,8 +5,8 @@ import {
   IconCircleDashed,
   IconCircleMinus,
 } from '@tabler/icons-react'
-import { awaitedStage, type BootProgress } from '#protocol/boot-progress.ts'
-import type { Machine } from '#protocol/machine.ts'
+import { awaitedStage, type BootProgress } from '#protocol/machine/boot-progress.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { formatDuration } from '../components/format.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { useNow } from '../components/use-now.ts'

@@ -16,7 +16,7 @@ import {
 import { IconUsers } from '@tabler/icons-react'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState, type FormEvent } from 'react'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { imagesQuery } from '../api/images.ts'
 import { imageChoices } from '../images/image-choices.ts'
 import { keys } from '../api/keys.ts'

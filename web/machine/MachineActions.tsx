@@ -12,7 +12,7 @@ import {
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link, useNavigate } from 'react-router'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { keys } from '../api/keys.ts'
 import { useMay } from '../api/session.ts'
 import { BusyButton } from '../components/BusyButton.tsx'

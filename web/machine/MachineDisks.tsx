@@ -1,6 +1,6 @@
 import { Badge, Group, Stack, Table, Text } from '@mantine/core'
-import type { Disk, Partition } from '#protocol/inventory.ts'
-import type { Machine } from '#protocol/machine.ts'
+import type { Disk, Partition } from '#protocol/machine/inventory.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { DiskBar } from '../components/DiskBar.tsx'
 import { formatBytes } from '../components/format.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'

@@ -1,5 +1,5 @@
-import type { BootProgress, BootStage } from '#protocol/boot-progress.ts'
-import { BOOT_STAGES } from '#protocol/boot-progress.ts'
+import type { BootProgress, BootStage } from '#protocol/machine/boot-progress.ts'
+import { BOOT_STAGES } from '#protocol/machine/boot-progress.ts'
 
 /** How far the last boot came, a row for each stage: those that came, and the one that is due. */
 

@@ -1,4 +1,4 @@
-import type { Partition } from '#protocol/inventory.ts'
+import type { Partition } from '#protocol/machine/inventory.ts'
 import type { DrawnPartition } from '../components/disk-layout.ts'
 
 /** A partition of an inventory as it is drawn. */

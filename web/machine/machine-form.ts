@@ -1,4 +1,4 @@
-import type { Machine, MachinePatch } from '#protocol/machine.ts'
+import type { Machine, MachinePatch } from '#protocol/machine/machine.ts'
 import { HOSTNAME_PATTERN } from '#protocol/names.ts'
 
 /** The settings of a machine as a form holds them: text, empty where there is nothing. */

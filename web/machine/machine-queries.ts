@@ -1,6 +1,6 @@
 import { queryOptions } from '@tanstack/react-query'
 import type { Lease } from '#protocol/lease.ts'
-import type { Machine, MachinePatch } from '#protocol/machine.ts'
+import type { Machine, MachinePatch } from '#protocol/machine/machine.ts'
 import { bodyOf, client } from '../api/client.ts'
 import { keys } from '../api/keys.ts'
 

@@ -1,7 +1,7 @@
 import { Button, Group, Modal, Select, Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { imagesQuery } from '../api/images.ts'
 import { BusyButton } from '../components/BusyButton.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'

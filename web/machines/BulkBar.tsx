@@ -12,7 +12,7 @@ import {
 } from '@tabler/icons-react'
 import { useState } from 'react'
 import { useNavigate } from 'react-router'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { useMay } from '../api/session.ts'
 import { countOf } from '../components/format.ts'
 import { showError } from '../components/show.ts'

@@ -1,5 +1,5 @@
 import { List, Text } from '@mantine/core'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { ConfirmTyped } from '../components/ConfirmTyped.tsx'
 import { countOf } from '../components/format.ts'
 import { deleteMachines } from './bulk.ts'

@@ -1,5 +1,5 @@
 import { Box, Code, Group, Tabs, Text, Title } from '@mantine/core'
-import { dhcpSnippets, type SnippetOptions } from '#protocol/dhcp-snippets.ts'
+import { dhcpSnippets, type SnippetOptions } from '#protocol/dhcp/dhcp-snippets.ts'
 import { CopyButton } from '../components/CopyButton.tsx'
 import classes from './machines.module.css'
 

@@ -1,7 +1,7 @@
 import { Button, Group, Modal, Stack, TagsInput } from '@mantine/core'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { keys } from '../api/keys.ts'
 import { BusyButton } from '../components/BusyButton.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'

@@ -1,7 +1,7 @@
 import { IconLock } from '@tabler/icons-react'
 import { memo, type MouseEvent } from 'react'
 import { Link, useNavigate } from 'react-router'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { StateBadge } from '../components/StateBadge.tsx'
 import classes from './machines.module.css'

@@ -1,6 +1,6 @@
 import { Button, Group, MultiSelect, Select } from '@mantine/core'
 import { useMemo } from 'react'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { stateText } from '../components/StateBadge.tsx'
 import {
   countStates,

@@ -1,4 +1,4 @@
-import type { Machine, MachineState } from '#protocol/machine.ts'
+import type { Machine, MachineState } from '#protocol/machine/machine.ts'
 
 /** Which machines are shown, in which order: what the address of the page says. */
 export interface MachinesView {

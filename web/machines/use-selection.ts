@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useState } from 'react'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { extendTo, NOTHING_SELECTED, onlyKnown, toggle, toggleAll } from './selection.ts'
 
 export interface SelectionActions {

@@ -1,7 +1,7 @@
 import { Anchor, Skeleton, Table, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from 'react-router'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { machinesQuery } from '../api/machines.ts'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { Mac } from '../components/Mac.tsx'

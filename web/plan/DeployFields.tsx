@@ -1,6 +1,6 @@
 import { Checkbox, Fieldset, Radio, Select, Stack, Text, TextInput } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { imagesQuery } from '../api/images.ts'
 import { imageChoices } from '../images/image-choices.ts'
 import { formatBytes } from '../components/format.ts'

@@ -1,6 +1,6 @@
 import { Radio, Skeleton, Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
-import type { Disk } from '#protocol/inventory.ts'
+import type { Disk } from '#protocol/machine/inventory.ts'
 import { formatBytes } from '../components/format.ts'
 import { machineQuery } from '../machine/machine-queries.ts'
 import type { PlanFieldsProps } from './plan-fields.ts'

@@ -1,5 +1,5 @@
 import { MultiSelect } from '@mantine/core'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { countOf } from '../components/format.ts'
 import type { PlanFieldsProps } from './plan-fields.ts'
 

@@ -1,6 +1,6 @@
 import { Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
-import type { Plan, PlanItem } from '#protocol/plan.ts'
+import type { Plan, PlanItem } from '#protocol/run/plan.ts'
 import { DiskBar } from '../components/DiskBar.tsx'
 import { formatBytes } from '../components/format.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'

@@ -19,7 +19,7 @@ import {
 } from '@tabler/icons-react'
 import { useId, useState } from 'react'
 import { Link } from 'react-router'
-import type { Plan, PlanItem } from '#protocol/plan.ts'
+import type { Plan, PlanItem } from '#protocol/run/plan.ts'
 import { formatBytes } from '../components/format.ts'
 import { Mac } from '../components/Mac.tsx'
 import { canStart } from './plan-items.ts'

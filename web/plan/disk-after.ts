@@ -1,5 +1,5 @@
-import type { ImageInfo, ImagePartition } from '#protocol/image-info.ts'
-import type { PlanItem } from '#protocol/plan.ts'
+import type { ImageInfo, ImagePartition } from '#protocol/image/image-info.ts'
+import type { PlanItem } from '#protocol/run/plan.ts'
 
 /** What a disk will look like after its deploy. */
 

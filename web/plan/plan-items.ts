@@ -1,4 +1,4 @@
-import type { Plan, PlanItem } from '#protocol/plan.ts'
+import type { Plan, PlanItem } from '#protocol/run/plan.ts'
 
 /** The machines of a plan in the order in which they are to be looked at. */
 

@@ -1,5 +1,5 @@
 import { queryOptions } from '@tanstack/react-query'
-import type { Plan, PlanRequest } from '#protocol/plan.ts'
+import type { Plan, PlanRequest } from '#protocol/run/plan.ts'
 import { bodyOf, client } from '../api/client.ts'
 import { keys } from '../api/keys.ts'
 

@@ -1,5 +1,5 @@
 import { parseMac, MAC_PATTERN } from '#protocol/mac.ts'
-import type { PlanRequest } from '#protocol/plan.ts'
+import type { PlanRequest } from '#protocol/run/plan.ts'
 
 /** What is to be planned, as the address of the page says it: `?workflow=deploy&macs=…&image=…`. */
 export interface PlanDraft {

@@ -1,5 +1,5 @@
-import { differingPlaces, differingRanges, mib } from '#protocol/comparison-text.ts'
-import type { DiskComparison } from '#protocol/run.ts'
+import { differingPlaces, differingRanges, mib } from '#protocol/run/comparison-text.ts'
+import type { DiskComparison } from '#protocol/run/run.ts'
 import { Fact } from './ReceiptFact.tsx'
 
 /** More would fill the page; the file that is downloaded has up to a thousand. */

@@ -1,7 +1,7 @@
 import { Group, Progress, Text } from '@mantine/core'
 import type { CSSProperties } from 'react'
 import { Link } from 'react-router'
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import { formatRate, secondsLeft } from '../components/format.ts'
 import { stepText } from '../components/RunProgress.tsx'
 import { stateColor, stateIcon, stateText } from '../components/StateBadge.tsx'

@@ -1,6 +1,6 @@
 import { Checkbox, Group, Text } from '@mantine/core'
 import { useEffect, useRef, useState } from 'react'
-import type { LogLine } from '#protocol/run.ts'
+import type { LogLine } from '#protocol/run/run.ts'
 import { CopyButton } from '../components/CopyButton.tsx'
 import classes from './runs.module.css'
 

@@ -1,4 +1,4 @@
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import { FactList } from '../machine/FactList.tsx'
 
 /** The settings of the run in words; what is as always is left out. */

@@ -1,6 +1,6 @@
 import { Group, Skeleton, Stack, Text } from '@mantine/core'
 import { lazy, Suspense } from 'react'
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import { formatRate, secondsLeft } from '../components/format.ts'
 import { stepText } from '../components/RunProgress.tsx'
 import type { RateSample } from './rate-samples.ts'

@@ -1,6 +1,6 @@
 import { Alert, List, Stack, Text } from '@mantine/core'
 import { IconAlertTriangle, IconShieldCheck, IconTruckDelivery } from '@tabler/icons-react'
-import type { Receipt, Run } from '#protocol/run.ts'
+import type { Receipt, Run } from '#protocol/run/run.ts'
 import { formatBytes, formatDuration, formatExact } from '../components/format.ts'
 import { WORKFLOW_WORDS } from './run-words.ts'
 import { ComparisonFacts } from './ComparisonFacts.tsx'

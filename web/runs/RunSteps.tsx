@@ -6,8 +6,8 @@ import {
   IconMinus,
   IconPlayerPlay,
 } from '@tabler/icons-react'
-import type { Run, Step } from '#protocol/run.ts'
-import { bytesToDoWords, isCountedTwice } from '#protocol/step-bytes.ts'
+import type { Run, Step } from '#protocol/run/run.ts'
+import { bytesToDoWords, isCountedTwice } from '#protocol/run/step-bytes.ts'
 import { formatBytes, formatDuration } from '../components/format.ts'
 import { stepText } from '../components/RunProgress.tsx'
 import { fractionDone, secondsBetween } from './time-left.ts'

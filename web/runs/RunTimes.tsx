@@ -1,4 +1,4 @@
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import { formatDuration } from '../components/format.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { useNow } from '../components/use-now.ts'

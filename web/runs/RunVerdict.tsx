@@ -6,8 +6,8 @@ import {
   IconPlugConnectedX,
   IconTruckDelivery,
 } from '@tabler/icons-react'
-import type { Run } from '#protocol/run.ts'
-import { MAX_ATTEMPTS, describeSilence, silenceOf } from '#protocol/run-silence.ts'
+import type { Run } from '#protocol/run/run.ts'
+import { MAX_ATTEMPTS, describeSilence, silenceOf } from '#protocol/run/run-silence.ts'
 import { formatClock } from '../components/format.ts'
 import { useNow } from '../components/use-now.ts'
 import { adviceOf, type DiskOutcome } from './outcome.ts'

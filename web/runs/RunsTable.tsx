@@ -1,6 +1,6 @@
 import { Anchor, Box, Group, Table, Text } from '@mantine/core'
 import { Link } from 'react-router'
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import { Mac } from '../components/Mac.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { RunProgress } from '../components/RunProgress.tsx'

@@ -1,4 +1,4 @@
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import { secondsLeft } from '../components/format.ts'
 import { currentStep, isActive, isFailure } from './run-words.ts'
 import { fractionDone } from './time-left.ts'

@@ -1,4 +1,4 @@
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 
 /** What a run that is over means for the disk, and what an operator does next. */
 

@@ -1,4 +1,4 @@
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import { PLANNED_WORKFLOWS, planSearch } from '../plan/plan-query.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { queryOptions } from '@tanstack/react-query'
-import type { PlannedRunRequest, PlannedRuns } from '#protocol/plan.ts'
-import type { LogLine, Run, RunDetail, RunRequest } from '#protocol/run.ts'
+import type { PlannedRunRequest, PlannedRuns } from '#protocol/run/plan.ts'
+import type { LogLine, Run, RunDetail, RunRequest } from '#protocol/run/run.ts'
 import { bodyOf, client } from '../api/client.ts'
 import { keys } from '../api/keys.ts'
 import type { RunsFilter } from './runs-filter.ts'

@@ -1,4 +1,4 @@
-import type { Run, RunState, Step, Workflow } from '#protocol/run.ts'
+import type { Run, RunState, Step, Workflow } from '#protocol/run/run.ts'
 
 /** The words in which screens speak of runs. */
 

@@ -1,4 +1,4 @@
-import type { RunState, Workflow } from '#protocol/run.ts'
+import type { RunState, Workflow } from '#protocol/run/run.ts'
 
 // Not taken from the schemas, which would come into the page with all that checks them.
 export const RUN_STATES = [

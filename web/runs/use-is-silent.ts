@@ -1,5 +1,5 @@
-import type { Run } from '#protocol/run.ts'
-import { silenceOf, type HeardRun } from '#protocol/run-silence.ts'
+import type { Run } from '#protocol/run/run.ts'
+import { silenceOf, type HeardRun } from '#protocol/run/run-silence.ts'
 import { useNow } from '../components/use-now.ts'
 
 /** Whether its agent says nothing though it should, so that what it said last holds no longer. */

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'react'
-import type { Run } from '#protocol/run.ts'
+import type { Run } from '#protocol/run/run.ts'
 import { addSample, type RateSample } from './rate-samples.ts'
 import { currentStep } from './run-words.ts'
 

@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect } from 'react'
-import type { LogLine, RunDetail } from '#protocol/run.ts'
+import type { LogLine, RunDetail } from '#protocol/run/run.ts'
 import { fetchLog } from './run-queries.ts'
 import { isActive } from './run-words.ts'
 

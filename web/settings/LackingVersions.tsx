@@ -1,4 +1,4 @@
-import { referenceTo } from '#protocol/image-reference.ts'
+import { referenceTo } from '#protocol/image/image-reference.ts'
 import type { LackingVersion } from '#protocol/store-migration.ts'
 import { AlertLink } from '../components/AlertLink.tsx'
 

@@ -1,8 +1,8 @@
-import { encodeManifest } from '#protocol/image.ts'
-import type { Image, ImageDirectory } from '#protocol/image-info.ts'
-import type { ImagePull, PullRequest } from '#protocol/image-pull.ts'
-import type { ImageVersion, Retention } from '#protocol/image-version.ts'
-import type { Upload, UploadRequest } from '#protocol/upload.ts'
+import { encodeManifest } from '#protocol/image/image.ts'
+import type { Image, ImageDirectory } from '#protocol/image/image-info.ts'
+import type { ImagePull, PullRequest } from '#protocol/image/image-pull.ts'
+import type { ImageVersion, Retention } from '#protocol/image/image-version.ts'
+import type { Upload, UploadRequest } from '#protocol/image/upload.ts'
 import type { Examples } from '../openapi/add-examples.ts'
 import {
   AT,

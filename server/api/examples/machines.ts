@@ -1,5 +1,5 @@
-import type { Disk, Inventory } from '#protocol/inventory.ts'
-import type { Machine, MachinePatch, MachinePut, MachinesPatch } from '#protocol/machine.ts'
+import type { Disk, Inventory } from '#protocol/machine/inventory.ts'
+import type { Machine, MachinePatch, MachinePut, MachinesPatch } from '#protocol/machine/machine.ts'
 import type { Examples } from '../openapi/add-examples.ts'
 import {
   AT,

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import { MANIFEST_MEDIA_TYPE } from '#protocol/image.ts'
+import { MANIFEST_MEDIA_TYPE } from '#protocol/image/image.ts'
 import { addExamples, type Examples } from './add-examples.ts'
 import { operationsOf, type Document, type Operation, type PlacedOperation } from './document.ts'
 import { addFailures } from './failures.ts'

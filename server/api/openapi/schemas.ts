@@ -5,9 +5,9 @@ import {
   SessionSchema,
   UserSchema,
 } from '#protocol/account.ts'
-import { AgentRunSchema } from '#protocol/agent.ts'
-import { BootProgressSchema } from '#protocol/boot-progress.ts'
-import { DiskHintsSchema } from '#protocol/disk-hints.ts'
+import { AgentRunSchema } from '#protocol/run/agent.ts'
+import { BootProgressSchema } from '#protocol/machine/boot-progress.ts'
+import { DiskHintsSchema } from '#protocol/machine/disk-hints.ts'
 import {
   ImageChangeSchema,
   ImageDirectorySchema,
@@ -15,10 +15,10 @@ import {
   ImageLinkSchema,
   ImagePartitionSchema,
   ImageSchema,
-} from '#protocol/image-info.ts'
-import { ImagePullSchema } from '#protocol/image-pull.ts'
-import { ImageVersionSchema, RetentionSchema } from '#protocol/image-version.ts'
-import { DiskSchema, InventorySchema, PartitionSchema } from '#protocol/inventory.ts'
+} from '#protocol/image/image-info.ts'
+import { ImagePullSchema } from '#protocol/image/image-pull.ts'
+import { ImageVersionSchema, RetentionSchema } from '#protocol/image/image-version.ts'
+import { DiskSchema, InventorySchema, PartitionSchema } from '#protocol/machine/inventory.ts'
 import { LeaseSchema } from '#protocol/lease.ts'
 import {
   ActiveRunSchema,
@@ -27,7 +27,7 @@ import {
   MachinesPatchSchema,
   MachineStateSchema,
   NetworkSettingsSchema,
-} from '#protocol/machine.ts'
+} from '#protocol/machine/machine.ts'
 import { NetworkStatusSchema } from '#protocol/network-status.ts'
 import {
   ExpectedTargetSchema,
@@ -36,8 +36,8 @@ import {
   PlannedRunsSchema,
   PlanRequestSchema,
   PlanSchema,
-} from '#protocol/plan.ts'
-import { ReceiptKeySchema, SignedReceiptSchema } from '#protocol/receipt.ts'
+} from '#protocol/run/plan.ts'
+import { ReceiptKeySchema, SignedReceiptSchema } from '#protocol/run/receipt.ts'
 import {
   LogLineSchema,
   ReceiptSchema,
@@ -48,7 +48,7 @@ import {
   RunStateSchema,
   SignatureSchema,
   StepSchema,
-} from '#protocol/run.ts'
+} from '#protocol/run/run.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
 import { StoreMigrationSchema } from '#protocol/store-migration.ts'
 import { StoreStatusSchema } from '#protocol/store.ts'

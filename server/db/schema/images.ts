@@ -8,9 +8,9 @@ import {
   text,
   uuid,
 } from 'drizzle-orm/pg-core'
-import type { ImageInfo } from '#protocol/image-info.ts'
-import type { PullState } from '#protocol/image-pull.ts'
-import type { RetentionRule } from '#protocol/image-version.ts'
+import type { ImageInfo } from '#protocol/image/image-info.ts'
+import type { PullState } from '#protocol/image/image-pull.ts'
+import type { RetentionRule } from '#protocol/image/image-version.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { bytea, moment, bytes } from './columns.ts'
 

@@ -1,9 +1,9 @@
 import { boolean, index, jsonb, pgTable, text } from 'drizzle-orm/pg-core'
-import type { BootProgress } from '#protocol/boot-progress.ts'
-import type { DiskHints } from '#protocol/disk-hints.ts'
-import type { Inventory } from '#protocol/inventory.ts'
+import type { BootProgress } from '#protocol/machine/boot-progress.ts'
+import type { DiskHints } from '#protocol/machine/disk-hints.ts'
+import type { Inventory } from '#protocol/machine/inventory.ts'
 import type { Mac } from '#protocol/mac.ts'
-import type { MachineState, NetworkSettings } from '#protocol/machine.ts'
+import type { MachineState, NetworkSettings } from '#protocol/machine/machine.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { moment } from './columns.ts'
 

@@ -11,8 +11,8 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core'
 import type { Mac } from '#protocol/mac.ts'
-import type { ExpectedTarget, Plan } from '#protocol/plan.ts'
-import type { Receipt, Run, RunOptions, RunState, Step, Workflow } from '#protocol/run.ts'
+import type { ExpectedTarget, Plan } from '#protocol/run/plan.ts'
+import type { Receipt, Run, RunOptions, RunState, Step, Workflow } from '#protocol/run/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { moment } from './columns.ts'
 import { machines } from './machines.ts'

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { crc32, inflateRaw, type InputType, type ZlibOptions } from 'node:zlib'
-import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
+import { CHUNK_BYTES } from '#protocol/image/chunk-size.ts'
 import { joinBytes } from './join-bytes.ts'
 
 /** gzip members (RFC 1952) byte by byte: what zlib's own calls hide or join together. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 
 const ZEROS = Buffer.alloc(CHUNK_BYTES)

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { constants, zstdDecompress, zstdDecompressSync, type ZstdOptions } from 'node:zlib'
-import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
+import { CHUNK_BYTES } from '#protocol/image/chunk-size.ts'
 import { decompressInto } from './zstd-calls.ts'
 
 /** zstd frames (RFC 8878) block by block: zlib's own call accepts what follows one. */

@@ -6,7 +6,7 @@ import {
   MAX_MANIFEST_BYTES,
   segmentCount,
   segmentLength,
-} from '#protocol/image.ts'
+} from '#protocol/image/image.ts'
 import { explainProblems } from '#protocol/schema-problems.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { GZIP_EXPORT, ZSTD_EXPORT } from '../export/export-format.ts'

@@ -5,7 +5,7 @@ import {
   HASH_BYTES,
   SEGMENT_CHUNKS,
   isStored,
-} from '#protocol/image.ts'
+} from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { hashOfZeros } from '../codec/zero-content.ts'
 import { encodeLayout, type SegmentLayout } from '../export/layout.ts'

@@ -6,7 +6,7 @@ import {
   SEGMENT_CHUNKS,
   segmentLength,
   isStored,
-} from '#protocol/image.ts'
+} from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { readContent } from '../store/chunk-codec.ts'
 import { ChunkCorruptError, type ChunkStore } from '../store/chunk-store.ts'

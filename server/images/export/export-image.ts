@@ -5,7 +5,7 @@ import {
   SEGMENT_CHUNKS,
   segmentLength,
   isStored,
-} from '#protocol/image.ts'
+} from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { statedLength } from '../codec/gzip-member.ts'
 import { decodeFrameHeader } from '../codec/zstd-frame.ts'

@@ -1,5 +1,5 @@
 import { decodeHex, encodeHex } from '#protocol/hex.ts'
-import { HASH_BYTES } from '#protocol/image.ts'
+import { HASH_BYTES } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { decodeMemberHeader, emptyMember, MemberDecodeError } from '../codec/gzip-member.ts'
 

@@ -1,5 +1,5 @@
 import { decodeHex, encodeHex } from '#protocol/hex.ts'
-import { HASH_BYTES } from '#protocol/image.ts'
+import { HASH_BYTES } from '#protocol/image/image.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import { SKIPPABLE_HEADER_BYTES, skippableFrame, skippableLength } from '../codec/plain-frame.ts'
 import type { ExportStamp } from './export-stamp.ts'

@@ -5,7 +5,7 @@ import {
   SEGMENT_CHUNKS,
   segmentLength,
   isStored,
-} from '#protocol/image.ts'
+} from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { storedMemberLength } from '../codec/gzip-member.ts'
 import { zeroMember } from '../codec/zero-member.ts'

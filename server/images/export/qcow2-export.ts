@@ -4,7 +4,7 @@ import {
   SEGMENT_CHUNKS,
   segmentLength,
   isStored,
-} from '#protocol/image.ts'
+} from '#protocol/image/image.ts'
 import { type DiskContent, readDiskChunk, readSegment } from './disk-content.ts'
 import { type ExportPart, skippedPart } from './export-parts.ts'
 

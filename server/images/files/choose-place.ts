@@ -1,5 +1,5 @@
-import type { ImageInfo } from '#protocol/image-info.ts'
-import { type LayoutSegment, placesOf } from '#protocol/lvm-layout.ts'
+import type { ImageInfo } from '#protocol/image/image-info.ts'
+import { type LayoutSegment, placesOf } from '#protocol/disk/lvm-layout.ts'
 import type { DiskContent } from '../export/disk-content.ts'
 import { detectContent, type FileSystemKind, HEAD_BYTES, readableKind } from './file-system.ts'
 import { ImageFileError } from './image-file-error.ts'

@@ -1,4 +1,4 @@
-import type { ImageInfo } from '#protocol/image-info.ts'
+import type { ImageInfo } from '#protocol/image/image-info.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { DiskContent } from '../export/disk-content.ts'
 import { btrfsFileSystem } from './btrfs.ts'

@@ -1,7 +1,7 @@
-import type { LvmGroup } from '#protocol/lvm-group.ts'
-import { LvmDecodeError } from '#protocol/lvm-label.ts'
-import type { LayoutSegment } from '#protocol/lvm-layout.ts'
-import { readLvmMember, type LvmMember } from '#protocol/lvm-member.ts'
+import type { LvmGroup } from '#protocol/disk/lvm-group.ts'
+import { LvmDecodeError } from '#protocol/disk/lvm-label.ts'
+import type { LayoutSegment } from '#protocol/disk/lvm-layout.ts'
+import { readLvmMember, type LvmMember } from '#protocol/disk/lvm-member.ts'
 import type { DiskContent } from '../export/disk-content.ts'
 import { readSpan } from './partition-spool.ts'
 

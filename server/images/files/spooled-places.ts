@@ -1,4 +1,4 @@
-import type { LayoutSegment } from '#protocol/lvm-layout.ts'
+import type { LayoutSegment } from '#protocol/disk/lvm-layout.ts'
 import type { DiskContent } from '../export/disk-content.ts'
 import { ImageFileError } from './image-file-error.ts'
 import { spoolPartition } from './partition-spool.ts'

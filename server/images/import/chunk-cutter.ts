@@ -1,4 +1,4 @@
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { isZero } from '../codec/zero-content.ts'
 
 /** Disk content as a stream: bytes, or a number of zeros that nobody needs to write out. */

@@ -1,4 +1,4 @@
-import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
+import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import { SKIPPABLE_HEADER_BYTES, skippableLength, zeroFrame } from '../codec/plain-frame.ts'
 import {
   frameEnd,

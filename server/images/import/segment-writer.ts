@@ -1,4 +1,4 @@
-import { type ChunkReference, encodeSegment, SEGMENT_CHUNKS } from '#protocol/image.ts'
+import { type ChunkReference, encodeSegment, SEGMENT_CHUNKS } from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { Value } from 'typebox/value'
-import { type ImageInfo, ImageInfoSchema } from '#protocol/image-info.ts'
+import { type ImageInfo, ImageInfoSchema } from '#protocol/image/image-info.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { readContent } from '../store/chunk-codec.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'

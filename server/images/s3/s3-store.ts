@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
+import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { codecOf, isContentOf } from '../store/chunk-codec.ts'
 import { CODECS, contentBytesOf, isChunk, isChunkLength, isForm } from '../store/chunk-file.ts'

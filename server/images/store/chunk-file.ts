@@ -1,4 +1,4 @@
-import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
+import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import { parseSha256, type Sha256, SHA256_PATTERN } from '#protocol/sha256.ts'
 import { statedLength } from '../codec/gzip-member.ts'
 import { decodeFrameHeader, FRAME_HEADER_BYTES, FrameDecodeError } from '../codec/zstd-frame.ts'

@@ -1,6 +1,6 @@
 import { hash as digestOf } from 'node:crypto'
 import { parentPort } from 'node:worker_threads'
-import { CHUNK_BYTES } from '#protocol/chunk-size.ts'
+import { CHUNK_BYTES } from '#protocol/image/chunk-size.ts'
 import { letGo } from '#protocol/let-go.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { inflateMember, MemberDecodeError } from '../codec/gzip-member.ts'

@@ -1,5 +1,5 @@
 import pLimit from 'p-limit'
-import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
+import { LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { isForm } from './chunk-file.ts'
 import {

@@ -1,6 +1,6 @@
 import fs, { constants } from 'node:fs'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
-import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
+import { LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import { readCached } from './cached-read.ts'
 
 /** How the files of a directory store are read: out of memory if they are there, or past it. */

@@ -1,4 +1,4 @@
-import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
+import { CHUNK_BYTES, LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import { createGiveBack } from '#server/give-back.ts'
 import { letGo } from '#protocol/let-go.ts'
 import type { Sha256 } from '#protocol/sha256.ts'

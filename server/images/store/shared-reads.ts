@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { LONGEST_STORED_BYTES } from '#protocol/chunk-size.ts'
+import { LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { ChunkForm, ChunkStore, Codec, StoredChunk } from './chunk-store.ts'
 

@@ -1,4 +1,4 @@
-import { formatBytes } from '#protocol/disk-choice.ts'
+import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import { type ChunkStore, StoreFullError } from './chunk-store.ts'
 
 /** How much more the store may take, and where that limit comes from. */

@@ -1,4 +1,4 @@
-import { HASH_BYTES } from '#protocol/image.ts'
+import { HASH_BYTES } from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { HASH_BYTES } from '#protocol/image.ts'
+import { HASH_BYTES } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { parseManifest } from '../commit/check-image.ts'
 import { type ChunkStore, ifLost, PREFIXES } from '../store/chunk-store.ts'

@@ -9,7 +9,7 @@ import {
   encodeSegment,
   type ChunkReference,
   type Manifest,
-} from '#protocol/image.ts'
+} from '#protocol/image/image.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 
 const A = parseSha256('a'.repeat(64))

@@ -6,7 +6,7 @@ import { openDevice } from '#agent/disk/device.ts'
 import { createChunkIndex } from '#agent/pipeline/chunk-index.ts'
 import type { Piece } from '#agent/pipeline/image-plan.ts'
 import { lookAtDisk, surveyImage } from '#agent/pipeline/look-at-disk.ts'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { NEEDS_ROOT, openLoopDevice } from '#test/support/loop-device.ts'
 
 /** So many that those looked at by chance are hardly ever the few that matter here. */

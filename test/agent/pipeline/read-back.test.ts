@@ -6,7 +6,7 @@ import { openDevice, type Device } from '#agent/disk/device.ts'
 import type { Piece } from '#agent/pipeline/image-plan.ts'
 import { createReadBack } from '#agent/pipeline/read-back.ts'
 import { ReadBackError } from '#agent/pipeline/verify-pieces.ts'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
 
 const WINDOW_CHUNKS = 128

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { planReads, readsFor } from '#agent/pipeline/read-plan.ts'
 import { extentsOf, within } from '#agent/used/extents.ts'
-import { CHUNK_BYTES, chunkCount } from '#protocol/image.ts'
+import { CHUNK_BYTES, chunkCount } from '#protocol/image/image.ts'
 
 const DISK_BYTES = 40 * CHUNK_BYTES + 512
 const spans = fc.array(

@@ -7,7 +7,7 @@ import { createChunkIndex } from '#agent/pipeline/chunk-index.ts'
 import { createHeldChunks } from '#agent/pipeline/held-chunks.ts'
 import type { Piece } from '#agent/pipeline/image-plan.ts'
 import { scanDisk } from '#agent/pipeline/scan-disk.ts'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { NEEDS_ROOT, openLoopDevice } from '#test/support/loop-device.ts'
 
 const SEVENS = Buffer.alloc(CHUNK_BYTES, 7)

@@ -3,7 +3,12 @@ import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { sha256 } from '#agent/content.ts'
 import { createSegmentSender } from '#agent/pipeline/segment-sender.ts'
-import { CHUNK_BYTES, SEGMENT_CHUNKS, encodeSegment, type ChunkReference } from '#protocol/image.ts'
+import {
+  CHUNK_BYTES,
+  SEGMENT_CHUNKS,
+  encodeSegment,
+  type ChunkReference,
+} from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 
 const { signal } = new AbortController()

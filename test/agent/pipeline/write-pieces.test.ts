@@ -5,7 +5,7 @@ import { withChunkBuffer } from '#agent/disk/buffer-pool.ts'
 import { openDevice, type ByteRange, type Device } from '#agent/disk/device.ts'
 import type { Piece } from '#agent/pipeline/image-plan.ts'
 import { writePieces } from '#agent/pipeline/write-pieces.ts'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
 
 const CHUNKS = 24

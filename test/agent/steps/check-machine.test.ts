@@ -5,8 +5,8 @@ import { exec } from '#agent/exec.ts'
 import { readDisks } from '#agent/inventory/disks.ts'
 import { runSteps } from '#agent/run-steps.ts'
 import { STEPS } from '#agent/steps/index.ts'
-import { CHUNK_BYTES } from '#protocol/image.ts'
-import type { Disk } from '#protocol/inventory.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
+import type { Disk } from '#protocol/machine/inventory.ts'
 import { openChunkServer, type ChunkServer } from '#test/support/chunk-server.ts'
 import {
   NEEDS_ROOT,

@@ -1,7 +1,7 @@
 import { exec } from '#agent/exec.ts'
 import type { IdentityContext } from '#agent/steps/reset-identity.ts'
-import type { AgentRun } from '#protocol/agent.ts'
-import type { ImageInfo } from '#protocol/image-info.ts'
+import type { AgentRun } from '#protocol/run/agent.ts'
+import type { ImageInfo } from '#protocol/image/image-info.ts'
 
 export type Recorded = IdentityContext & { warnings: string[]; logs: string[] }
 

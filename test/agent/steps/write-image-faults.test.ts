@@ -7,7 +7,7 @@ import { ChunkCorruptError, ChunkMissingError } from '#agent/chunk-client.ts'
 import { DeviceBusyError, openDevice } from '#agent/disk/device.ts'
 import { ReadBackError } from '#agent/pipeline/verify-pieces.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
-import { CHUNK_BYTES, encodeManifest, encodeSegment } from '#protocol/image.ts'
+import { CHUNK_BYTES, encodeManifest, encodeSegment } from '#protocol/image/image.ts'
 import { openChunkServer } from '#test/support/chunk-server.ts'
 import { NEEDS_ROOT } from '#test/support/loop-device.ts'
 import {

@@ -8,7 +8,7 @@ import { openDevice } from '#agent/disk/device.ts'
 import { bringImage } from '#agent/pipeline/bring-image.ts'
 import { fitImage } from '#agent/steps/fit-image.ts'
 import { writeImage, writeImageWith } from '#agent/steps/write-image.ts'
-import { CHUNK_BYTES } from '#protocol/image.ts'
+import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import { openChunkServer } from '#test/support/chunk-server.ts'
 import { NEEDS_ROOT, openLoopDevice, type LoopDevice } from '#test/support/loop-device.ts'
 import {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, it } from 'node:test'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { createListening } from '#server/runs/listening.ts'
 import { tickRuns } from '#server/runs/moves.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'

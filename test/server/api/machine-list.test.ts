@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
-import type { Machine, RefusedMachines } from '#protocol/machine.ts'
+import type { Machine, RefusedMachines } from '#protocol/machine/machine.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { bootToken, hello, queueRun } from '#test/support/test-agent.ts'
 import { createInventory } from '#test/support/inventory.ts'

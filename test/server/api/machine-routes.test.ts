@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, it } from 'node:test'
-import type { Machine } from '#protocol/machine.ts'
+import type { Machine } from '#protocol/machine/machine.ts'
 import { machines } from '#server/db/schema.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'

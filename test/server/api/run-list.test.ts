@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
-import type { LogLine, Run } from '#protocol/run.ts'
+import type { LogLine, Run } from '#protocol/run/run.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { queueRun, startAgent } from '#test/support/test-agent.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'

@@ -3,8 +3,13 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { gunzipSync, zstdCompressSync } from 'node:zlib'
-import type { Image } from '#protocol/image-info.ts'
-import { CHUNK_BYTES, encodeManifest, encodeSegment, type ChunkReference } from '#protocol/image.ts'
+import type { Image } from '#protocol/image/image-info.ts'
+import {
+  CHUNK_BYTES,
+  encodeManifest,
+  encodeSegment,
+  type ChunkReference,
+} from '#protocol/image/image.ts'
 import { zeroFrame } from '#server/images/codec/plain-frame.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Value } from 'typebox/value'
-import type { Disk, Inventory } from '#protocol/inventory.ts'
-import type { RunOptions, Workflow } from '#protocol/run.ts'
+import type { Disk, Inventory } from '#protocol/machine/inventory.ts'
+import type { RunOptions, Workflow } from '#protocol/run/run.ts'
 import {
   BootyConfigSchema,
   type BootyRequest,

@@ -4,8 +4,13 @@ import { readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
-import type { Image } from '#protocol/image-info.ts'
-import { CHUNK_BYTES, encodeManifest, encodeSegment, type ChunkReference } from '#protocol/image.ts'
+import type { Image } from '#protocol/image/image-info.ts'
+import {
+  CHUNK_BYTES,
+  encodeManifest,
+  encodeSegment,
+  type ChunkReference,
+} from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { type ImageLibrary, openImageLibrary } from '#server/api/image-library.ts'
 import { createDatabaseCommitLock } from '#server/db/commit-lock.ts'

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { type LabHost, type LabNetwork, openLabNetwork } from '#lab/network.ts'
-import { decodeDhcp, type DhcpPacket, encodeDhcp } from '#protocol/dhcp.ts'
+import { decodeDhcp, type DhcpPacket, encodeDhcp } from '#protocol/dhcp/dhcp.ts'
 import type { DhcpProgramSettings } from './dhcp-program.ts'
 
 export const NEEDS_ROOT = process.getuid?.() === 0 ? false : 'network namespaces need root'

@@ -6,7 +6,7 @@ import { createSocket } from 'node:dgram'
 import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { setImmediate as breathe } from 'node:timers/promises'
-import { encodeDhcp } from '#protocol/dhcp.ts'
+import { encodeDhcp } from '#protocol/dhcp/dhcp.ts'
 import { packetFrom } from './packets.ts'
 
 const [to, count, port] = process.argv.slice(2)

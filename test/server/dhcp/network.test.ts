@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type LabHost, openLabNetwork } from '#lab/network.ts'
-import { findMessage } from '#protocol/dhcp-options.ts'
+import { findMessage } from '#protocol/dhcp/dhcp-options.ts'
 import { parseIpv4 } from '#protocol/ipv4.ts'
 import {
   exchange,

@@ -1,6 +1,11 @@
-import { decodeDhcp, type DhcpPacket, encodeDhcp, NO_ADDRESS } from '#protocol/dhcp.ts'
-import { DHCP_OPTION } from '#protocol/dhcp-fields.ts'
-import { addressBytes, type DhcpMessage, messageBytes, textBytes } from '#protocol/dhcp-options.ts'
+import { decodeDhcp, type DhcpPacket, encodeDhcp, NO_ADDRESS } from '#protocol/dhcp/dhcp.ts'
+import { DHCP_OPTION } from '#protocol/dhcp/dhcp-fields.ts'
+import {
+  addressBytes,
+  type DhcpMessage,
+  messageBytes,
+  textBytes,
+} from '#protocol/dhcp/dhcp-options.ts'
 import { parseIpv4, parseIpv4Cidr, parseIpv4Range } from '#protocol/ipv4.ts'
 import { parseMac } from '#protocol/mac.ts'
 import type { ServerSettings } from '#server/dhcp/settings.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { findMessage } from '#protocol/dhcp-options.ts'
+import { findMessage } from '#protocol/dhcp/dhcp-options.ts'
 import { proxyAnswer } from '#server/dhcp/proxy.ts'
 import { hexOption, packetFrom, SETTINGS, TEN, textOption, US } from './packets.ts'
 

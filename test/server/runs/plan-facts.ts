@@ -1,5 +1,5 @@
 import { parseMac } from '#protocol/mac.ts'
-import type { PlanRequest } from '#protocol/plan.ts'
+import type { PlanRequest } from '#protocol/run/plan.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import type { PlanFacts, PlannedMachine } from '#server/runs/plan-item.ts'
 import type { PlannedImage } from '#server/runs/plan-judge.ts'

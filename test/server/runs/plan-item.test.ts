@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Disk } from '#protocol/inventory.ts'
-import type { PlanRequest } from '#protocol/plan.ts'
+import type { Disk } from '#protocol/machine/inventory.ts'
+import type { PlanRequest } from '#protocol/run/plan.ts'
 import { planItem, type PlanFacts, type PlannedMachine } from '#server/runs/plan-item.ts'
 import { createDisk, createInventory } from '#test/support/inventory.ts'
 import {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Disk, Partition } from '#protocol/inventory.ts'
+import type { Disk, Partition } from '#protocol/machine/inventory.ts'
 import { describeLosses, describePresent, guessOperatingSystem } from '#server/runs/plan-present.ts'
 import { createDisk } from '#test/support/inventory.ts'
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { Report } from '#protocol/agent.ts'
-import { FINAL_RUN_STATES } from '#protocol/run.ts'
-import { MAX_ATTEMPTS } from '#protocol/run-silence.ts'
+import type { Report } from '#protocol/run/agent.ts'
+import { FINAL_RUN_STATES } from '#protocol/run/run.ts'
+import { MAX_ATTEMPTS } from '#protocol/run/run-silence.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import * as rules from '#server/runs/rules.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { encodeSegment } from '#protocol/image.ts'
+import { encodeSegment } from '#protocol/image/image.ts'
 import { chunkKey, segmentKeys } from '#server/images/sweep/chunk-key.ts'
 import { ShareCounter } from '#server/images/sweep/share-counter.ts'
 import { sha256 } from '#test/support/disk-content.ts'
