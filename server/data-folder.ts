@@ -1,7 +1,7 @@
 import { chmod, open, readFile, writeFile, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import koffi from 'koffi'
-import { createToken } from './api/auth.ts'
+import { createToken } from './api/access/auth.ts'
 import { makeFolder } from './make-folder.ts'
 
 /** flock(2): Node has none. The kernel drops the lock with the process, whatever kills it. */

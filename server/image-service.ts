@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
-import { type ImageLibrary, openImageLibrary } from './api/image-library.ts'
+import { type ImageLibrary, openImageLibrary } from './api/library/image-library.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Config } from './config.ts'
 import { createDatabaseCommitLock } from './db/commit-lock.ts'

@@ -1,6 +1,6 @@
 import { ROLES, type Role, type TokenScope } from '#protocol/account.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import type { Person } from './api/principal.ts'
+import type { Person } from './api/access/principal.ts'
 import { findApiToken, touchApiToken } from './db/api-tokens.ts'
 import type { Database, OpenedDatabase } from './db/database.ts'
 import { ACCOUNTS_CHANNEL } from './db/users.ts'

@@ -1,5 +1,5 @@
 import type { Sha256 } from '#protocol/sha256.ts'
-import type { AgentSession } from './api/auth.ts'
+import type { AgentSession } from './api/access/auth.ts'
 import type { OpenedDatabase } from './db/database.ts'
 import { changedRunOf, EVENTS_CHANNEL } from './db/events.ts'
 import { findSession } from './db/tokens.ts'

@@ -7,11 +7,11 @@ import Fastify, {
   type FastifyInstance,
   type FastifyReply,
 } from 'fastify'
-import { installAuth, type AuthOptions } from './auth.ts'
-import { BadRequestError, installErrorHandler, UnavailableError } from './errors.ts'
-import { installJsonParser } from './json-body.ts'
-import { buildSerializers } from './serializers.ts'
-import { compileValidator } from './validator.ts'
+import { installAuth, type AuthOptions } from './access/auth.ts'
+import { BadRequestError, installErrorHandler, UnavailableError } from './http/errors.ts'
+import { installJsonParser } from './http/json-body.ts'
+import { buildSerializers } from './http/serializers.ts'
+import { compileValidator } from './http/validator.ts'
 
 /** Of JSON bodies; routes that take images or chunks set their own. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024

@@ -9,9 +9,9 @@ import {
   type IdempotencyKey,
   type KeptAnswer,
 } from '#server/db/idempotency.ts'
-import { BadRequestError, ConflictError, UnprocessableError } from './errors.ts'
-import { canonicalJson } from './etag.ts'
-import { accountKey } from './principal.ts'
+import { BadRequestError, ConflictError, UnprocessableError } from './http/errors.ts'
+import { canonicalJson } from './http/etag.ts'
+import { accountKey } from './access/principal.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { LackingVersion, MigrationRequest, StoreMigration } from '#protocol/store-migration.ts'
-import { ConflictError, NotFoundError, UnprocessableError } from '#server/api/errors.ts'
+import { ConflictError, NotFoundError, UnprocessableError } from '#server/api/http/errors.ts'
 import { type Config, ConfigError } from '#server/config.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { changeJob, getJob, type JobRow, saveJobState } from '#server/db/store-jobs.ts'

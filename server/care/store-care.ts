@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { StoreStatus } from '#protocol/store.ts'
-import type { ImageLibrary } from '#server/api/image-library.ts'
+import type { ImageLibrary } from '#server/api/library/image-library.ts'
 import type { Config } from '#server/config.ts'
 import { countLostChunks, listDamagedVersions } from '#server/db/damaged-chunks.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'

@@ -25,7 +25,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'server/runs/hello.ts',
     text: 'if (!(await takeBootToken(tx, bootTokenHash, mac, now))) return',
     replacement: 'if (!(await takeBootToken(tx, bootTokenHash, mac, now)) && !mac) return',
-    tests: ['test/server/api/agent-routes.test.ts'],
+    tests: ['test/server/api/runs/agent-routes.test.ts'],
     pattern: 'takes a boot token once',
   },
   {
@@ -146,7 +146,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'server/images/commit/check-image.ts',
     text: 'if (missing.size > 0) throw',
     replacement: 'if (missing.size < 0) throw',
-    tests: ['test/server/api/chunk-routes.test.ts'],
+    tests: ['test/server/api/chunks/chunk-routes.test.ts'],
   },
   {
     rule: 9,
@@ -162,7 +162,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'server/runs/listening.ts',
     text: '> SET_MILLISECONDS\n',
     replacement: '=== Infinity\n',
-    tests: ['test/server/api/agent-routes.test.ts'],
+    tests: ['test/server/api/runs/agent-routes.test.ts'],
     pattern: 'a clock that is set',
   },
   {
@@ -171,7 +171,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'server/runs/listening.ts',
     text: 'since: lastLook }',
     replacement: 'since: new Date(0) }',
-    tests: ['test/server/api/agent-routes.test.ts'],
+    tests: ['test/server/api/runs/agent-routes.test.ts'],
     pattern: 'that another one hears',
   },
   {
@@ -195,7 +195,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 8,
     without: 'no image is begun that the database has no room for',
-    file: 'server/api/image-library.ts',
+    file: 'server/api/library/image-library.ts',
     text: '    await database.checkRoom()\n    await touch(holder)',
     replacement: '    await touch(holder)',
     tests: ['test/server/api/database-room.test.ts'],
@@ -224,7 +224,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'server/images/sweep/sweep.ts',
     text: 'if (!(await live.isCurrent())) return undefined\n',
     replacement: '\n',
-    tests: ['test/server/api/image-library.test.ts'],
+    tests: ['test/server/api/library/image-library.test.ts'],
     pattern: 'whose clock is ahead',
   },
   {

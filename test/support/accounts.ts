@@ -1,6 +1,6 @@
 import { argon2Sync, randomUUID, randomUUIDv7 } from 'node:crypto'
 import type { Role, Session, TokenScope, User } from '#protocol/account.ts'
-import { createToken, hashToken } from '#server/api/auth.ts'
+import { createToken, hashToken } from '#server/api/access/auth.ts'
 import { saveApiToken } from '#server/db/api-tokens.ts'
 import { createUser } from '#server/db/users.ts'
 import { insertSession } from '#server/db/web-sessions.ts'

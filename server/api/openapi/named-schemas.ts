@@ -1,4 +1,4 @@
-import { canonicalJson } from '../etag.ts'
+import { canonicalJson } from '../http/etag.ts'
 import type { Document, Json } from './document.ts'
 
 /** What says nothing of the values that a schema accepts. */

@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { CHUNK_BYTES, encodeManifest, encodeSegment } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { createChunkSets } from '#server/api/chunk-sets.ts'
+import { createChunkSets } from '#server/api/library/chunk-sets.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import { countShares } from '#server/images/sweep/count-shares.ts'
 import {
