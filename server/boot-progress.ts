@@ -6,9 +6,9 @@ import type { Mac } from '#protocol/mac.ts'
 import { firmwareText, type Firmware } from './boot/firmware.ts'
 import type { NetworkConfig } from './config.ts'
 import type { Database } from './db/database.ts'
-import { findLeaseholder } from './db/leases.ts'
-import { recordBootStep } from './db/machine-boot.ts'
-import { seeMachine } from './db/machines.ts'
+import { findLeaseholder } from './db/network/leases.ts'
+import { recordBootStep } from './db/machines/machine-boot.ts'
+import { seeMachine } from './db/machines/machines.ts'
 import { findNeighbour, ipv4Of, isOnLink } from './neighbours.ts'
 
 export interface BootProgressOptions {

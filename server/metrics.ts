@@ -2,8 +2,8 @@ import type { StoreStatus } from '#protocol/store.ts'
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { ACTIVE_RUN_STATES, FINAL_RUN_STATES } from '#protocol/run/run.ts'
 import type { Database } from './db/database.ts'
-import { sumImages } from './db/image-digest.ts'
-import { countRunsByState } from './db/runs.ts'
+import { sumImages } from './db/images/image-digest.ts'
+import { countRunsByState } from './db/runs/runs.ts'
 
 /** Of the chunk store as a whole; what is not known of it has no sample. */
 function addStoreMetrics(registers: Registry[], status: () => Promise<StoreStatus>): void {

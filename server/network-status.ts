@@ -3,9 +3,9 @@ import { formatIpv4, rangeContains, type Ipv4Range } from '#protocol/ipv4.ts'
 import type { NetworkStatus } from '#protocol/network-status.ts'
 import type { Config, DhcpServerConfig } from './config.ts'
 import type { Database } from './db/database.ts'
-import { createDatabaseLeaseStore } from './db/leases.ts'
-import { listOtherDhcpServers } from './db/other-dhcp-servers.ts'
-import { listReservations } from './db/reservations.ts'
+import { createDatabaseLeaseStore } from './db/network/leases.ts'
+import { listOtherDhcpServers } from './db/network/other-dhcp-servers.ts'
+import { listReservations } from './db/network/reservations.ts'
 
 export interface NetworkStatusOptions {
   config: Pick<Config, 'network' | 'dhcp' | 'unknown'>

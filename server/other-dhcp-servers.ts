@@ -3,7 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Ipv4 } from '#protocol/ipv4.ts'
 import type { DhcpConfig, NetworkConfig } from './config.ts'
 import type { Database } from './db/database.ts'
-import { hearDhcpServer } from './db/other-dhcp-servers.ts'
+import { hearDhcpServer } from './db/network/other-dhcp-servers.ts'
 import { probeForServers } from './dhcp/probe-for-servers.ts'
 
 export interface ServerWatchOptions {

@@ -1,10 +1,14 @@
 import { ROLES, type Role, type TokenScope } from '#protocol/account.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Person } from './api/access/principal.ts'
-import { findApiToken, touchApiToken } from './db/api-tokens.ts'
+import { findApiToken, touchApiToken } from './db/accounts/api-tokens.ts'
 import type { Database, OpenedDatabase } from './db/database.ts'
-import { ACCOUNTS_CHANNEL } from './db/users.ts'
-import { findWebSession, SESSION_IDLE_SECONDS, touchWebSession } from './db/web-sessions.ts'
+import { ACCOUNTS_CHANNEL } from './db/accounts/users.ts'
+import {
+  findWebSession,
+  SESSION_IDLE_SECONDS,
+  touchWebSession,
+} from './db/accounts/web-sessions.ts'
 
 /** Should a notification be lost, nobody keeps a right that they lost for longer than this. */
 const KEPT_MILLISECONDS = 1000

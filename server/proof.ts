@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Mac } from '#protocol/mac.ts'
 import type { NetworkConfig } from './config.ts'
 import type { Database } from './db/database.ts'
-import { isLeasedTo } from './db/leases.ts'
+import { isLeasedTo } from './db/network/leases.ts'
 import { findNeighbour, ipv4Of, isOnLink } from './neighbours.ts'
 
 export interface ProofOptions {

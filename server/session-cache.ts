@@ -2,7 +2,7 @@ import type { Sha256 } from '#protocol/sha256.ts'
 import type { AgentSession } from './api/access/auth.ts'
 import type { OpenedDatabase } from './db/database.ts'
 import { changedRunOf, EVENTS_CHANNEL } from './db/events.ts'
-import { findSession } from './db/tokens.ts'
+import { findSession } from './db/machines/tokens.ts'
 
 /**
  * Should a notification be lost, a session outlives its run by no more than this. Much shorter, and the looks of two

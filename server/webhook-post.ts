@@ -1,4 +1,4 @@
-import type { Attempt } from './db/webhook-deliveries.ts'
+import type { Attempt } from './db/webhooks/webhook-deliveries.ts'
 import { signedHeaders } from './webhook-rules.ts'
 
 /** Whoever needs longer may answer 202 and work on. */

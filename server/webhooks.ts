@@ -7,7 +7,7 @@ import {
   hasDeliveredSince,
   recordAttempt,
   type DeliveryRow,
-} from './db/webhook-deliveries.ts'
+} from './db/webhooks/webhook-deliveries.ts'
 import {
   claimWebhook,
   deriveDeliveries,
@@ -16,7 +16,7 @@ import {
   listDueWebhooks,
   setClaim,
   type WebhookRow,
-} from './db/webhooks.ts'
+} from './db/webhooks/webhooks.ts'
 import { postMessage } from './webhook-post.ts'
 import { retryDelaySeconds } from './webhook-rules.ts'
 

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { createSharedCalls } from '#server/api/http/shared-calls.ts'
-import { countDamage } from '#server/db/damage-count.ts'
+import { countDamage } from '#server/db/images/damage-count.ts'
 import type { Database } from '#server/db/database.ts'
 import { StoreUnreachableError } from '#server/images/store/chunk-store.ts'
 import type { DamageCare } from './damage.ts'

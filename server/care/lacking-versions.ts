@@ -1,7 +1,7 @@
 import pLimit from 'p-limit'
 import type { LackingVersion } from '#protocol/store-migration.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { listDamage, listVersionsWith } from '#server/db/damaged-chunks.ts'
+import { listDamage, listVersionsWith } from '#server/db/images/damaged-chunks.ts'
 import type { Database } from '#server/db/database.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import { isGone } from './lost-chunks.ts'

@@ -1,9 +1,9 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { decodeSegment, HASH_BYTES, isStored } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { listDamage, saveLost } from '#server/db/damaged-chunks.ts'
+import { listDamage, saveLost } from '#server/db/images/damaged-chunks.ts'
 import type { Database } from '#server/db/database.ts'
-import { eachManifest, findManifest } from '#server/db/image-queries.ts'
+import { eachManifest, findManifest } from '#server/db/images/image-queries.ts'
 import { parseManifest } from '#server/images/commit/check-image.ts'
 import type { CommitLock } from '#server/images/commit/commit-lock.ts'
 import {

@@ -3,7 +3,7 @@ import type { LackingVersion, MigrationRequest, StoreMigration } from '#protocol
 import { ConflictError, NotFoundError, UnprocessableError } from '#server/api/http/errors.ts'
 import { type Config, ConfigError } from '#server/config.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
-import { changeJob, getJob, type JobRow, saveJobState } from '#server/db/store-jobs.ts'
+import { changeJob, getJob, type JobRow, saveJobState } from '#server/db/store/store-jobs.ts'
 import { type ChunkStore, PREFIXES, StoreFullError } from '#server/images/store/chunk-store.ts'
 import { type CopyProgress, copyStore } from '#server/images/store/copy-store.ts'
 import { openStore, refuseOverlap, refuseStrangers } from '#server/open-store.ts'

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
-import { type FormRenewal, withRenewal } from '#server/db/form-renewals.ts'
-import { listCountable } from '#server/db/image-shares.ts'
+import { type FormRenewal, withRenewal } from '#server/db/store/form-renewals.ts'
+import { listCountable } from '#server/db/images/image-shares.ts'
 import {
   changeJob,
   getJob,
@@ -12,7 +12,7 @@ import {
   loadRecompressed,
   recompressedKey,
   saveRecompressed,
-} from '#server/db/store-jobs.ts'
+} from '#server/db/store/store-jobs.ts'
 import {
   ChunkCorruptError,
   ChunkMissingError,

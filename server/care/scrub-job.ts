@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
-import { changeJob, type JobRow } from '#server/db/store-jobs.ts'
+import { changeJob, type JobRow } from '#server/db/store/store-jobs.ts'
 import { alignedBuffer } from '#server/images/store/read-chunk-file.ts'
 import {
   ChunkCorruptError,

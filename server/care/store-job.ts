@@ -3,7 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { StoreJobName } from '#protocol/store.ts'
 import type { Database } from '#server/db/database.ts'
-import { claimJob, getJob, type JobRow, releaseJob, saveJobState } from '#server/db/store-jobs.ts'
+import {
+  claimJob,
+  getJob,
+  type JobRow,
+  releaseJob,
+  saveJobState,
+} from '#server/db/store/store-jobs.ts'
 
 export interface StoreJobOptions {
   name: StoreJobName

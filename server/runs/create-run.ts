@@ -2,13 +2,13 @@ import { randomUUIDv7 } from 'node:crypto'
 import { parseMac, type Mac } from '#protocol/mac.ts'
 import type { Run, RunRequest } from '#protocol/run/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { countDamage } from '#server/db/damage-count.ts'
+import { countDamage } from '#server/db/images/damage-count.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
 import { isUniqueViolation } from '#server/db/failures.ts'
-import { findImageDigest, findPinnedImage } from '#server/db/image-digest.ts'
-import { findDeployedImage } from '#server/db/machine-resource.ts'
-import { findMachineRow } from '#server/db/machines.ts'
-import { findActiveCapture, findActiveRun, insertRun, toRun } from '#server/db/runs.ts'
+import { findImageDigest, findPinnedImage } from '#server/db/images/image-digest.ts'
+import { findDeployedImage } from '#server/db/machines/machine-resource.ts'
+import { findMachineRow } from '#server/db/machines/machines.ts'
+import { findActiveCapture, findActiveRun, insertRun, toRun } from '#server/db/runs/runs.ts'
 import {
   createSteps,
   imageOf,

@@ -5,17 +5,17 @@ import { MAC_PATTERN, parseMac, type Mac } from '#protocol/mac.ts'
 import { identifyingText, identityMismatch } from '#protocol/machine/machine-identity.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
-import { findPinnedImage } from '#server/db/image-digest.ts'
-import { saveBootStep } from '#server/db/machine-boot.ts'
+import { findPinnedImage } from '#server/db/images/image-digest.ts'
+import { saveBootStep } from '#server/db/machines/machine-boot.ts'
 import {
   findMachineRow,
   insertMachine,
   recordMachine,
   saveInventory,
   type MachineRow,
-} from '#server/db/machines.ts'
-import { findActiveRun, findRun, type RunRow } from '#server/db/runs.ts'
-import { findSwappedSession, saveSession, takeBootToken } from '#server/db/tokens.ts'
+} from '#server/db/machines/machines.ts'
+import { findActiveRun, findRun, type RunRow } from '#server/db/runs/runs.ts'
+import { findSwappedSession, saveSession, takeBootToken } from '#server/db/machines/tokens.ts'
 import { failRun, helloRun, throwRefusal } from './moves.ts'
 import { RunRefusedError } from './refused.ts'
 import { isUnreported } from './rules.ts'

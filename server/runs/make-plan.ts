@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import { parseMac, type Mac } from '#protocol/mac.ts'
 import type { Plan, PlanItem, PlanRequest } from '#protocol/run/plan.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
-import type { MachineRow } from '#server/db/machines.ts'
+import type { MachineRow } from '#server/db/machines/machines.ts'
 import {
   findActiveCaptures,
   findActiveRuns,
@@ -10,7 +10,7 @@ import {
   findMachineRows,
   findNamedImages,
   insertPlan,
-} from '#server/db/plans.ts'
+} from '#server/db/runs/plans.ts'
 import { imageOf } from './new-run.ts'
 import { confirmationOf, planItem, planUnknownMachine, type PlanFacts } from './plan-item.ts'
 import { RunRefusedError } from './refused.ts'

@@ -212,7 +212,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 8,
     without: 'a sweep leaves what exports need that began before layouts were renewed',
-    file: 'server/db/form-renewals.ts',
+    file: 'server/db/store/form-renewals.ts',
     text: 'Date.parse(doneAt) < begun.getTime()',
     replacement: 'Date.parse(doneAt) < Date.now() && begun',
     tests: ['test/server/care/recompress.test.ts'],

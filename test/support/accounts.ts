@@ -1,9 +1,9 @@
 import { argon2Sync, randomUUID, randomUUIDv7 } from 'node:crypto'
 import type { Role, Session, TokenScope, User } from '#protocol/account.ts'
 import { createToken, hashToken } from '#server/api/access/auth.ts'
-import { saveApiToken } from '#server/db/api-tokens.ts'
-import { createUser } from '#server/db/users.ts'
-import { insertSession } from '#server/db/web-sessions.ts'
+import { saveApiToken } from '#server/db/accounts/api-tokens.ts'
+import { createUser } from '#server/db/accounts/users.ts'
+import { insertSession } from '#server/db/accounts/web-sessions.ts'
 import type { TestApp } from './test-app.ts'
 
 export const PASSWORD = 'correct horse battery'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { parseMac } from '#protocol/mac.ts'
-import { seeMachine } from '#server/db/machines.ts'
+import { seeMachine } from '#server/db/machines/machines.ts'
 import { ADMIN_TOKEN } from '#test/support/test-app.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { assertGoodLooks, openBrowser, signIn, type TestBrowser } from './browser.ts'

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AuditEntry } from '#protocol/account.ts'
-import { appendAudit, type NewAuditEntry } from '#server/db/audit.ts'
+import { appendAudit, type NewAuditEntry } from '#server/db/accounts/audit.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { createCounter, type Limit } from './attempts.ts'
 import { actorOf, detailsOf, targetsOf, type AuditTarget } from './audit-entry.ts'

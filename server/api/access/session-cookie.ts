@@ -1,6 +1,6 @@
 import { fastifyCookie } from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { SESSION_MAX_SECONDS } from '#server/db/web-sessions.ts'
+import { SESSION_MAX_SECONDS } from '#server/db/accounts/web-sessions.ts'
 
 export const SESSION_COOKIE = 'stampede_session'
 /**

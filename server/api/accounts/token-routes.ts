@@ -18,7 +18,7 @@ import {
   saveApiToken,
   toApiToken,
   type ApiTokenRow,
-} from '#server/db/api-tokens.ts'
+} from '#server/db/accounts/api-tokens.ts'
 import { settleAccounts, type AccountServices } from './account-services.ts'
 import { noteAudit } from '../access/audit.ts'
 import { API_TOKEN_PREFIX, createToken, hashToken } from '../access/auth.ts'

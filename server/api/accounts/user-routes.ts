@@ -17,7 +17,7 @@ import {
   toUser,
   type UserChanged,
   type UserRow,
-} from '#server/db/users.ts'
+} from '#server/db/accounts/users.ts'
 import { settleAccounts, type AccountServices } from './account-services.ts'
 import { ConflictError, NotFoundError } from '../http/errors.ts'
 import { entityTag, ifMatch, sendTagged } from '../http/etag.ts'

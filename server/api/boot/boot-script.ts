@@ -5,16 +5,16 @@ import type { FinalRunState, Workflow } from '#protocol/run/run.ts'
 import { nextBoot, type BootSituation, type NextBoot } from '#server/boot/next-boot.ts'
 import { writeScript } from '#server/boot/script.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
-import { recordBootStep } from '#server/db/machine-boot.ts'
+import { recordBootStep } from '#server/db/machines/machine-boot.ts'
 import {
   findMachineRow,
   saveInventoryBoots,
   seeMachine,
   touchMachine,
   type MachineRow,
-} from '#server/db/machines.ts'
-import { findActiveRun, findLastEndedRun, type RunRow } from '#server/db/runs.ts'
-import { saveBootToken } from '#server/db/tokens.ts'
+} from '#server/db/machines/machines.ts'
+import { findActiveRun, findLastEndedRun, type RunRow } from '#server/db/runs/runs.ts'
+import { saveBootToken } from '#server/db/machines/tokens.ts'
 import { bootRun } from '#server/runs/moves.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
 import { boot, isActive, type RunChanges } from '#server/runs/rules.ts'

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { OpenedDatabase } from '#server/db/database.ts'
-import { findLink, type Link } from '#server/db/links.ts'
+import { findLink, type Link } from '#server/db/images/links.ts'
 import { touchRun } from '#server/runs/moves.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
 import { hashToken } from '../access/auth.ts'

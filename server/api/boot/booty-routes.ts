@@ -11,9 +11,9 @@ import {
   type BootyConfig,
 } from '#server/boot/booty.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
-import { findPinnedImage } from '#server/db/image-digest.ts'
-import { findMachineRow, touchMachine, type MachineRow } from '#server/db/machines.ts'
-import { findActiveRun, type RunRow } from '#server/db/runs.ts'
+import { findPinnedImage } from '#server/db/images/image-digest.ts'
+import { findMachineRow, touchMachine, type MachineRow } from '#server/db/machines/machines.ts'
+import { findActiveRun, type RunRow } from '#server/db/runs/runs.ts'
 import { appendRunLog, claimRunForBooty } from '#server/runs/moves.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
 import { NotFoundError } from '../http/errors.ts'

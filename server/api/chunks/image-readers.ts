@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { UPLOAD_HEADER } from '#protocol/image/upload-header.ts'
 import type { Database } from '#server/db/database.ts'
-import { closeUpload, goOnReading, readHolder, touchUpload } from '#server/db/uploads.ts'
+import { closeUpload, goOnReading, readHolder, touchUpload } from '#server/db/images/uploads.ts'
 import { uploadHolder } from '../library/principal-images.ts'
 
 /**

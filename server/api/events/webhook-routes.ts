@@ -17,7 +17,7 @@ import {
   retryDelivery,
   toDelivery,
   type DeliveryRow,
-} from '#server/db/webhook-deliveries.ts'
+} from '#server/db/webhooks/webhook-deliveries.ts'
 import {
   createWebhook,
   deleteWebhook,
@@ -27,7 +27,7 @@ import {
   toWebhook,
   updateWebhook,
   type WebhookRow,
-} from '#server/db/webhooks.ts'
+} from '#server/db/webhooks/webhooks.ts'
 import { ConflictError, NotFoundError, UnprocessableError } from '../http/errors.ts'
 import { entityTag, ifMatch, sendTagged } from '../http/etag.ts'
 import { pageOf, pageQuery } from '../http/paging.ts'

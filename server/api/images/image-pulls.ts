@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import type { ImagePull, PullRequest } from '#protocol/image/image-pull.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
-import type { CheckImage } from '#server/db/image-changes.ts'
+import type { CheckImage } from '#server/db/images/image-changes.ts'
 import {
   endPull,
   failLostPulls,
@@ -15,7 +15,7 @@ import {
   RESTARTED,
   toPull,
   touchPull,
-} from '#server/db/image-pulls.ts'
+} from '#server/db/images/image-pulls.ts'
 import { checkUrl, PullError, pullSource } from '#server/images/import/pull-source.ts'
 import { ConflictError, NotFoundError, RequestError, UnavailableError } from '../http/errors.ts'
 import { rethrowImageError } from '../library/image-errors.ts'

@@ -15,9 +15,9 @@ import {
   listOf,
 } from '#protocol/shapes.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
-import { changeImage, deleteImage, saveImageInfo } from '#server/db/image-changes.ts'
-import { findRunningPull } from '#server/db/image-pulls.ts'
-import { findImage, listImages } from '#server/db/image-queries.ts'
+import { changeImage, deleteImage, saveImageInfo } from '#server/db/images/image-changes.ts'
+import { findRunningPull } from '#server/db/images/image-pulls.ts'
+import { findImage, listImages } from '#server/db/images/image-queries.ts'
 import { noteAudit } from '../access/audit.ts'
 import { ConflictError, NotFoundError } from '../http/errors.ts'
 import { ifMatch, sendTagged } from '../http/etag.ts'

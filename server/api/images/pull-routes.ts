@@ -4,7 +4,7 @@ import { ImagePullSchema, PullRequestSchema } from '#protocol/image/image-pull.t
 import { UUID_PATTERN } from '#protocol/names.ts'
 import { ErrorSchema, ImageName, listOf } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
-import { findImage } from '#server/db/image-queries.ts'
+import { findImage } from '#server/db/images/image-queries.ts'
 import { noteAudit } from '../access/audit.ts'
 import { ConflictError } from '../http/errors.ts'
 import { ifMatch } from '../http/etag.ts'

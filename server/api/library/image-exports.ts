@@ -2,17 +2,17 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { type ChunkReference, decodeSegment } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { countDamage } from '#server/db/damage-count.ts'
+import { countDamage } from '#server/db/images/damage-count.ts'
 import type { Database } from '#server/db/database.ts'
-import { findManifest } from '#server/db/image-queries.ts'
+import { findManifest } from '#server/db/images/image-queries.ts'
 import {
   currentRows,
   findExport,
   getLayout,
   type ManifestExport,
   saveZstdLengths,
-} from '#server/db/image-layouts.ts'
-import { closeUpload, exportHolder, touchUpload } from '#server/db/uploads.ts'
+} from '#server/db/images/image-layouts.ts'
+import { closeUpload, exportHolder, touchUpload } from '#server/db/images/uploads.ts'
 import { measureExports, measureSegment, parseManifest } from '#server/images/commit/check-image.ts'
 import { readContent } from '#server/images/store/chunk-codec.ts'
 import { type ChunkStore, isLost } from '#server/images/store/chunk-store.ts'

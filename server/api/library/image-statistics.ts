@@ -1,9 +1,9 @@
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
-import { sumImages } from '#server/db/image-digest.ts'
-import { getLayout } from '#server/db/image-layouts.ts'
-import { findManifest } from '#server/db/image-queries.ts'
-import { findTwins, listCountable, saveShares } from '#server/db/image-shares.ts'
+import { sumImages } from '#server/db/images/image-digest.ts'
+import { getLayout } from '#server/db/images/image-layouts.ts'
+import { findManifest } from '#server/db/images/image-queries.ts'
+import { findTwins, listCountable, saveShares } from '#server/db/images/image-shares.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import {
   type CountedManifest,

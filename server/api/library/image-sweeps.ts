@@ -2,12 +2,12 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { RetentionRule } from '#protocol/image/image-version.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '#server/db/database.ts'
-import { type FormRenewal, replacedBefore } from '#server/db/form-renewals.ts'
-import { pruneLayouts } from '#server/db/image-layouts.ts'
-import { eachManifest, pruneManifests } from '#server/db/image-queries.ts'
-import { applyRetention } from '#server/db/image-retention.ts'
-import { pruneLinks } from '#server/db/links.ts'
-import { getJob } from '#server/db/store-jobs.ts'
+import { type FormRenewal, replacedBefore } from '#server/db/store/form-renewals.ts'
+import { pruneLayouts } from '#server/db/images/image-layouts.ts'
+import { eachManifest, pruneManifests } from '#server/db/images/image-queries.ts'
+import { applyRetention } from '#server/db/images/image-retention.ts'
+import { pruneLinks } from '#server/db/images/links.ts'
+import { getJob } from '#server/db/store/store-jobs.ts'
 import {
   endUpload,
   isExport,
@@ -16,7 +16,7 @@ import {
   listOpenUploads,
   listReads,
   type OpenUpload,
-} from '#server/db/uploads.ts'
+} from '#server/db/images/uploads.ts'
 import type { CommitLock } from '#server/images/commit/commit-lock.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import { sweepChunks } from '#server/images/sweep/sweep.ts'

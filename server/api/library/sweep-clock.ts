@@ -4,7 +4,7 @@ import {
   isOfServer,
   isRead,
   type OpenUpload,
-} from '#server/db/uploads.ts'
+} from '#server/db/images/uploads.ts'
 
 /** Of a server that died; a living one touches its uploads every minute. */
 const DEAD_SERVER_SECONDS = 600

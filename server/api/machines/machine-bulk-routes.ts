@@ -7,7 +7,7 @@ import {
   MachinesPatchSchema,
 } from '#protocol/machine/machine.ts'
 import type { Database } from '#server/db/database.ts'
-import { changeMachines, deleteMachines } from '#server/db/machine-bulk.ts'
+import { changeMachines, deleteMachines } from '#server/db/machines/machine-bulk.ts'
 
 const tags = ['machines']
 

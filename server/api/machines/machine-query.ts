@@ -7,7 +7,7 @@ import type {
   MachineFilter,
   MachineListOptions,
   MachineOrder,
-} from '#server/db/machine-list.ts'
+} from '#server/db/machines/machine-list.ts'
 import { BadRequestError } from '../http/errors.ts'
 
 const DEFAULT_PAGE_MACHINES = 100

@@ -11,15 +11,15 @@ import {
 } from '#protocol/machine/machine.ts'
 import { ErrorSchema, listOf, MacText } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
-import { deleteMachine, tellActive } from '#server/db/delete-machines.ts'
-import { listMachines } from '#server/db/machine-list.ts'
+import { deleteMachine, tellActive } from '#server/db/machines/delete-machines.ts'
+import { listMachines } from '#server/db/machines/machine-list.ts'
 import {
   defaultName,
   findMachine,
   findMachineRow,
   saveMachine,
   type OperatorFields,
-} from '#server/db/machines.ts'
+} from '#server/db/machines/machines.ts'
 import { ConflictError, NotFoundError, UnprocessableError } from '../http/errors.ts'
 import { entityTag, ifMatch, sendTagged } from '../http/etag.ts'
 import { MachineQuerySchema, readMachineQuery, writeCursor } from './machine-query.ts'

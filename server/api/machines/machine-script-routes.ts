@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { parseMac } from '#protocol/mac.ts'
 import { ErrorSchema, MacText } from '#protocol/shapes.ts'
-import { findMachineRow } from '#server/db/machines.ts'
+import { findMachineRow } from '#server/db/machines/machines.ts'
 import { previewScript, type BootScriptOptions } from '../boot/boot-script.ts'
 import { NotFoundError } from '../http/errors.ts'
 

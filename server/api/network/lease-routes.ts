@@ -6,15 +6,15 @@ import { parseMac, type Mac } from '#protocol/mac.ts'
 import { ErrorSchema, Hostname, listOf, MacText } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
 import { isUniqueViolation } from '#server/db/failures.ts'
-import { findMachineMacs } from '#server/db/machines.ts'
-import { listLeases } from '#server/db/leases.ts'
+import { findMachineMacs } from '#server/db/machines/machines.ts'
+import { listLeases } from '#server/db/network/leases.ts'
 import {
   deleteReservation,
   findReservation,
   listReservations,
   saveReservation,
   type ReservationRow,
-} from '#server/db/reservations.ts'
+} from '#server/db/network/reservations.ts'
 import { ConflictError, NotFoundError } from '../http/errors.ts'
 import { entityTag, ifMatch, sendTagged } from '../http/etag.ts'
 import { pageOf, pageQuery } from '../http/paging.ts'

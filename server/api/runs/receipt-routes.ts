@@ -7,7 +7,7 @@ import {
 } from '#protocol/run/receipt.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
 import type { Database } from '#server/db/database.ts'
-import { findRun } from '#server/db/runs.ts'
+import { findRun } from '#server/db/runs/runs.ts'
 import { NotFoundError } from '../http/errors.ts'
 import { RunParams } from './run-routes.ts'
 

@@ -5,7 +5,7 @@ import { PlannedRunRequestSchema, PlannedRunsSchema } from '#protocol/run/plan.t
 import { RunRequestSchema, RunSchema } from '#protocol/run/run.ts'
 import { ErrorSchema } from '#protocol/shapes.ts'
 import type { Database, OpenedDatabase } from '#server/db/database.ts'
-import { findPlan } from '#server/db/plans.ts'
+import { findPlan } from '#server/db/runs/plans.ts'
 import { createPlannedRuns, type Starter } from '#server/runs/create-planned-runs.ts'
 import { createRun } from '#server/runs/create-run.ts'
 import { rethrowImageError } from '../library/image-errors.ts'

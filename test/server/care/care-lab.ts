@@ -13,7 +13,7 @@ import {
 } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { type ImageLibrary, openImageLibrary } from '#server/api/library/image-library.ts'
-import { createDatabaseCommitLock } from '#server/db/commit-lock.ts'
+import { createDatabaseCommitLock } from '#server/db/images/commit-lock.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { openRecompression } from '#server/care/recompress-job.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'

@@ -11,8 +11,8 @@ import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import pg from 'pg'
 import { DatabaseOpenError, openDatabase, type DatabaseConfig } from '#server/db/database.ts'
-import { pruneManifests } from '#server/db/image-queries.ts'
-import { listVersions } from '#server/db/image-versions.ts'
+import { pruneManifests } from '#server/db/images/image-queries.ts'
+import { listVersions } from '#server/db/images/image-versions.ts'
 import { describeOnEveryDatabase, openFreshDatabase } from '#test/support/database.ts'
 
 const MIGRATIONS = join(import.meta.dirname, '../../../migrations')

@@ -3,7 +3,7 @@ import { after, before, beforeEach, it } from 'node:test'
 import { eq } from 'drizzle-orm'
 import type { Session } from '#protocol/account.ts'
 import { users, webSessions } from '#server/db/schema.ts'
-import { SESSION_IDLE_SECONDS, SESSION_MAX_SECONDS } from '#server/db/web-sessions.ts'
+import { SESSION_IDLE_SECONDS, SESSION_MAX_SECONDS } from '#server/db/accounts/web-sessions.ts'
 import {
   addPerson,
   addSession,
