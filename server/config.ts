@@ -24,9 +24,9 @@ import {
   readSwitch,
   readVariable as read,
   readWith,
-} from './env.ts'
-import { CARE_SETTINGS, type CareConfig, readCare } from './care-config.ts'
-import { parseStore, type StoreConfig } from './store-config.ts'
+} from './settings/env.ts'
+import { CARE_SETTINGS, type CareConfig, readCare } from './settings/care-config.ts'
+import { parseStore, type StoreConfig } from './settings/store-config.ts'
 
 /** All that an operator can choose; read once, checked whole. */
 export interface Config {

@@ -1,7 +1,7 @@
 import { formatIpv4Cidr } from '#protocol/ipv4.ts'
 import type { App } from './app.ts'
 import type { Config } from './config.ts'
-import { describeDhcp } from './dhcp-service.ts'
+import { describeDhcp } from './network/dhcp-service.ts'
 
 export interface StartFacts {
   config: Config

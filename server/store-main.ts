@@ -17,9 +17,9 @@ import { createS3Client } from './images/s3/s3-client.ts'
 import { createS3Store } from './images/s3/s3-store.ts'
 import type { TouchLog } from './images/s3/touch-log.ts'
 import { makeFolder } from './make-folder.ts'
-import { refuseOverlap, refuseStrangers } from './open-store.ts'
+import { refuseOverlap, refuseStrangers } from './store/open-store.ts'
 import { ServiceError } from './service-error.ts'
-import { parseStore, type StoreConfig } from './store-config.ts'
+import { parseStore, type StoreConfig } from './settings/store-config.ts'
 
 const USAGE = `Usage: npm run store -- migrate --from file:/srv/stampede --to s3://bucket/prefix [--verify]
 

@@ -203,10 +203,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 8,
     without: 'no server starts on the store of another database, whose images it would sweep',
-    file: 'server/store-owner.ts',
+    file: 'server/store/store-owner.ts',
     text: 'if (other !== undefined) throw',
     replacement: 'if (other === owner) throw',
-    tests: ['test/server/store-owner.test.ts'],
+    tests: ['test/server/store/store-owner.test.ts'],
     pattern: 'belongs to one database',
   },
   {

@@ -111,7 +111,7 @@ export async function* withIdleLimit(
 
 /**
  * Lets the rest of a refused body pass by for a while. A server that stops waits for none of it:
- * `server/http-server.ts`.
+ * `server/http/http-server.ts`.
  */
 export function discardRest(request: IncomingMessage): void {
   request.unpipe()
