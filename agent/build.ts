@@ -5,7 +5,7 @@ import { build } from 'esbuild'
 const ROOT = resolve(import.meta.dirname, '..')
 export const AGENT_ENTRY = join(ROOT, 'agent/main.ts')
 /** A thread of it, which is a program of its own. */
-const CHUNK_WORKER = join(ROOT, 'agent/chunk-worker.ts')
+const CHUNK_WORKER = join(ROOT, 'agent/chunks/chunk-worker.ts')
 const AGENT_FOLDER = join(ROOT, 'build/agent')
 
 /**

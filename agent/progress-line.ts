@@ -1,7 +1,7 @@
 import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import { bytesToDoWords } from '#protocol/run/step-bytes.ts'
 import { createRate } from './rate.ts'
-import type { StepReporter } from './reporter.ts'
+import type { StepReporter } from './client/reporter.ts'
 
 /** On a terminal one line is kept up to date; in a file each line stays. */
 const TERMINAL_INTERVAL_MILLISECONDS = 200

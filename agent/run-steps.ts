@@ -1,9 +1,9 @@
 import type { AgentRun, Result } from '#protocol/run/agent.ts'
 import type { Disk, Inventory } from '#protocol/machine/inventory.ts'
 import type { Receipt } from '#protocol/run/run.ts'
-import type { ChunkClient } from './chunk-client.ts'
+import type { ChunkClient } from './chunks/chunk-client.ts'
 import { exec } from './exec.ts'
-import { CancelledError, type StepReporter } from './reporter.ts'
+import { CancelledError, type StepReporter } from './client/reporter.ts'
 import type { DisklessContext, ReceiptFacts, StepFunction, StepOutcome } from './steps/step.ts'
 import { AGENT_VERSION } from './version.ts'
 

@@ -17,7 +17,7 @@ describe('a process that ends while a thread loads a native library', () => {
 
 describe('the program of a thread, which may be ended while it starts', () => {
   for (const path of [
-    'agent/chunk-worker.ts',
+    'agent/chunks/chunk-worker.ts',
     'server/images/store/chunk-thread.ts',
     'server/images/store/recompress-worker.ts',
   ])

@@ -2,7 +2,7 @@ import { CHUNK_BYTES, chunkCount, type Manifest } from '#protocol/image/image.ts
 import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import type { Receipt } from '#protocol/run/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import type { ChunkClient } from '../chunk-client.ts'
+import type { ChunkClient } from '../chunks/chunk-client.ts'
 import type { Device } from '../disk/device.ts'
 import { chooseApproach, type Approach } from './choose-approach.ts'
 import { createChunkIndex } from './chunk-index.ts'

@@ -1,5 +1,5 @@
 import { CHUNK_BYTES, chunkCount, type Manifest } from '#protocol/image/image.ts'
-import type { ChunkClient } from '../chunk-client.ts'
+import type { ChunkClient } from '../chunks/chunk-client.ts'
 import type { Device } from '../disk/device.ts'
 import { createImageParts } from './image-parts.ts'
 import type { Piece } from './image-plan.ts'

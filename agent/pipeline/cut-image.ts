@@ -1,6 +1,6 @@
 import type { Manifest } from '#protocol/image/image.ts'
 import { planShrink } from '#protocol/disk/shrink.ts'
-import type { ChunkClient } from '../chunk-client.ts'
+import type { ChunkClient } from '../chunks/chunk-client.ts'
 import { imageHead } from './image-head.ts'
 import { shrinkImage, type ShrunkImage } from './shrink-image.ts'
 

@@ -1,6 +1,6 @@
 import { CHUNK_BYTES, decodeSegment, type Manifest, isStored } from '#protocol/image/image.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
-import type { ChunkClient } from '../chunk-client.ts'
+import type { ChunkClient } from '../chunks/chunk-client.ts'
 
 /** The first chunk of an image, where its partition table is. */
 export async function imageHead(

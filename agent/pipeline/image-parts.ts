@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os'
 import type { Manifest } from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import type { ChunkClient } from '../chunk-client.ts'
+import type { ChunkClient } from '../chunks/chunk-client.ts'
 import { planImage, type ChunkRange, type Piece } from './image-plan.ts'
 
 /**

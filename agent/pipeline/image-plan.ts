@@ -11,7 +11,7 @@ import {
   isStored,
 } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { ChunkCorruptError } from '../chunk-client.ts'
+import { ChunkCorruptError } from '../chunks/chunk-client.ts'
 
 /** A part of a disk and what belongs there; bytes, half-open. */
 export type Piece =

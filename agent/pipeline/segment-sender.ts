@@ -6,7 +6,7 @@ import {
   segmentLength,
 } from '#protocol/image/image.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import { isZero, sha256 } from '../content.ts'
+import { isZero, sha256 } from '../chunks/content.ts'
 import type { ChunkSender } from './send-chunks.ts'
 
 /** Chunks of an image, half-open. */

@@ -1,6 +1,6 @@
 import type { Sha256 } from '#protocol/sha256.ts'
-import type { ChunkClient } from '../chunk-client.ts'
-import { compressChunk } from '../chunk-pool.ts'
+import type { ChunkClient } from '../chunks/chunk-client.ts'
+import { compressChunk } from '../chunks/chunk-pool.ts'
 import { withFrameBuffer } from '../disk/buffer-pool.ts'
 import { LevelChooser } from './compression-level.ts'
 

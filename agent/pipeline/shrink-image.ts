@@ -14,9 +14,9 @@ import {
 } from '#protocol/image/image.ts'
 import type { DiskWrite } from '#protocol/disk/gpt.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import { isZero, sha256 } from '../content.ts'
-import { parseManifest } from '../manifest.ts'
-import type { ChunkClient } from '../chunk-client.ts'
+import { isZero, sha256 } from '../chunks/content.ts'
+import { parseManifest } from '../chunks/manifest.ts'
+import type { ChunkClient } from '../chunks/chunk-client.ts'
 
 export interface ShrunkImage {
   manifest: Manifest

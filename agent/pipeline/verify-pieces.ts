@@ -1,8 +1,8 @@
 import { CHUNK_BYTES } from '#protocol/image/image.ts'
-import { isZero } from '../content.ts'
+import { isZero } from '../chunks/content.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { Device } from '../disk/device.ts'
-import { hashChunk } from '../chunk-pool.ts'
+import { hashChunk } from '../chunks/chunk-pool.ts'
 import type { Piece } from './image-plan.ts'
 import { forEachConcurrently } from './workers.ts'
 

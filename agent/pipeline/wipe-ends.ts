@@ -1,4 +1,4 @@
-import { isZero } from '../content.ts'
+import { isZero } from '../chunks/content.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
 import type { ByteRange, Device } from '../disk/device.ts'
 import { tryRead } from '../disk/try-read.ts'

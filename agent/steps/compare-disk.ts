@@ -2,7 +2,7 @@ import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { openDevice } from '../disk/device.ts'
 import { compareDisk } from '../pipeline/compare-disk.ts'
 import { cutImage } from '../pipeline/cut-image.ts'
-import { makeReport, tellReport } from '../verify-report.ts'
+import { makeReport, tellReport } from '../verify/verify-report.ts'
 import type { StepContext, StepOutcome } from './step.ts'
 
 /** The receipt names the first; the log has no use for more either. */

@@ -1,7 +1,7 @@
 import type { Manifest } from '#protocol/image/image.ts'
 import type { Receipt } from '#protocol/run/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import type { ChunkClient } from '../chunk-client.ts'
+import type { ChunkClient } from '../chunks/chunk-client.ts'
 import { cutImage } from '../pipeline/cut-image.ts'
 import type { StepContext } from './step.ts'
 

@@ -2,7 +2,7 @@ import type { AgentRun } from '#protocol/run/agent.ts'
 import type { Disk, Inventory } from '#protocol/machine/inventory.ts'
 import type { Receipt } from '#protocol/run/run.ts'
 import type { Exec } from '../exec.ts'
-import type { ChunkClient } from '../chunk-client.ts'
+import type { ChunkClient } from '../chunks/chunk-client.ts'
 
 /**
  * What a step is given. A step throws to fail: the message goes to the run, the screen and the

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { CancelledError, type StepReporter } from '#agent/reporter.ts'
+import { CancelledError, type StepReporter } from '#agent/client/reporter.ts'
 import { runSteps, type Steps } from '#agent/run-steps.ts'
 import { createTestContext, SAMPLE_DISK } from '#test/support/step-context.ts'
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { isZero } from '#agent/content.ts'
+import { isZero } from '#agent/chunks/content.ts'
 import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import type { Receipt } from '#protocol/run/run.ts'
 import type { Outcome } from './cell.ts'

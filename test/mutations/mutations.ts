@@ -108,7 +108,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     rule: 5,
     without: 'the hash of a chunk is compared before it is written',
-    file: 'agent/http-chunk-client.ts',
+    file: 'agent/client/http-chunk-client.ts',
     text: 'if (content.hash !== hash)',
     replacement: "if (content.hash === '')",
     tests: [WRITE_IMAGE_FAULTS],

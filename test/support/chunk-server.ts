@@ -9,7 +9,7 @@ import {
   encodeSegment,
   type ChunkReference,
 } from '#protocol/image/image.ts'
-import { isZero, sha256 } from '#agent/content.ts'
+import { isZero, sha256 } from '#agent/chunks/content.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 
 type Fault = (request: IncomingMessage, response: ServerResponse) => boolean

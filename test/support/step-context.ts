@@ -1,5 +1,5 @@
-import { createChunkClient } from '#agent/http-chunk-client.ts'
-import { createHttpClient } from '#agent/http.ts'
+import { createChunkClient } from '#agent/client/http-chunk-client.ts'
+import { createHttpClient } from '#agent/client/http.ts'
 import { exec } from '#agent/exec.ts'
 import type { ReceiptFacts, StepContext } from '#agent/steps/step.ts'
 import type { AgentRun } from '#protocol/run/agent.ts'

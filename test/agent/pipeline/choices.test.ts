@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { sha256 } from '#agent/content.ts'
+import { sha256 } from '#agent/chunks/content.ts'
 import { fastestOf } from '#agent/disk/zero-range.ts'
 import { chooseApproach } from '#agent/pipeline/choose-approach.ts'
 import { createChunkIndex } from '#agent/pipeline/chunk-index.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ChunkCorruptError } from '#agent/chunk-client.ts'
+import { ChunkCorruptError } from '#agent/chunks/chunk-client.ts'
 import { planImage, writeOrder, type Piece } from '#agent/pipeline/image-plan.ts'
 import {
   CHUNK_BYTES,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { sha256 } from '#agent/content.ts'
+import { sha256 } from '#agent/chunks/content.ts'
 import { withChunkBuffer } from '#agent/disk/buffer-pool.ts'
 import { openDevice } from '#agent/disk/device.ts'
 import { createChunkIndex } from '#agent/pipeline/chunk-index.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
-import { sha256 } from '#agent/content.ts'
+import { sha256 } from '#agent/chunks/content.ts'
 import { openDevice, type Device } from '#agent/disk/device.ts'
 import type { Piece } from '#agent/pipeline/image-plan.ts'
 import { createReadBack } from '#agent/pipeline/read-back.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { sha256 } from '#agent/content.ts'
+import { sha256 } from '#agent/chunks/content.ts'
 import { createSegmentSender } from '#agent/pipeline/segment-sender.ts'
 import {
   CHUNK_BYTES,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { sha256 } from '#agent/content.ts'
-import type { ChunkClient } from '#agent/chunk-client.ts'
+import { sha256 } from '#agent/chunks/content.ts'
+import type { ChunkClient } from '#agent/chunks/chunk-client.ts'
 import { createChunkSender } from '#agent/pipeline/send-chunks.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, it } from 'node:test'
-import { isZero } from '#agent/content.ts'
+import { isZero } from '#agent/chunks/content.ts'
 import { withChunkBuffer } from '#agent/disk/buffer-pool.ts'
 import { openDevice, type ByteRange, type Device } from '#agent/disk/device.ts'
 import type { Piece } from '#agent/pipeline/image-plan.ts'

@@ -8,12 +8,12 @@ import {
   ImageIncompleteError,
   type ChunkClient,
   type NewImage,
-} from './chunk-client.ts'
-import { compressChunk, decodeChunk } from './chunk-pool.ts'
-import { sha256 } from './content.ts'
-import { withChunkBuffer, withFrameBuffer } from './disk/buffer-pool.ts'
+} from '../chunks/chunk-client.ts'
+import { compressChunk, decodeChunk } from '../chunks/chunk-pool.ts'
+import { sha256 } from '../chunks/content.ts'
+import { withChunkBuffer, withFrameBuffer } from '../disk/buffer-pool.ts'
 import { HttpStatusError, type HttpClient } from './http.ts'
-import { parseManifest } from './manifest.ts'
+import { parseManifest } from '../chunks/manifest.ts'
 import { directPath } from './redirects.ts'
 
 const MISSING_BATCH = 4096

@@ -6,7 +6,7 @@ import {
 } from '#protocol/run/agent.ts'
 import type { Step } from '#protocol/run/run.ts'
 import { HttpStatusError } from './http.ts'
-import { createRate } from './rate.ts'
+import { createRate } from '../rate.ts'
 
 /** Nothing new to say, but still at work. */
 const HEARTBEAT_MILLISECONDS = 10_000

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { createReachLog } from '#agent/reach-log.ts'
+import { createReachLog } from '#agent/client/reach-log.ts'
 
 function openLog() {
   const lines: string[] = []

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, it } from 'node:test'
-import { HttpStatusError, createHttpClient } from '#agent/http.ts'
+import { HttpStatusError, createHttpClient } from '#agent/client/http.ts'
 
 async function openServer(listener: RequestListener) {
   const server = createServer(listener).listen(0, '127.0.0.1')

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { ChunkCorruptError } from './chunk-client.ts'
 import type { ChunkAnswer, ChunkJob } from './chunk-worker.ts'
-import './native-calls.ts' // makes the gate that threads find when they load a library
+import '../native-calls.ts' // makes the gate that threads find when they load a library
 
 /** More than this and the network is what one waits for. */
 const MAX_THREADS = 16

@@ -1,5 +1,5 @@
 import { constants } from 'node:zlib'
-import { nativeCalls } from './native-calls.ts'
+import { nativeCalls } from '../native-calls.ts'
 
 /**
  * zstd from memory to memory, with the library that Node itself holds: its own calls make a context, its

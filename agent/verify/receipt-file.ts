@@ -9,7 +9,7 @@ import {
   type SignedReceipt,
 } from '#protocol/run/receipt.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
-import type { HttpClient } from './http.ts'
+import type { HttpClient } from '../client/http.ts'
 
 /** A receipt is a page. */
 const MAX_RECEIPT_BYTES = 1024 * 1024

@@ -3,7 +3,7 @@ import type { Disk } from '#protocol/machine/inventory.ts'
 import { mibRangeText } from '#protocol/run/mib-range.ts'
 import type { DiskComparison } from '#protocol/run/run.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
-import type { Comparison } from './pipeline/compare-disk.ts'
+import type { Comparison } from '../pipeline/compare-disk.ts'
 
 /** Ranges that a person reads; `--json` has all. */
 const SHOWN_RANGES = 20

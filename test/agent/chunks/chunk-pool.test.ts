@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 const DEADLINE_MILLISECONDS = 240_000
-const PROGRAM = fileURLToPath(new URL('../fixtures/chunk-pool-program.ts', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../../fixtures/chunk-pool-program.ts', import.meta.url))
 
 it('threads that have nothing to do let the program end', async () => {
   // Killed at the deadline, and that is an error.

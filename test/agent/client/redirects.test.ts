@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage, type RequestListener } from 'node:h
 import type { AddressInfo } from 'node:net'
 import { describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { createChunkClient } from '#agent/http-chunk-client.ts'
-import { createHttpClient } from '#agent/http.ts'
+import { createChunkClient } from '#agent/client/http-chunk-client.ts'
+import { createHttpClient } from '#agent/client/http.ts'
 import { sha256 } from '#test/support/disk-content.ts'
 
 const CONTENT = Buffer.alloc(4096, 'the content ')

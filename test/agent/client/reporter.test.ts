@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { HttpStatusError } from '#agent/http.ts'
-import { CancelledError, SupersededError, openReporter } from '#agent/reporter.ts'
+import { HttpStatusError } from '#agent/client/http.ts'
+import { CancelledError, SupersededError, openReporter } from '#agent/client/reporter.ts'
 import type { Report, ReportAnswer } from '#protocol/run/agent.ts'
 
 function createServer(answer: (report: Report) => ReportAnswer = () => ({ cancel: false })) {
