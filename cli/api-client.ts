@@ -4,7 +4,7 @@ import { UPLOAD_HEADER } from '#protocol/image/upload-header.ts'
 import { Value } from 'typebox/value'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ApiError, CliError, UnreachableError } from './errors.ts'
-import { printable } from './text.ts'
+import { printable } from './text/text.ts'
 
 /** A call that is answered from the database; plans of a thousand machines take longest. */
 const CALL_TIMEOUT_MILLISECONDS = 60_000

@@ -5,7 +5,7 @@ import { MACHINE_SORT_KEYS, MACHINE_STATES, type Machine } from '#protocol/machi
 import type { Run } from '#protocol/run/run.ts'
 import { WEBHOOK_EVENTS } from '#protocol/webhook.ts'
 import type { ApiClient } from './api-client.ts'
-import { printable } from './text.ts'
+import { printable } from './text/text.ts'
 
 /** What may come next on a command line, told from commander's own tree. */
 

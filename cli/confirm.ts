@@ -1,7 +1,7 @@
 import type { Context } from './context.ts'
 import { CliError, EXIT, UsageError } from './errors.ts'
 import { ask, canAsk } from './prompt.ts'
-import { paint } from './text.ts'
+import { paint } from './text/text.ts'
 
 /** Asks for `word` to be typed. Throws CliError for anything else, and where nobody can be asked. */
 export async function confirmTyped(

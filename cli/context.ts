@@ -2,8 +2,8 @@ import type { Command } from 'commander'
 import { createApiClient, type ApiClient } from './api-client.ts'
 import { configPath, readConfig } from './config-file.ts'
 import { CliError, EXIT, UsageError } from './errors.ts'
-import { formatTable, type Column } from './table.ts'
-import { chooseColours } from './text.ts'
+import { formatTable, type Column } from './text/table.ts'
+import { chooseColours } from './text/text.ts'
 
 /** Options that every command takes. */
 export interface GlobalOptions {

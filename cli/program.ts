@@ -12,7 +12,7 @@ import { addStore } from './commands/store.ts'
 import { addTokens } from './commands/tokens.ts'
 import { addUsers } from './commands/users.ts'
 import { addWebhooks } from './commands/webhooks.ts'
-import { paint } from './text.ts'
+import { paint } from './text/text.ts'
 import { VERSION } from './version.ts'
 
 const HELP = `

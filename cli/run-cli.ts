@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import { CommanderError } from 'commander'
 import { CliError, EXIT } from './errors.ts'
 import { createProgram } from './program.ts'
-import { paint, printableLines } from './text.ts'
+import { paint, printableLines } from './text/text.ts'
 
 /** The command line. Returns its exit code. */
 export async function runCli(args: readonly string[], signal: AbortSignal): Promise<number> {

@@ -2,8 +2,8 @@ import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import type { Run } from '#protocol/run/run.ts'
 import { bytesToDoWords } from '#protocol/run/step-bytes.ts'
 import type { Context } from './context.ts'
-import { currentStep, isOver, receiptSummary, silenceText, verdictOf } from './run-text.ts'
-import { createScreen } from './screen.ts'
+import { currentStep, isOver, receiptSummary, silenceText, verdictOf } from './text/run-text.ts'
+import { createScreen } from './text/screen.ts'
 import {
   duration,
   localTime,
@@ -13,7 +13,7 @@ import {
   plural,
   printable,
   progressBar,
-} from './text.ts'
+} from './text/text.ts'
 
 /** Runs as they go on: bars on a terminal, lines elsewhere. */
 export interface RunView {

@@ -3,9 +3,9 @@ import { withPatience, type ApiClient } from './api-client.ts'
 import type { Context } from './context.ts'
 import { CliError, EXIT } from './errors.ts'
 import { followEvents } from './events.ts'
-import { isOver, verdictOf } from './run-text.ts'
+import { isOver, verdictOf } from './text/run-text.ts'
 import { createRunView, type RunView } from './run-view.ts'
-import { plural, printable } from './text.ts'
+import { plural, printable } from './text/text.ts'
 
 /** How many runs are read at once after the connection was lost. */
 const READS_AT_ONCE = 8

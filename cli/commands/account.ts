@@ -7,8 +7,8 @@ import { action, findLogin, parseServer, type Context } from '../context.ts'
 import { ApiError, CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { ask, canAsk, readSecretFromInput } from '../prompt.ts'
-import { formatFacts } from '../table.ts'
-import { ago, localTime, printable } from '../text.ts'
+import { formatFacts } from '../text/table.ts'
+import { ago, localTime, printable } from '../text/text.ts'
 import { setUp, signIn } from './sign-in.ts'
 
 interface LoginOptions {

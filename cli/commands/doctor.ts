@@ -6,7 +6,7 @@ import { localChecks } from '../doctor/local-checks.ts'
 import { serverChecks } from '../doctor/server-checks.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { examples } from '../help.ts'
-import { paint, plural } from '../text.ts'
+import { paint, plural } from '../text/text.ts'
 
 export function addDoctor(program: Command, signal: AbortSignal): void {
   program

@@ -8,8 +8,8 @@ import { action, type Context } from '../context.ts'
 import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { isFileError, refuseOutput, unwritable } from '../local-file.ts'
-import type { Column } from '../table.ts'
-import { printable } from '../text.ts'
+import type { Column } from '../text/table.ts'
+import { printable } from '../text/text.ts'
 import { imagePath } from './image-versions.ts'
 
 interface FilesOptions {

@@ -20,7 +20,7 @@ import {
 import { pullRaw } from '../images/pull-raw.ts'
 import { verifyQcow2 } from '../images/verify-qcow2.ts'
 import { isFileError, refuseOutput, UnwritableError, unwritable } from '../local-file.ts'
-import { createProgress } from '../progress.ts'
+import { createProgress } from '../text/progress.ts'
 
 interface PullOptions {
   output?: string

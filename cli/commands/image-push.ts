@@ -13,7 +13,7 @@ import { convertQcow2, detectFormat } from '../images/disk-file.ts'
 import { pushRaw } from '../images/push-raw.ts'
 import { pushUpload } from '../images/push-upload.ts'
 import { unreadable } from '../local-file.ts'
-import { createProgress, type Progress } from '../progress.ts'
+import { createProgress, type Progress } from '../text/progress.ts'
 import { describeImage } from './images.ts'
 
 interface PushOptions {

@@ -12,8 +12,8 @@ import type { ApiClient } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
-import type { Column } from '../table.ts'
-import { ago, paint, plural, printable } from '../text.ts'
+import type { Column } from '../text/table.ts'
+import { ago, paint, plural, printable } from '../text/text.ts'
 
 const COLUMNS: Column<ImageVersion>[] = [
   { head: 'Version', cell: ({ version }) => version, align: 'right', key: true },

@@ -13,8 +13,8 @@ import { confirmTyped } from '../confirm.ts'
 import { ApiError, CliError, EXIT, UsageError } from '../errors.ts'
 import { collect, examples } from '../help.ts'
 import { findMac, selectMacs } from '../machine-names.ts'
-import { describeMachine } from '../machine-text.ts'
-import { plural, printable } from '../text.ts'
+import { describeMachine } from '../text/machine-text.ts'
+import { plural, printable } from '../text/text.ts'
 
 interface SetOptions extends DiskOptions, NetworkOptions {
   image?: string | false

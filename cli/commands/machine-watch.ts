@@ -1,14 +1,14 @@
 import type { Command } from 'commander'
 import type { Machine } from '#protocol/machine/machine.ts'
-import { describeBoot, findStuck } from '../boot-stages.ts'
+import { describeBoot, findStuck } from '../text/boot-stages.ts'
 import { withPatience } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { followEvents } from '../events.ts'
 import { examples } from '../help.ts'
 import { listMachines, type MachineFilter } from '../machine-names.ts'
-import { createScreen } from '../screen.ts'
-import { formatTable } from '../table.ts'
-import { localTime, paint, paintState, plural, printable, wrap } from '../text.ts'
+import { createScreen } from '../text/screen.ts'
+import { formatTable } from '../text/table.ts'
+import { localTime, paint, paintState, plural, printable, wrap } from '../text/text.ts'
 import { MACHINE_COLUMNS, progressOf, withFilters } from './machines.ts'
 
 /** Times such as "8 s ago" move on although nothing happens. */

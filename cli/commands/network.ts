@@ -5,7 +5,7 @@ import { action, type Context } from '../context.ts'
 import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { findMac } from '../machine-names.ts'
-import { ago, paintState } from '../text.ts'
+import { ago, paintState } from '../text/text.ts'
 
 /** `GET /api/reservations`. */
 interface Reservation {

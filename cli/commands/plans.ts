@@ -12,11 +12,11 @@ import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { selectMacs, type MachineFilter } from '../machine-names.ts'
-import { describePlan } from '../plan-text.ts'
+import { describePlan } from '../text/plan-text.ts'
 import { canAsk } from '../prompt.ts'
 import { watchRuns } from '../run-watch.ts'
 import { startedText, startRuns, type StartedRuns } from '../start-runs.ts'
-import { plural, printable } from '../text.ts'
+import { plural, printable } from '../text/text.ts'
 import {
   diskHints,
   networkSettings,

@@ -9,9 +9,9 @@ import { examples } from '../help.ts'
 import { unwritable } from '../local-file.ts'
 import { comparisonFacts } from '../receipts/comparison-facts.ts'
 import { checkSignature, parseKey, readKeyFile, readReceiptFile } from '../receipts/verify.ts'
-import { verdictOf } from '../run-text.ts'
-import { formatFacts } from '../table.ts'
-import { localTime, printable } from '../text.ts'
+import { verdictOf } from '../text/run-text.ts'
+import { formatFacts } from '../text/table.ts'
+import { localTime, printable } from '../text/text.ts'
 
 interface ReceiptOptions {
   verify?: boolean

@@ -14,9 +14,9 @@ import { action, type Context } from '../context.ts'
 import { ApiError, CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { findMac, listMachines } from '../machine-names.ts'
-import { currentStep, receiptSummary } from '../run-text.ts'
+import { currentStep, receiptSummary } from '../text/run-text.ts'
 import { watchRuns } from '../run-watch.ts'
-import { formatFacts, formatTable, type Column } from '../table.ts'
+import { formatFacts, formatTable, type Column } from '../text/table.ts'
 import {
   ago,
   duration,
@@ -27,7 +27,7 @@ import {
   plural,
   printable,
   printableLines,
-} from '../text.ts'
+} from '../text/text.ts'
 import { addReceipts } from './receipts.ts'
 
 interface ListOptions {

@@ -7,7 +7,7 @@ import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { OUTAGE_SECONDS } from '../images/chunks.ts'
-import { migrationText, problemsOf, progressText } from '../migration-text.ts'
+import { migrationText, problemsOf, progressText } from '../text/migration-text.ts'
 
 interface MigrateOptions {
   from?: string

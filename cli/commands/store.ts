@@ -4,8 +4,8 @@ import type { StoreStatus } from '#protocol/store.ts'
 import { action, type Context } from '../context.ts'
 import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
-import { storeText } from '../store-text.ts'
-import { plural } from '../text.ts'
+import { storeText } from '../text/store-text.ts'
+import { plural } from '../text/text.ts'
 import { addMigrate } from './store-migrate.ts'
 
 export function addStore(program: Command, signal: AbortSignal): void {

@@ -3,7 +3,7 @@ import { TOKEN_SCOPES, type ApiToken, type AuditEntry } from '#protocol/account.
 import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { collect, examples } from '../help.ts'
-import { ago, localTime } from '../text.ts'
+import { ago, localTime } from '../text/text.ts'
 import { checkRole } from './users.ts'
 
 interface CreateOptions {

@@ -5,7 +5,7 @@ import { confirmTyped } from '../confirm.ts'
 import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { readSecretFromInput } from '../prompt.ts'
-import { ago, printable } from '../text.ts'
+import { ago, printable } from '../text/text.ts'
 import { askNewPassword, checkPassword } from './sign-in.ts'
 
 interface UserOptions {

@@ -10,7 +10,7 @@ import { action, type Context } from '../context.ts'
 import { confirmTyped } from '../confirm.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { collect, examples } from '../help.ts'
-import { ago, printable } from '../text.ts'
+import { ago, printable } from '../text/text.ts'
 
 interface HookOptions {
   event?: string[]

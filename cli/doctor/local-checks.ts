@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { formatBytes } from '#protocol/machine/disk-choice.ts'
-import { plural } from '../text.ts'
+import { plural } from '../text/text.ts'
 import type { Finding } from './finding.ts'
 
 /** What a server on this computer would need, while none runs. */

@@ -4,7 +4,7 @@ import type { Session } from '#protocol/account.ts'
 import type { SystemStatus } from '#protocol/system-status.ts'
 import { createApiClient, explainFailure, readError, type ApiClient } from '../api-client.ts'
 import { CliError, EXIT } from '../errors.ts'
-import { printable } from '../text.ts'
+import { printable } from '../text/text.ts'
 import { VERSION } from '../version.ts'
 import type { Finding } from './finding.ts'
 

@@ -5,7 +5,7 @@ import { CHUNK_BYTES, chunkLength, type Manifest } from '#protocol/image/image.t
 import { explainFailure, readError, withPatience, type ApiClient } from '../api-client.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { unwritable } from '../local-file.ts'
-import type { Progress } from '../progress.ts'
+import type { Progress } from '../text/progress.ts'
 import { readFrames } from './zstd-frames.ts'
 import { OUTAGE_SECONDS, hashChunk, isZero, type RemoteChunks } from './chunks.ts'
 

@@ -14,7 +14,7 @@ import { learnInfo } from '#protocol/disk/learn-info.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import { withPatience, type ApiClient } from '../api-client.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
-import type { Progress } from '../progress.ts'
+import type { Progress } from '../text/progress.ts'
 import { OUTAGE_SECONDS, hashChunk, isZero, sha256, type RemoteChunks } from './chunks.ts'
 
 /** Asked for at once. */

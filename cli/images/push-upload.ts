@@ -12,7 +12,7 @@ import {
 } from '#protocol/image/upload.ts'
 import { explainFailure, readError, withPatience, type ApiClient } from '../api-client.ts'
 import { ApiError, CliError, EXIT } from '../errors.ts'
-import type { Progress } from '../progress.ts'
+import type { Progress } from '../text/progress.ts'
 import { OUTAGE_SECONDS } from './chunks.ts'
 
 /** Files that the server decodes itself go as they are, in pieces, one after the other. */

@@ -1,6 +1,6 @@
 import { differingPlaces, differingRanges } from '#protocol/run/comparison-text.ts'
 import type { DiskComparison } from '#protocol/run/run.ts'
-import { printable } from '../text.ts'
+import { printable } from '../text/text.ts'
 
 /** More would fill the screen; the receipt that is saved has up to a thousand. */
 const SHOWN_RANGES = 20

@@ -4,7 +4,7 @@ import { Value } from 'typebox/value'
 import { signatureFault, SignedReceiptSchema, type SignedReceipt } from '#protocol/run/receipt.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { unreadable } from '../local-file.ts'
-import { printable } from '../text.ts'
+import { printable } from '../text/text.ts'
 
 /** A receipt is a page; a key is a line. */
 const MAX_FILE_BYTES = 1024 * 1024
