@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe } from 'node:test'
 import { promisify } from 'node:util'
-import { openDatabase, type DatabaseConfig, type OpenedDatabase } from '#server/db/database.ts'
+import type { DatabaseConfig, OpenedDatabase } from '#server/db/database.ts'
+import { openDatabase } from '#server/db/open-database.ts'
 import { openTestPostgres, testPostgresVersion, type TestPostgres } from './postgres.ts'
 
 export const DATABASE_KINDS = ['embedded', 'postgres'] as const

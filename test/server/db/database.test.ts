@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { sql } from 'drizzle-orm'
-import { openDatabase } from '#server/db/database.ts'
+import { openDatabase } from '#server/db/open-database.ts'
 import { machines } from '#server/db/schema.ts'
 import { parseMac } from '#protocol/mac.ts'
 import { describeOnEveryDatabase, openFreshDatabase } from '#test/support/database.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { openDatabase } from '#server/db/database.ts'
+import { openDatabase } from '#server/db/open-database.ts'
 import { findRun } from '#server/db/runs/runs.ts'
 import { describeOnEveryDatabase, openFreshDatabase } from '#test/support/database.ts'
 import { queueRun, readRun, startAgent } from '#test/support/test-agent.ts'
