@@ -4,6 +4,7 @@ import https from 'node:https'
 import pRetry, { AbortError } from 'p-retry'
 import { letGo } from '#protocol/let-go.ts'
 import { UPLOAD_HEADER } from '#protocol/image/upload-header.ts'
+import type { HttpAnswer, HttpRequest } from './http-exchange.ts'
 import { createRedirects, withoutRedirect } from './redirects.ts'
 
 /** A server that says nothing for this long is taken for gone. */
@@ -23,31 +24,6 @@ const MAX_CONNECTIONS = 32
 const AWAY_STATUSES = new Set([502, 503, 504])
 /** A server that is there but answers 500 has a fault that waiting seldom mends. */
 const MAX_FAULTS = 3
-
-export interface HttpRequest {
-  method: 'GET' | 'HEAD' | 'POST' | 'PUT'
-  path: string
-  /** Sent as JSON. */
-  json?: unknown
-  /** Sent as it is. */
-  body?: Uint8Array
-  contentType?: string
-  /** For an answer that takes the server more work than others. */
-  idleSeconds?: number
-  /**
-   * Asked with HEAD before `body` is sent once more: 200 says that it arrived although the answer to it
-   * did not, and then stands for that answer.
-   */
-  arrivedAt?: string
-  signal?: AbortSignal
-}
-
-export interface HttpAnswer {
-  status: number
-  body: Buffer
-  /** Where a redirect points to. */
-  location?: string
-}
 
 export interface HttpClient {
   /** Waits for a server that is away. Throws HttpStatusError for an answer from 400 to 499. */

@@ -1,4 +1,4 @@
-import type { HttpAnswer, HttpRequest } from './http.ts'
+import type { HttpAnswer, HttpRequest } from './http-exchange.ts'
 
 /** A store that others reach in milliseconds; longer is a network that it is not in. */
 const IDLE_SECONDS = 5

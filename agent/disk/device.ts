@@ -1,16 +1,12 @@
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
+import type { ByteRange } from './byte-range.ts'
 import { DiskError } from './disk-error.ts'
 import { keepsZeros } from './queue-facts.ts'
 import * as system from './system-calls.ts'
 import { createZeroer, writeWhole } from './zero-range.ts'
 
 const EBUSY_CODES = new Set(['EBUSY', 'ETXTBSY'])
-
-export interface ByteRange {
-  start: number
-  end: number
-}
 
 /**
  * A disk, or a file that stands for one, read and written past the page cache: buffers must be

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
+import type { ByteRange } from './byte-range.ts'
 import { DiskError } from './disk-error.ts'
 import * as system from './system-calls.ts'
-import type { ByteRange } from './device.ts'
 
 /** Zeros are written in pieces of this size where the kernel can't do better. */
 const ZERO_PIECE_BYTES = 1024 * 1024

@@ -1,4 +1,5 @@
-import type { ByteRange, Device } from '../disk/device.ts'
+import type { ByteRange } from '../disk/byte-range.ts'
+import type { Device } from '../disk/device.ts'
 
 /** After this long it is judged whether discarding is cheap here. */
 const JUDGED_MILLISECONDS = 2000

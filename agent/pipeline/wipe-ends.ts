@@ -1,6 +1,7 @@
 import { isZero } from '../chunks/content.ts'
 import { withChunkBuffer } from '../disk/buffer-pool.ts'
-import type { ByteRange, Device } from '../disk/device.ts'
+import type { ByteRange } from '../disk/byte-range.ts'
+import type { Device } from '../disk/device.ts'
 import { tryRead } from '../disk/try-read.ts'
 
 /** Both ends of the disk, where partition tables, RAID superblocks and boot loaders lie. */
