@@ -11,7 +11,7 @@ import { OUTAGE_SECONDS } from '../images/chunks.ts'
 import { createProgress, type Progress } from '../text/progress.ts'
 import type { Column } from '../text/table.ts'
 import { ago, printable } from '../text/text.ts'
-import { describeImage } from './images.ts'
+import { describeImage } from '../text/image-text.ts'
 import { imagePath } from './image-versions.ts'
 
 interface ImportOptions {

@@ -14,7 +14,7 @@ import { pushRaw } from '../images/push-raw.ts'
 import { pushUpload } from '../images/push-upload.ts'
 import { unreadable } from '../local-file.ts'
 import { createProgress, type Progress } from '../text/progress.ts'
-import { describeImage } from './images.ts'
+import { describeImage } from '../text/image-text.ts'
 
 interface PushOptions {
   name?: string

@@ -6,9 +6,9 @@ import { confirmTyped } from '../confirm.ts'
 import { action, type Context } from '../context.ts'
 import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
-import { damageText } from '../images/damage-text.ts'
-import { formatFacts, formatTable, type Column } from '../text/table.ts'
-import { ago, localTime, paint, plural, printable, printableLines } from '../text/text.ts'
+import { describeImage } from '../text/image-text.ts'
+import type { Column } from '../text/table.ts'
+import { ago, localTime, paint, plural } from '../text/text.ts'
 import { addFiles } from './image-files.ts'
 import { addImport } from './image-import.ts'
 import { addPull } from './image-pull.ts'
@@ -146,59 +146,6 @@ async function show(context: Context, name: string): Promise<void> {
   context.show(await api.call<Image>('GET', pathOf(name)), describeImage)
 }
 
-export function describeImage(image: Image): string {
-  const { info, usedBy } = image
-  const damage = damageText(image)
-  const facts = formatFacts([
-    ['Image', image.name],
-    ['Description', image.description && printableLines(image.description)],
-    [
-      'Version',
-      `${image.version}${image.versionCount > 1 ? `, of ${image.versionCount}; the latest is ${image.latestVersion}` : ''}`,
-    ],
-    ['Damaged', damage && paint('red', damage)],
-    ['Digest', image.digest],
-    ['Disk size', `${formatBytes(image.sizeBytes)} (sectors of ${image.sectorBytes} bytes)`],
-    ['Content', formatBytes(image.contentBytes)],
-    ['Stored', formatBytes(image.storedBytes)],
-    [
-      'Its own',
-      image.uniqueBytes === null
-        ? undefined
-        : `${formatBytes(image.uniqueBytes)}, which no other image or version has`,
-    ],
-    ['System', info.operatingSystem && printable(info.operatingSystem)],
-    ['Processor', info.architecture && printable(info.architecture)],
-    ['Boots', info.bootModes && (info.bootModes.join(', ') || 'on no firmware that we know')],
-    ...(info.leftOut ?? []).map(({ partition, what, bytes }): [string, string] => [
-      'Left out',
-      `${partition === undefined ? '' : `partition ${partition}: `}${printable(what)}, ${formatBytes(bytes)}`,
-    ]),
-    ...(info.copiedWhole ?? []).map(({ reason }): [string, string] => [
-      'With free space',
-      printable(reason),
-    ]),
-    ['Source', info.source && printable(info.source)],
-    ['Created', `${localTime(image.createdAt)} (${ago(image.createdAt)})`],
-    ['Machines', usedBy.machines.map(({ name }) => printable(name)).join(', ') || undefined],
-    ['Active runs', usedBy.runs.join(', ') || undefined],
-  ])
-  const { partitions } = info
-  if (!partitions || partitions.length === 0) return facts
-  const table = formatTable(
-    partitions,
-    [
-      { head: 'Partition', cell: ({ number }) => number, align: 'right' },
-      { head: 'Start', cell: ({ startBytes }) => formatBytes(startBytes), align: 'right' },
-      { head: 'Size', cell: ({ sizeBytes }) => formatBytes(sizeBytes), align: 'right' },
-      { head: 'Content', cell: ({ fileSystem, type }) => fileSystem ?? type },
-      { head: 'Label', cell: ({ label, name }) => label ?? name },
-    ],
-    process.stdout.isTTY ? process.stdout.columns : undefined,
-  )
-  return `${facts}\n\n${paint('bold', (info.partitionTable ?? 'none').toUpperCase())}\n${table}`
-}
-
 async function change(context: Context, image: string, json: unknown): Promise<Image> {
   const api = await context.api()
   return await api.call<Image>('PATCH', pathOf(image), { json })
@@ -241,16 +188,11 @@ async function remove(
   { yes, unassign }: { yes?: boolean; unassign?: boolean },
 ): Promise<void> {
   const api = await context.api()
-  const images: Image[] = []
-  for (const name of names) images.push(await api.call<Image>('GET', pathOf(name)))
+  const losses: string[] = []
+  for (const name of names) losses.push(lossOf(name, await api.call<Image>('GET', pathOf(name))))
   const [only, ...others] = names
   const word = others.length === 0 ? only! : String(names.length)
-  if (!yes)
-    await confirmTyped(
-      context,
-      `Will be deleted: ${names.map((name, index) => lossOf(name, images[index]!)).join(', ')}`,
-      word,
-    )
+  if (!yes) await confirmTyped(context, `Will be deleted: ${losses.join(', ')}`, word)
   for (const name of names) {
     const [image, version] = name.split('@')
     if (version === undefined) await api.call('DELETE', pathOf(name), { query: { unassign } })

@@ -5,11 +5,12 @@ import { withPatience } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { followEvents } from '../events.ts'
 import { examples } from '../help.ts'
+import { withFilters } from '../machine-filter.ts'
 import { listMachines, type MachineFilter } from '../machine-names.ts'
+import { MACHINE_COLUMNS, progressOf } from '../text/machine-columns.ts'
 import { createScreen } from '../text/screen.ts'
 import { formatTable } from '../text/table.ts'
 import { localTime, paint, paintState, plural, printable, wrap } from '../text/text.ts'
-import { MACHINE_COLUMNS, progressOf, withFilters } from './machines.ts'
 
 /** Times such as "8 s ago" move on although nothing happens. */
 const REDRAW_MILLISECONDS = 1000

@@ -1,14 +1,12 @@
 import type { Command } from 'commander'
-import { formatBytes } from '#protocol/machine/disk-choice.ts'
-import { MACHINE_SORT_KEYS, MACHINE_STATES, type Machine } from '#protocol/machine/machine.ts'
-import { describeBoot } from '../text/boot-stages.ts'
+import { MACHINE_SORT_KEYS, type Machine } from '#protocol/machine/machine.ts'
 import { action, type Context } from '../context.ts'
 import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
+import { withFilters } from '../machine-filter.ts'
 import { findMac, listMachines, type MachineFilter } from '../machine-names.ts'
 import { describeMachine } from '../text/machine-text.ts'
-import type { Column } from '../text/table.ts'
-import { ago, paintState, percent } from '../text/text.ts'
+import { MACHINE_COLUMNS } from '../text/machine-columns.ts'
 import { addMachineChanges } from './machine-changes.ts'
 import { addMachineWatch } from './machine-watch.ts'
 
@@ -41,44 +39,6 @@ export function addMachines(program: Command, signal: AbortSignal): void {
     .action(action<[string]>(signal, script))
   addMachineChanges(machines, signal)
   addMachineWatch(machines, signal)
-}
-
-/** What chooses machines in lists, plans and runs. */
-export function withFilters(command: Command): Command {
-  return command
-    .option('-q, --query <text>', 'whose name, MAC, serial or model holds this text')
-    .option('--state <state>', MACHINE_STATES.join(', '), checkState)
-    .option('--tag <tag>', 'that have this tag')
-    .option('--assigned <image>', 'that have this image assigned')
-    .option('--locked', 'that are locked')
-}
-
-function checkState(value: string): string {
-  if ((MACHINE_STATES as readonly string[]).includes(value)) return value
-  throw new UsageError(`--state is "${value}" but must be one of ${MACHINE_STATES.join(', ')}`)
-}
-
-export const MACHINE_COLUMNS: Column<Machine>[] = [
-  { head: 'Name', cell: ({ name }) => name, key: true },
-  { head: 'MAC', cell: ({ mac }) => mac, key: true },
-  { head: 'State', cell: ({ state }) => state, paint: paintState, min: 10 },
-  { head: 'Image', cell: ({ image }) => image, min: 12 },
-  { head: 'Progress', cell: progressOf, min: 24 },
-  { head: 'Model', cell: ({ product }) => product },
-  { head: 'Serial', cell: ({ serial }) => serial },
-  { head: 'Tags', cell: ({ tags, locked }) => [...(locked ? ['LOCKED'] : []), ...tags].join(',') },
-  { head: 'Seen', cell: ({ lastSeenAt }) => ago(lastSeenAt) },
-]
-
-/** Of the run, else of the boot. */
-export function progressOf({ run, boot, state }: Machine): string | undefined {
-  if (run?.state === 'running') {
-    const share = run.bytesTotal > 0 ? ` ${percent(run.bytesDone, run.bytesTotal)} %` : ''
-    const rate = run.bytesPerSecond > 0 ? ` ${formatBytes(Math.round(run.bytesPerSecond))}/s` : ''
-    return `${run.step ?? run.workflow}${share}${rate}`
-  }
-  if (run && run.state === 'queued') return `${run.workflow} at next boot`
-  return run || state === 'discovered' ? describeBoot(boot) : undefined
 }
 
 async function list(

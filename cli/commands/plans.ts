@@ -25,7 +25,7 @@ import {
   type DiskOptions,
   type NetworkOptions,
 } from './machine-changes.ts'
-import { withFilters } from './machines.ts'
+import { withFilters } from '../machine-filter.ts'
 
 interface PlanOptions extends MachineFilter, DiskOptions, NetworkOptions {
   all?: boolean
