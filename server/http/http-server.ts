@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import { createHttp, type HttpOptions } from '../api/http.ts'
+import { createHttp, type HttpOptions } from '../api/create-http.ts'
 import type { TlsConfig } from '../config.ts'
 import { openTls, type TlsServer } from './tls.ts'
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:https'
 import { createSecureContext } from 'node:tls'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import { tuneServer } from '../api/http.ts'
+import { tuneServer } from '../api/create-http.ts'
 import { ConfigError, type TlsConfig } from '../config.ts'
 
 /** Certificates of today are renewed every few weeks, and nobody restarts a server for that. */

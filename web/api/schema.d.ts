@@ -236,6 +236,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/machines/{mac}/script": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The iPXE script that the machine would get now, without its token
+         * @description Asking changes nothing: no token is made and no run moves. The script is what the machine gets if it asks from an address that proves its MAC.
+         */
+        get: operations["getMachineScript"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/plans": {
         parameters: {
             query?: never;
@@ -873,26 +893,6 @@ export interface paths {
         options?: never;
         /** The whole image as {name}.img.gz, .img.zst, .img (raw) or .qcow2; Range, ETag and If-Range are honoured */
         head: operations["headImageFile"];
-        patch?: never;
-        trace?: never;
-    };
-    "/api/machines/{mac}/script": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The iPXE script that the machine would get now, without its token
-         * @description Asking changes nothing: no token is made and no run moves. The script is what the machine gets if it asks from an address that proves its MAC.
-         */
-        get: operations["getMachineScript"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -4039,6 +4039,40 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    getMachineScript: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 52:54:00:12:34:56 */
+                mac: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example #!ipxe
+                     *     kernel http://192.0.2.1:8080/boot/kernel initrd=initrd stampede.url=http://192.0.2.1:8080 stampede.mac=52:54:00:12:34:56 stampede.token=<token>
+                     *     initrd --name initrd http://192.0.2.1:8080/boot/initrd
+                     *     boot
+                     */
+                    "text/plain": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             default: components["responses"]["Failure"];
         };
     };
@@ -7324,40 +7358,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            default: components["responses"]["Failure"];
-        };
-    };
-    getMachineScript: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @example 52:54:00:12:34:56 */
-                mac: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example #!ipxe
-                     *     kernel http://192.0.2.1:8080/boot/kernel initrd=initrd stampede.url=http://192.0.2.1:8080 stampede.mac=52:54:00:12:34:56 stampede.token=<token>
-                     *     initrd --name initrd http://192.0.2.1:8080/boot/initrd
-                     *     boot
-                     */
-                    "text/plain": string;
-                };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
