@@ -30,8 +30,8 @@ const MBR_MAX_SECTORS = 2 ** 32 - 1
 export function planGrowth(layout: Layout, number: number, diskBytes: number): GrowthPlan {
   const partition = layout.partitions.find((candidate) => candidate.number === number)
   if (!partition) return { kind: 'blocked', reason: `Partition ${number} is not in the table` }
+  // An extended partition starts before the logical ones in it, and has its place also where none are left.
   const last = layout.partitions
-    .filter((other) => !isExtended(layout, other) || other === partition)
     .toSorted((one, other) => one.startSector - other.startSector)
     .at(-1)!
   if (last !== partition)

@@ -86,6 +86,18 @@ describe('the plan of a growth', () => {
     assert.equal(planGrowth(parts, 1, 10 * GIB).kind, 'blocked')
   })
 
+  it('is blocked by an extended partition behind the root that holds none any more', () => {
+    const parts = layout('mbr', [
+      [1, 1, 900],
+      [2, 901, 100, '5'],
+    ])
+    const blocked = planGrowth(parts, 1, 10 * GIB)
+    assert.deepEqual(blocked, {
+      kind: 'blocked',
+      reason: '/dev/sda1 is not the last partition: /dev/sda2 lies behind it',
+    })
+  })
+
   it('finds a partition full that ends less than a MiB before the end', () => {
     const usableEnd = GIB / 512 - 33
     assert.equal(planGrowth(layout('gpt', [[1, 1, 1022]], usableEnd), 1, GIB).kind, 'full')
