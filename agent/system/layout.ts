@@ -1,4 +1,6 @@
+import { open } from 'node:fs/promises'
 import type { Layout } from '#protocol/disk/disk-layout.ts'
+import { MBR_BYTES, hybridPartitions } from '#protocol/disk/partition-table.ts'
 import type { Exec } from '../exec.ts'
 import { partitionPath } from '../steps/step.ts'
 
@@ -28,5 +30,19 @@ export function parseSfdiskJson(text: string, diskPath: string): Layout {
 export async function readLayout(exec: Exec, diskPath: string): Promise<Layout> {
   const { stdout, exitCode } = await exec('sfdisk', ['--json', diskPath], { allowExitCodes: [1] })
   if (exitCode !== 0) return { table: 'none', sectorBytes: 512, partitions: [] }
-  return parseSfdiskJson(stdout, diskPath)
+  const layout = parseSfdiskJson(stdout, diskPath)
+  if (layout.table !== 'gpt') return layout
+  const hybridEnd = await findHybridEnd(diskPath, layout.sectorBytes)
+  return { ...layout, ...(hybridEnd !== undefined && { hybridEnd }) }
+}
+
+/** sfdisk tells nothing of what the MBR of a disk with a GPT lists besides. */
+async function findHybridEnd(diskPath: string, sectorBytes: number): Promise<number | undefined> {
+  await using disk = await open(diskPath, 'r')
+  const head = Buffer.alloc(MBR_BYTES)
+  await disk.read(head, 0, MBR_BYTES, 0)
+  const ends = hybridPartitions(head, sectorBytes).map(
+    ({ startBytes, sizeBytes }) => (startBytes + sizeBytes) / sectorBytes,
+  )
+  return ends.length === 0 ? undefined : Math.max(...ends)
 }

@@ -6,6 +6,8 @@ export type Layout = {
   partitions: LayoutPartition[]
   /** GPT: first sector behind the last usable one, as the table has it now. */
   usableEnd?: number
+  /** GPT with a hybrid MBR: first sector behind all partitions that the MBR lists. */
+  hybridEnd?: number
 }
 
 export type LayoutPartition = {

@@ -39,6 +39,11 @@ export function planGrowth(layout: Layout, number: number, diskBytes: number): G
       kind: 'blocked',
       reason: `${partition.path} is not the last partition: ${last.path} lies behind it`,
     }
+  if (layout.hybridEnd !== undefined && layout.hybridEnd > partitionEnd(partition))
+    return {
+      kind: 'blocked',
+      reason: `${partition.path} is not the last partition: one that only the MBR lists lies behind it`,
+    }
 
   const { end, limit } = growthEnd(layout, diskBytes)
   const limited = limit === undefined ? {} : { limit }

@@ -206,6 +206,27 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     assert((await sizeAndContent(disk, 1, 'ext4')) < mib(200))
   })
 
+  it('leaves the layout alone where a hybrid MBR has a partition behind the root', async () => {
+    await using disk = await openLoopDisk(mib(300))
+    await disk.sfdisk('label: gpt\nsize=100M\n')
+    await disk.format(1, 'ext4')
+    await installTiny(disk, 1, 'ext4')
+    {
+      await using device = await open(disk.path, 'r+')
+      const entry = Buffer.alloc(16)
+      entry[4] = 0x0c
+      entry.writeUInt32LE(mib(150) / 512, 8)
+      entry.writeUInt32LE(mib(100) / 512, 12)
+      await device.write(entry, 0, entry.length, 446 + 16)
+    }
+    await disk.enlarge(mib(800))
+    const context = createContext(disk)
+    const outcome = await growRoot(context)
+    assert.equal(outcome.state, 'skipped')
+    assert.match(context.warnings.join(), /one that only the MBR lists lies behind it/)
+    assert((await sizeAndContent(disk, 1, 'ext4')) < mib(100))
+  })
+
   it('finds nothing to do, and no fault, where all is full already', async () => {
     await using disk = await openLoopDisk(mib(300))
     await disk.sfdisk('label: gpt\n,\n')
