@@ -33,6 +33,9 @@ const SURVEYORS: Record<string, Surveyor> = {
   swsuspend: surveySwap,
 }
 
+/** Of all blocks of another partition (dm-verity), those in which its file system has nothing included. */
+const HASHES = 'DM_verity_hash'
+
 /** A physical volume of LVM: what is in it is asked of all of them together. */
 const LVM_MEMBER = 'LVM2_member'
 
@@ -112,6 +115,8 @@ async function findDoubt({
   signal,
 }: SurveyOptions): Promise<string | undefined> {
   if (disk.partitionTable.type === 'none') return undefined
+  const hashes = disk.partitions.find(({ fileSystem }) => fileSystem?.type === HASHES)
+  if (hashes) return `partition ${hashes.number} has hashes of another one, free space included`
   const region = { name: 'The disk', start: 0, end: device.sizeBytes }
   try {
     await using view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })

@@ -64,6 +64,16 @@ const CASES: { what: string; table: string; reason: RegExp; prepare: Prepare }[]
     },
   },
   {
+    what: 'a file system of which another partition has hashes, free space included',
+    table: 'label: gpt\nstart=1MiB, size=60MiB\nsize=2MiB\n',
+    reason: /^The disk: partition 2 has hashes of another one, free space included$/,
+    async prepare(disk) {
+      await writeNoise(disk.path, mib(20))
+      await exec('mkfs.ext4', ['-q', '-E', 'nodiscard', disk.partition(1)])
+      await change(disk.partition(2), 0, verityHeader())
+    },
+  },
+  {
     what: 'two partitions with bytes in common, of which one ends behind the disk',
     table: 'label: dos\nstart=1MiB, size=60MiB\n',
     reason: /^Partition 1: it overlaps another partition$/,
@@ -131,6 +141,16 @@ async function makeTornGroup(...devices: string[]): Promise<void> {
   await exec('lvm', ['lvcreate', ...scope, ...create, '--name', 'newer', 'test-group', last])
   for (const [index, device] of devices.entries()) await change(device, 0, older[index]!)
   await writeNoise(last, mib(5))
+}
+
+/** What hashes for dm-verity begin with: magic, version, kind, and an identity. */
+function verityHeader(): Buffer {
+  const header = Buffer.alloc(512)
+  header.write('verity', 'latin1')
+  header.writeUInt32LE(1, 8)
+  header.writeUInt32LE(1, 12)
+  randomBytes(16).copy(header, 16)
+  return header
 }
 
 /** In 30 MiB of a disk; the second volume is what follows. */
