@@ -8,9 +8,13 @@ import {
 } from '../grow/partition-table.ts'
 import { growVolume, whyNotGrowable } from '../grow/volume.ts'
 import type { SystemContext } from '../system/context.ts'
+import { parseBlkidExport } from '../system/probe.ts'
 import { nameOf, type Root } from '../system/root-choice.ts'
 import { openTarget, type Target } from '../system/target.ts'
 import type { StepContext, StepOutcome } from './step.ts'
+
+/** blkid(8): nothing was found, or more than one thing. */
+const BLKID_UNSURE = [2, 8]
 
 export type GrowthContext = SystemContext & { readonly run: Pick<StepContext['run'], 'options'> }
 
@@ -31,6 +35,11 @@ export async function growRoot(context: GrowthContext): Promise<StepOutcome> {
   }
 
   const { choice } = target
+  const raid = await findRaid(context)
+  if (raid !== undefined)
+    return leaveAlone(
+      `${disk.path} is a member of a RAID (${raid}), which may keep its own at the end`,
+    )
   const isGpt = target.layout.table === 'gpt'
   const layout = isGpt ? await moveBackupGpt(exec, disk.path) : target.layout
   if (choice.kind === 'unclear') return leaveAlone(choice.reason)
@@ -54,6 +63,14 @@ export async function growRoot(context: GrowthContext): Promise<StepOutcome> {
     : `${nameOf(root)} grew from ${size}`
   context.log(message)
   return { state: 'succeeded', message }
+}
+
+/** Of the disk as a whole: the array that its partitions are of ends before it does. */
+async function findRaid({ exec, disk }: SystemContext): Promise<string | undefined> {
+  const args = ['-p', '-u', 'raid', '-o', 'export', '--', disk.path]
+  const { stdout } = await exec('blkid', args, { allowExitCodes: BLKID_UNSURE })
+  const type = parseBlkidExport(stdout)?.type
+  return type?.endsWith('_raid_member') ? type : undefined
 }
 
 async function growPartition(context: SystemContext, plan: GrowthPlan): Promise<void> {

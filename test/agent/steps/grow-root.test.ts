@@ -227,6 +227,25 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
     assert((await sizeAndContent(disk, 1, 'ext4')) < mib(100))
   })
 
+  for (const table of ['gpt', 'dos'])
+    it(`leaves a disk as it is that is itself a member of a RAID, with a ${table} table`, async () => {
+      await using disk = await openLoopDisk(mib(64))
+      await disk.sfdisk(`label: ${table}\nsize=50M\n`)
+      await disk.format(1, 'ext4')
+      await installTiny(disk, 1, 'ext4')
+      {
+        await using device = await open(disk.path, 'r+')
+        await device.write('Intel Raid ISM Cfg Sig. 1.1.00', mib(64) - 1024)
+      }
+      await exec('blockdev', ['--flushbufs', disk.path])
+      const before = await hashFile(disk.file)
+      const context = createContext(disk)
+      assert.equal((await growRoot(context)).state, 'skipped')
+      assert.match(context.warnings.join(), /is a member of a RAID \(isw_raid_member\)/)
+      await exec('blockdev', ['--flushbufs', disk.path])
+      assert.equal(await hashFile(disk.file), before)
+    })
+
   it('finds nothing to do, and no fault, where all is full already', async () => {
     await using disk = await openLoopDisk(mib(300))
     await disk.sfdisk('label: gpt\n,\n')
