@@ -1,4 +1,5 @@
 import type { Disk, Partition } from '#protocol/machine/inventory.ts'
+import { LDM_TYPE } from '#protocol/disk/partition-table.ts'
 import type { ByteSpan } from './extents.ts'
 import type { Region } from './region.ts'
 
@@ -20,7 +21,7 @@ const RAW_TYPES = new Set([
 const MANAGED_TYPES = new Set([
   'af9b60a0-1431-4f62-bc68-3311714a69ad',
   '5808c8aa-7e8f-42e0-85d2-e1e90434cfb3', // its database
-  '0x42',
+  LDM_TYPE,
 ])
 
 /** Above this, an MBR counts logical partitions, which lie in the extended one. */

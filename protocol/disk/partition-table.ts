@@ -19,6 +19,9 @@ export const MBR_ESP_TYPE = '0xef'
 /** Of an MBR: type of the one entry that stands for a GPT. */
 export const GPT_PROTECTIVE_TYPE = 0xee
 
+/** Of an MBR: what Windows' Logical Disk Manager cuts up into volumes. With a GPT it has a partition for what it knows. */
+export const LDM_TYPE = '0x42'
+
 /** As much of a disk's beginning as an MBR has. */
 export const MBR_BYTES = 512
 const MBR_SIGNATURE_AT = 510

@@ -2,6 +2,7 @@ import { backupGptBytes, decodeGpt, fitGpt, GptDecodeError, type DiskWrite } fro
 import type { ImageInfo } from '../image/image-info.ts'
 import {
   GPT_PROTECTIVE_TYPE,
+  LDM_TYPE,
   MBR_ENTRIES,
   MBR_ENTRIES_AT,
   MBR_ENTRY_BYTES,
@@ -34,6 +35,7 @@ export function planShrink(head: Uint8Array, sectorBytes: number, diskBytes: num
     const { kind, partitions } = parsePartitionTable(head, sectorBytes)
     if (kind === 'none') return NO_TABLE
     if (kind === 'mbr' && partitions.some(isProtective)) return NO_GPT
+    if (partitions.some(isManaged)) return MANAGED
     const hybrid = kind === 'gpt' ? hybridPartitions(head, sectorBytes) : []
     const endBytes = endOf([...partitions, ...hybrid])
     const gpt = kind === 'gpt' ? decodeGpt(head, sectorBytes) : undefined
@@ -58,6 +60,7 @@ export function predictShrink(
   if (partitionTable === undefined || !partitions) return undefined
   if (partitionTable === 'none') return NO_TABLE
   if (partitionTable === 'mbr' && partitions.some(isProtective)) return NO_GPT
+  if (partitions.some(isManaged)) return MANAGED
   const backupBytes = partitionTable === 'gpt' ? USUAL_ENTRIES_BYTES + sectorBytes : 0
   return judge(endOf(partitions), backupBytes, diskBytes)
 }
@@ -72,6 +75,16 @@ const NO_GPT = {
   kind: 'blocked',
   reason: 'its MBR stands for a GPT, and there is none where that belongs',
 } as const
+
+/** Windows keeps what it knows of the volumes in the last MiB, behind all partitions. */
+const MANAGED = {
+  kind: 'blocked',
+  reason: 'it is of a dynamic disk (Logical Disk Manager), whose volumes are described at its end',
+} as const
+
+function isManaged({ type }: { type: string }): boolean {
+  return type === LDM_TYPE
+}
 
 function isProtective({ type }: { type: string }): boolean {
   return Number(type) === GPT_PROTECTIVE_TYPE

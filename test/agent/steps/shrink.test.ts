@@ -160,6 +160,13 @@ describe('a deployment to a disk that is smaller than the image', { skip: NEEDS_
       /its last partition ends at byte 35651584/,
     ],
     [
+      'where volumes of a dynamic disk are described at its end',
+      { table: 'dos', spoil: (disk) => disk.writeUInt8(0x42, 446 + 4) },
+      ODD_BYTES,
+      true,
+      /dynamic disk \(Logical Disk Manager\)/,
+    ],
+    [
       'where nothing says what may be cut',
       { table: 'none' },
       ODD_BYTES,
