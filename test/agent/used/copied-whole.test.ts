@@ -89,6 +89,11 @@ const CASES: { what: string; sizeBytes?: number; reason: RegExp; prepare: Prepar
     prepare: cutBtrfs,
   },
   {
+    what: 'an ext4 with hashes of all of it behind it',
+    reason: /hashes of all of it lie behind it/,
+    prepare: hashedExt4,
+  },
+  {
     what: 'the disk of a virtual machine, in what was an ext4',
     reason: /table of its own and "ext4"/,
     prepare: nestedDisk,
@@ -318,6 +323,15 @@ async function neglectedExt4(device: string): Promise<void> {
 async function realtimeXfs(device: string): Promise<void> {
   await using realtime = await openLoopDisk(mib(32))
   await exec('mkfs.xfs', ['-q', '-f', '-r', `rtdev=${realtime.path}`, device])
+}
+
+/** As dm-verity goes by: a superblock, and then the hashes. */
+async function hashedExt4(device: string): Promise<void> {
+  await exec('mkfs.ext4', ['-q', '-F', '-E', 'nodiscard', device, '40m'])
+  const superblock = Buffer.alloc(512)
+  superblock.write('verity', 'latin1')
+  superblock.writeUInt32LE(1, 8)
+  await change(device, mib(40), superblock)
 }
 
 /** As a partition table that was made anew, too small, leaves it. */
