@@ -5,6 +5,7 @@ import { isExtended, type Layout } from '#protocol/disk/disk-layout.ts'
 import { readLayout } from './layout.ts'
 import { findContent, type Content } from './probe.ts'
 import { chooseRoot, type Candidate, type RootChoice } from './root-choice.ts'
+import { VERITY_HASHES, hashedBytes } from './verity.ts'
 import { openVolumes, type Volumes } from './volumes.ts'
 
 /** The target disk with its volumes active; nothing is mounted. */
@@ -32,7 +33,7 @@ export async function openTarget(context: SystemContext): Promise<Target> {
     if (content) candidates.push({ ...toCandidate({ ...content, path }), volume })
   }
   const roots = await findRoots(exec, candidates, log)
-  const choice = chooseRoot(roots, context.run.image?.info)
+  const choice = await withoutHashed(chooseRoot(roots, context.run.image?.info), contents, layout)
   if (choice.kind === 'unclear' && contents.some(({ type }) => type === 'crypto_LUKS'))
     choice.reason += '; an encrypted one (LUKS) cannot be looked into'
 
@@ -42,6 +43,22 @@ export async function openTarget(context: SystemContext): Promise<Target> {
 }
 
 type Found = Content & { path: string; partition?: number }
+
+/** A system that goes by hashes of its root (dm-verity) does not start once the root was changed. */
+async function withoutHashed(
+  choice: RootChoice,
+  contents: readonly Found[],
+  { partitions, sectorBytes }: Layout,
+): Promise<RootChoice> {
+  if (choice.kind === 'unclear') return choice
+  const { path } = choice.root
+  const partition = partitions.find((one) => one.path === path)
+  if (!partition) return choice
+  for (const other of contents.filter(({ type }) => type === VERITY_HASHES))
+    if ((await hashedBytes(other.path)) === partition.sizeSectors * sectorBytes)
+      return { kind: 'unclear', reason: `${other.path} has hashes of ${path} (dm-verity)` }
+  return choice
+}
 
 /** What the partitions hold, or the disk itself if it has no table. */
 async function probe({ exec, disk }: SystemContext, layout: Layout): Promise<Found[]> {

@@ -6,6 +6,7 @@ import { MBR_BYTES, hybridPartitions, parsePartitionTable } from '#protocol/disk
 import type { Device } from '../disk/device.ts'
 import type { Exec } from '../exec.ts'
 import { findContent, type Content } from '../system/probe.ts'
+import { VERITY_HASHES } from '../system/verity.ts'
 import { edgesOf } from './edges.ts'
 import { NONE, extentsOf, shift, subtract, union, type ByteSpan, type Extents } from './extents.ts'
 import { surveyBtrfs } from './file-systems/btrfs.ts'
@@ -32,9 +33,6 @@ const SURVEYORS: Record<string, Surveyor> = {
   swap: surveySwap,
   swsuspend: surveySwap,
 }
-
-/** Of all blocks of another partition (dm-verity), those in which its file system has nothing included. */
-const HASHES = 'DM_verity_hash'
 
 /** A physical volume of LVM: what is in it is asked of all of them together. */
 const LVM_MEMBER = 'LVM2_member'
@@ -115,7 +113,8 @@ async function findDoubt({
   signal,
 }: SurveyOptions): Promise<string | undefined> {
   if (disk.partitionTable.type === 'none') return undefined
-  const hashes = disk.partitions.find(({ fileSystem }) => fileSystem?.type === HASHES)
+  // dm-verity has hashes of all blocks, those in which a file system has nothing included.
+  const hashes = disk.partitions.find(({ fileSystem }) => fileSystem?.type === VERITY_HASHES)
   if (hashes) return `partition ${hashes.number} has hashes of another one, free space included`
   const region = { name: 'The disk', start: 0, end: device.sizeBytes }
   try {

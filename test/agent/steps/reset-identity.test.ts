@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { chmod, readFile, readlink, writeFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
+import { exec } from '#agent/exec.ts'
 import { resetIdentity } from '#agent/steps/reset-identity.ts'
 import { createSystemFiles, type SystemFiles } from '#agent/system/system-files.ts'
 import { IS_ROOT, mib, openLoopDisk, type LoopDisk } from '../system/loop-disk.ts'
 import { installProgram, writeTinySystem } from '../system/tiny-system.ts'
 import { BOOT_MAC, createContext } from './step-context.ts'
+import { fileDigest } from '#test/support/loop-device.ts'
 
 const OLD_MAC = '52:54:00:5a:00:0a'
 const OLD_KEY = 'the key of the captured machine'
@@ -42,11 +44,38 @@ async function openCaptured(content: Record<string, string> = {}): Promise<LoopD
   return disk
 }
 
+/** The superblock of hashes, as veritysetup writes it: of blocks of 4 KiB. */
+function verityHeader(blocks: number): Buffer {
+  const header = Buffer.alloc(512)
+  header.write('verity', 'latin1')
+  header.writeUInt32LE(1, 8)
+  header.write('sha256', 32, 'latin1')
+  header.writeUInt32LE(4096, 64)
+  header.writeUInt32LE(4096, 68)
+  header.writeBigUInt64LE(BigInt(blocks), 72)
+  return header
+}
+
 async function inspect<T>(disk: LoopDisk, look: (files: SystemFiles) => Promise<T>): Promise<T> {
   return await disk.inside(2, 'ext4', (root) => look(createSystemFiles(root)))
 }
 
 describe('resetting the identity', { skip: !IS_ROOT && 'needs root for loop devices' }, () => {
+  it('changes nothing in a root of which a partition has hashes (dm-verity)', async () => {
+    const blocks = 10_000
+    await using disk = await openLoopDisk(mib(64))
+    await disk.sfdisk(`label: gpt\nsize=${blocks * 8}\nsize=2M\n`)
+    await disk.format(1, 'ext4')
+    await disk.inside(1, 'ext4', (root) => writeTinySystem(root, CAPTURED))
+    await writeFile(disk.partition(2), verityHeader(blocks))
+    await exec('blockdev', ['--flushbufs', disk.path])
+    const before = await fileDigest(disk.partition(1))
+    const context = createContext(disk)
+    assert.equal((await resetIdentity(context)).state, 'skipped')
+    assert.match(context.warnings.join(), /p2 has hashes of .*p1 \(dm-verity\)/)
+    assert.equal(await fileDigest(disk.partition(1)), before)
+  })
+
   it('leaves nothing that two clones would share', async () => {
     await using disk = await openCaptured()
     const context = createContext(disk)
