@@ -211,7 +211,7 @@ async function surveyRegion(
         kind: 'whole',
         reason: `a damaged partition table and "${content.type}" are both on it`,
       }
-    if (content?.tableType !== undefined && (await hasOwnTable(view)))
+    if (content?.tableType !== undefined && (await hasOwnTable(view, content.tableType)))
       // It was given to a virtual machine as its disk, say, and the file system is left from before.
       return {
         kind: 'whole',
@@ -225,8 +225,9 @@ async function surveyRegion(
   }
 }
 
-/** An empty table is what a boot loader at the start of a file system has. */
-async function hasOwnTable(view: RegionView): Promise<boolean> {
+/** An empty table is what a boot loader at the start of a file system has. Other machines have other tables (`mac`, `sun`). */
+async function hasOwnTable(view: RegionView, tableType: string): Promise<boolean> {
+  if (tableType !== 'dos') return true
   return parsePartitionTable(await view.peek(0, MBR_BYTES)).partitions.length > 0
 }
 

@@ -98,6 +98,12 @@ const CASES: { what: string; sizeBytes?: number; reason: RegExp; prepare: Prepar
     reason: /table of its own and "ext4"/,
     prepare: nestedDisk,
   },
+  {
+    what: 'the disk of a Macintosh of old, in what was a btrfs',
+    sizeBytes: mib(128),
+    reason: /table of its own and "btrfs"/,
+    prepare: nestedMacDisk,
+  },
   { what: 'LUKS', reason: /encrypted volume \(LUKS\)/, prepare: luks },
   { what: 'BitLocker', reason: /encrypted volume \(BitLocker\)/, prepare: bitLocker },
   {
@@ -347,6 +353,21 @@ async function nestedDisk(device: string): Promise<void> {
   const input = 'label: dos\nstart=20480, size=65536\n'
   await exec('sfdisk', ['--quiet', '--no-reread', '--wipe', 'never', device], { input })
   await change(device, mib(10), randomBytes(mib(32)))
+}
+
+/** A first sector and an entry for the map itself (Inside Macintosh: Devices); btrfs begins behind them. */
+async function nestedMacDisk(device: string): Promise<void> {
+  await exec('mkfs.btrfs', ['-q', '-f', device])
+  const map = Buffer.alloc(1024)
+  map.write('ER', 0, 'latin1')
+  map.writeUInt16BE(512, 2)
+  map.write('PM', 512, 'latin1')
+  map.writeUInt32BE(1, 512 + 4)
+  map.writeUInt32BE(1, 512 + 8)
+  map.writeUInt32BE(63, 512 + 12)
+  map.write('Apple_partition_map', 512 + 48, 'latin1')
+  await change(device, 0, map)
+  await change(device, mib(100), randomBytes(mib(20)))
 }
 
 async function halfBtrfs(device: string): Promise<void> {
