@@ -49,6 +49,7 @@ const KEY_BYTES = 17
 const MAX_LEVEL = 8
 const MAX_NODE_BYTES = 65_536
 const CHUNK_ITEM = 228
+const BEFORE_ALL: BtrfsKey = { objectId: -1n, type: 0, offset: 0n }
 /** RAID0, RAID10, RAID5 and RAID6: a chunk's bytes are dealt out to several places. */
 const DEALT_OUT = 0x8n | 0x40n | 0x80n | 0x100n
 
@@ -77,6 +78,7 @@ export async function openBtrfsVolume(file: FileHandle): Promise<BtrfsVolume> {
     address: bigint,
     from: BtrfsKey,
     level: number | undefined,
+    done: { last: BtrfsKey },
   ): AsyncGenerator<BtrfsItem> {
     const node = await read(address, nodeBytes)
     const isAt = node.readUInt8(100)
@@ -88,12 +90,22 @@ export async function openBtrfsVolume(file: FileHandle): Promise<BtrfsVolume> {
     if (HEADER_BYTES + count * entryBytes > nodeBytes)
       throw unreadable(`the node at address ${address} has ${count} entries`)
     const keyAt = (index: number) => keyOf(node, HEADER_BYTES + index * entryBytes)
+    const [first, last] = count === 0 ? [] : [keyAt(0), keyAt(count - 1)]
+    const isEmpty = first === undefined || last === undefined
+    if (isEmpty && (isAt > 0 || level !== undefined))
+      throw unreadable(`the node at address ${address} is empty`)
+    if (isAt === 0 && !isEmpty) {
+      // Nodes may name one leaf again and again: so few bytes would be a tree of as good as no end.
+      if (compareKeys(first, done.last) <= 0 || compareKeys(last, first) < 0)
+        throw unreadable(`the node at address ${address} comes out of order`)
+      done.last = last
+    }
     // The first that may matter; of pointers, the one before the first that is greater.
     let index = firstNotBefore(count, (at) => compareKeys(keyAt(at), from))
     if (isAt > 0 && index > 0 && (index === count || compareKeys(keyAt(index), from) > 0)) index--
     for (; index < count; index++) {
       const place = HEADER_BYTES + index * entryBytes + KEY_BYTES
-      if (isAt > 0) yield* walk(node.readBigUInt64LE(place), from, isAt - 1)
+      if (isAt > 0) yield* walk(node.readBigUInt64LE(place), from, isAt - 1, done)
       else {
         const start = HEADER_BYTES + node.readUInt32LE(place)
         const end = start + node.readUInt32LE(place + 4)
@@ -103,7 +115,7 @@ export async function openBtrfsVolume(file: FileHandle): Promise<BtrfsVolume> {
     }
   }
 
-  const items = (root: bigint, from: BtrfsKey) => walk(root, from, undefined)
+  const items = (root: bigint, from: BtrfsKey) => walk(root, from, undefined, { last: BEFORE_ALL })
   chunks.push(...systemChunks(superblock))
   const found: Chunk[] = []
   const beginning = { objectId: 0n, type: 0, offset: 0n }

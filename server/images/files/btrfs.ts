@@ -200,6 +200,8 @@ async function* contentOf(
       const wanted = part.subarray(0, sizeBytes - at)
       at += wanted.length
       if (wanted.length > 0) yield wanted
+      // What lies behind the end is skipped: a hole there may claim to be without an end of its own.
+      if (at === sizeBytes) return
     }
   }
   yield* zerosTo(sizeBytes, at)

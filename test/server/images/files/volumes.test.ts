@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { exec } from '#agent/exec.ts'
 import type { ImageDirectory } from '#protocol/image/image-info.ts'
+import { findBtrfsChecksum } from '#server/images/files/btrfs-checksum.ts'
 import { IS_ROOT } from '#test/agent/system/loop-disk.ts'
 import { MIB } from '#test/support/disk-content.ts'
 import { NEEDS_ROOT } from '#test/support/loop-device.ts'
@@ -119,6 +120,37 @@ describe('one file of an image', () => {
     assert.deepEqual([answer.status, answer.body.error.code], [422, 'unreadable-file-system'])
   })
 
+  it('of a btrfs whose file ends in a hole without an end is read to its own', async () => {
+    const endless = await readFile(join(folder.path, 'btrfs'))
+    const extents = await changeNodes(endless, (node) => {
+      for (const place of itemsIn(node, EXTENT_DATA)) {
+        if (node.readUInt8(place + 20) !== 1) continue // in the tree itself
+        node.writeBigUInt64LE(0n, place + 21)
+        node.writeBigUInt64LE(1n << 62n, place + 45)
+      }
+    })
+    assert.ok(extents > 0)
+    await put('endless', endless)
+    const { status, bytes } = await get('endless', '/big')
+    assert.deepEqual([status, bytes.equals(Buffer.alloc(BIG.length))], [200, true])
+  })
+
+  it('of a btrfs whose nodes name the same one again and again is an error', async () => {
+    const knotted = await readFile(join(folder.path, 'btrfs'))
+    const knots = await changeNodes(knotted, (node) => {
+      for (let index = 1; node.readUInt8(100) > 0 && index < node.readUInt32LE(96); index++)
+        node.copy(node, 101 + index * 33 + 17, 101 + 17, 101 + 25)
+    })
+    assert.ok(knots > 0)
+    await put('knotted', knotted)
+    const answer = await app.call<{ error: { code: string; message: string } }>(
+      'GET',
+      '/api/images/knotted/tree?path=/etc',
+    )
+    assert.deepEqual([answer.status, answer.body.error.code], [422, 'unreadable-file-system'])
+    assert.match(answer.body.error.message, /comes out of order/)
+  })
+
   describe('in a logical volume', () => {
     before(async () => {
       const file = join(folder.path, 'ext4')
@@ -147,6 +179,34 @@ describe('one file of an image', () => {
     })
   })
 })
+
+const NODE_BYTES = 16_384
+const EXTENT_DATA = 108
+
+/** Changes nodes of a btrfs and makes their checksums right again; how many were changed. */
+async function changeNodes(bytes: Buffer, change: (node: Buffer) => void): Promise<number> {
+  const checksum = (await findBtrfsChecksum(0))!
+  let changed = 0
+  for (let at = MIB; at + NODE_BYTES <= bytes.length; at += 4096) {
+    const node = bytes.subarray(at, at + NODE_BYTES)
+    if (node.readBigUInt64LE(48) === 0n) continue
+    if (!checksum(node.subarray(32)).equals(node.subarray(0, 4))) continue
+    const before = Buffer.from(node)
+    change(node)
+    if (node.equals(before)) continue
+    checksum(node.subarray(32)).copy(node)
+    changed++
+  }
+  return changed
+}
+
+/** Where the data of items of this type begin in a leaf. */
+function* itemsIn(node: Buffer, type: number): Generator<number> {
+  if (node.readUInt8(100) > 0) return
+  for (let index = 0; index < node.readUInt32LE(96); index++)
+    if (node.readUInt8(101 + index * 25 + 8) === type)
+      yield 101 + node.readUInt32LE(101 + index * 25 + 17)
+}
 
 /** Debian's `@rootfs`, with files that are compressed each in another way. */
 async function makeSubvolumes(file: string, root: string): Promise<void> {
