@@ -7,6 +7,7 @@ import Fastify, {
   type FastifyInstance,
   type FastifyReply,
 } from 'fastify'
+import { limitAnonymousBodies } from './access/anonymous-bodies.ts'
 import { installAuth, type AuthOptions } from './access/auth.ts'
 import { BadRequestError, installErrorHandler, UnavailableError } from './http/errors.ts'
 import { installJsonParser } from './http/json-body.ts'
@@ -15,6 +16,8 @@ import { compileValidator } from './http/validator.ts'
 
 /** Of JSON bodies; routes that take images or chunks set their own. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024
+/** Of bodies that come at the same time from callers who are not known yet. */
+const MAX_ANONYMOUS_BYTES = 256 * 1024 * 1024
 const MAX_PARAM_CHARACTERS = 256
 /** Headers must arrive within this; bodies may take as long as bytes keep coming. */
 const HEADERS_TIMEOUT_MILLISECONDS = 30_000
@@ -52,6 +55,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   installErrorHandler(app)
   refuseWhileClosing(app)
   installAuth(app, options)
+  limitAnonymousBodies(app, { mostBytes: MAX_ANONYMOUS_BYTES, bodyBytes: MAX_BODY_BYTES })
   refuseNul(app)
   app.addHook('onResponse', (request, reply, done) => {
     const { method, routeOptions } = request
