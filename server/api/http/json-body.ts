@@ -40,6 +40,7 @@ function storable(value: unknown, depth: number): unknown {
   )
 }
 
-function storableText(text: string): string {
+/** With U+FFFD in place of what no database could store. */
+export function storableText(text: string): string {
   return text.toWellFormed().replaceAll('\0', '\uFFFD')
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import busboy from 'busboy'
 import type { FastifyInstance } from 'fastify'
 import { BadRequestError, RequestError } from '../http/errors.ts'
+import { storableText } from '../http/json-body.ts'
 
 export interface UploadBody {
   content: AsyncIterable<Uint8Array>
@@ -57,7 +58,7 @@ async function receiveForm(request: IncomingMessage): Promise<UploadBody> {
     isFirst = false
     found.resolve({
       content: formContent(withIdleLimit(file, request)),
-      fileName: filename || undefined,
+      fileName: filename ? storableText(filename) : undefined,
     })
   })
   form.on('close', () =>

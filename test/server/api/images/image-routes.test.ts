@@ -127,6 +127,15 @@ describe('images', () => {
     assert.equal((await post(whole)).status, 201)
   })
 
+  it('keeps of the name of the file in a form what a database can hold', async () => {
+    const headers = { 'content-type': 'multipart/form-data; boundary=xyz' }
+    const head = `--xyz\r\nContent-Disposition: form-data; name="f"; filename*=UTF-8''a%00b.img\r\n\r\n`
+    const body = Buffer.concat([Buffer.from(head), DISK, Buffer.from('\r\n--xyz--\r\n')])
+    const made = await app.call<Image>('POST', '/api/images/odd-name', body, { headers })
+    assert.equal(made.status, 201)
+    assert.equal(made.body.info.source, 'upload of a\uFFFDb.img')
+  })
+
   it('refuses parts that are no form, whose boundaries would be on the disk', async () => {
     for (const type of [
       'multipart/mixed; boundary=xyz',
