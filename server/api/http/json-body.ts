@@ -21,7 +21,7 @@ export function installJsonParser(app: FastifyInstance): void {
       void parse(request, text, (err, body) => {
         if (err) return done(err)
         try {
-          done(null, SUSPICIOUS_ESCAPE.test(text) ? storable(body, 0) : body)
+          done(null, SUSPICIOUS_ESCAPE.test(text) ? storable(body) : body)
         } catch (tooDeep) {
           done(tooDeep as Error)
         }
@@ -30,7 +30,8 @@ export function installJsonParser(app: FastifyInstance): void {
   )
 }
 
-function storable(value: unknown, depth: number): unknown {
+/** The same value with U+FFFD in place of what no database could store. Throws BadRequestError. */
+export function storable(value: unknown, depth = 0): unknown {
   if (depth > MAX_DEPTH) throw new BadRequestError(`The body nests deeper than ${MAX_DEPTH} levels`)
   if (typeof value === 'string') return storableText(value)
   if (Array.isArray(value)) return value.map((item) => storable(item, depth + 1))
@@ -40,7 +41,6 @@ function storable(value: unknown, depth: number): unknown {
   )
 }
 
-/** With U+FFFD in place of what no database could store. */
 export function storableText(text: string): string {
   return text.toWellFormed().replaceAll('\0', '\uFFFD')
 }

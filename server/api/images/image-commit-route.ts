@@ -15,6 +15,7 @@ import { ifMatch } from '../http/etag.ts'
 import { rethrowImageError } from '../library/image-errors.ts'
 import type { ImageLibrary } from '../library/image-library.ts'
 import { imageTag } from '../library/image-tag.ts'
+import { storable } from '../http/json-body.ts'
 import { checkMayWriteImage, originOf, uploadHolder } from '../library/principal-images.ts'
 
 export interface ImageCommitOptions {
@@ -96,7 +97,7 @@ async function storedInfo(
   commit: { name: string; manifest: Uint8Array; info: Sha256 },
 ): Promise<ImageInfo> {
   try {
-    return await readStoredInfo(library.store, commit.info)
+    return storable(await readStoredInfo(library.store, commit.info)) as ImageInfo
   } catch (err) {
     if (!(err instanceof ChunkMissingError)) throw err
     // Asked once more because the answer got lost: once there was the image, nothing needed the chunk.
