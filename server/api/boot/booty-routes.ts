@@ -86,7 +86,7 @@ async function claim(
   const run = await findActiveRun(db, machine.mac)
   if (!run || run.claimedBy === 'agent') throw nothing
   // A configuration is worth a boot token, so it is given to the machine only; and to this host.
-  if (!isLoopback(request.ip) && !(await isProven(request.ip, mac))) {
+  if (!isFromThisHost(request) && !(await isProven(request.ip, mac))) {
     request.log.warn(
       { mac, remoteAddress: request.ip },
       'BOOTy asked from an address that is not known to have this MAC',
@@ -166,6 +166,9 @@ function literalUrl(url: string, request: FastifyRequest): string {
   return `${protocol}//${host}${port && `:${port}`}`
 }
 
-function isLoopback(address: string): boolean {
-  return /^(::ffff:)?127\.|^::1$/.test(address)
+/** Where a proxy on this host asks, anybody may be behind it. */
+const PROXY_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip']
+
+function isFromThisHost({ ip, headers }: FastifyRequest): boolean {
+  return /^(::ffff:)?127\.|^::1$/.test(ip) && PROXY_HEADERS.every((name) => !headers[name])
 }

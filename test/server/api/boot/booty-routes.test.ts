@@ -306,6 +306,9 @@ describeOnEveryDatabase('BOOTy routes', (_open, database) => {
     const { headers } = BOOTY
     const stranger = { url: path, headers, remoteAddress: '203.0.113.9' }
     assert.equal((await app.http.inject(stranger)).statusCode, 404)
+    const proxied = { ...headers, 'x-forwarded-for': '203.0.113.9' }
+    const throughProxy = { url: path, headers: proxied, remoteAddress: '127.0.0.1' }
+    assert.equal((await app.http.inject(throughProxy)).statusCode, 404)
     assert.equal((await findRun(run)).state, 'queued')
   })
 })
