@@ -7,7 +7,7 @@ import type { Database, Transaction } from '#server/db/database.ts'
 import { isUniqueViolation } from '#server/db/failures.ts'
 import { findImageDigest, findPinnedImage } from '#server/db/images/image-digest.ts'
 import { findDeployedImage } from '#server/db/machines/machine-resource.ts'
-import { findMachineRow } from '#server/db/machines/machines.ts'
+import { findMachineRow, holdMachineRow } from '#server/db/machines/machines.ts'
 import { findActiveCapture, findActiveRun, insertRun, toRun } from '#server/db/runs/runs.ts'
 import {
   createSteps,
@@ -40,7 +40,7 @@ export async function createRun(db: Database, request: RunRequest, now: Date): P
 
 async function insert(tx: Transaction, request: RunRequest, now: Date): Promise<Run> {
   const mac = parseMac(request.mac)
-  const machine = await findMachineRow(tx, mac)
+  const machine = await holdMachineRow(tx, mac)
   if (!machine)
     throw new RunRefusedError(
       422,

@@ -73,7 +73,7 @@ export async function readRecords(
   request: PlanRequest,
   { locks }: { locks: boolean },
 ): Promise<Records> {
-  const machines = await findMachineRows(db, request.macs.map(parseMac))
+  const machines = await findMachineRows(db, request.macs.map(parseMac), { locks })
   const keys = [...new Set([...machines.values()].map(({ mac }) => mac))]
   const names = new Set(
     [...machines.values()].flatMap(

@@ -225,9 +225,9 @@ async function reassign(tx: Transaction, from: string, to: string | null): Promi
     .select({ mac: machines.mac })
     .from(machines)
     .where(isFrom)
-    // In one order, so that two of these never wait for each other.
+    // In one order, so that two of these never wait for each other; who queues a run holds the machine first.
     .orderBy(asc(machines.mac))
-    .for('update')
+    .for('no key update')
   const image =
     to === null ? null : sql`${to}::text || substr(${machines.image}, ${from.length + 1})`
   await tx.update(machines).set({ image }).where(isFrom)

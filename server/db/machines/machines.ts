@@ -53,6 +53,17 @@ export async function findMachineRow(
   return found?.machine
 }
 
+/** The same, and it is not deleted until the transaction ends. */
+export async function holdMachineRow(tx: Transaction, mac: Mac): Promise<MachineRow | undefined> {
+  const [found] = await tx
+    .select({ machine: machines })
+    .from(machineMacs)
+    .innerJoin(machines, eq(machineMacs.machine, machines.mac))
+    .where(eq(machineMacs.mac, mac))
+    .for('key share', { of: machines })
+  return found?.machine
+}
+
 /** All cards of the machine that has this one; none if there is no such machine. */
 export async function findMachineMacs(db: Database | Transaction, mac: Mac): Promise<Mac[]> {
   const machine = db

@@ -35,16 +35,23 @@ export async function prunePlans(db: Database, now: Date): Promise<void> {
   await db.delete(plans).where(lt(plans.expiresAt, limit))
 }
 
-/** Machines by any of their cards; those that are not known are left out. */
+/**
+ * Machines by any of their cards; those that are not known are left out. In a transaction that `locks`,
+ * they are not deleted until it ends.
+ */
 export async function findMachineRows(
   db: AnyDatabase,
   macs: readonly Mac[],
+  { locks }: { locks: boolean },
 ): Promise<Map<Mac, MachineRow>> {
-  const found = await db
+  const query = db
     .select({ mac: machineMacs.mac, machine: machines })
     .from(machineMacs)
     .innerJoin(machines, eq(machineMacs.machine, machines.mac))
     .where(inArray(machineMacs.mac, [...macs]))
+    // In one order, so that whoever deletes many and whoever starts many seldom wait for each other.
+    .orderBy(asc(machines.mac))
+  const found = await (locks ? query.for('key share', { of: machines }) : query)
   return new Map(found.map(({ mac, machine }) => [mac, machine]))
 }
 

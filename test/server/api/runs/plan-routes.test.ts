@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { eq } from 'drizzle-orm'
+import { parseMac } from '#protocol/mac.ts'
 import type { Plan, PlannedRuns } from '#protocol/run/plan.ts'
 import type { Run } from '#protocol/run/run.ts'
+import { machines } from '#server/db/schema.ts'
 import { createPlannedRuns } from '#server/runs/create-planned-runs.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { createDisk, createInventory } from '#test/support/inventory.ts'
 import { addImage } from '#test/support/named-image.ts'
 import { bootToken, hello, readRun, startAgent } from '#test/support/test-agent.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { untilOneWaits } from '#test/support/until-one-waits.ts'
 
 type Refusal = { error: { code: string; message: string; details?: unknown } }
 
@@ -260,6 +264,28 @@ describeOnEveryDatabase('plan routes', (_open, database) => {
     assert.equal(one.body.error.code, 'plan-used')
     const stranger = await start({ plan: body.id, mac: mac('01') })
     assert.equal(stranger.body.error.code, 'not-planned')
+  })
+
+  it('a machine that is deleted in that moment gets no run, and keeps none from others', async () => {
+    for (const end of ['46', '47']) await openMachine(end)
+    const macs = ['46', '47'].map(mac)
+    const { body } = await plan({ macs, workflow: 'wipe' })
+    const started = await app.database.db.transaction(async (tx) => {
+      await tx.delete(machines).where(eq(machines.mac, parseMac(mac('46'))))
+      const answer = start({ plan: body.id })
+      if (database === 'postgres') await untilOneWaits(tx)
+      return { answer }
+    })
+    const made = await started.answer
+    assert.equal(made.status, 201, JSON.stringify(made.body))
+    assert.deepEqual(
+      made.body.items.map((run) => run.mac),
+      [mac('47')],
+    )
+    assert.deepEqual(
+      made.body.refused.map((one) => [one.mac, one.error.code]),
+      [[mac('46'), 'plan-outdated']],
+    )
   })
 
   it('of two calls at once, one starts the run', async () => {

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, it } from 'node:test'
-import { eq, sql } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
+import { parseMac } from '#protocol/mac.ts'
 import type { Run } from '#protocol/run/run.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
-import type { Transaction } from '#server/db/database.ts'
 import { insertRuns } from '#server/db/runs/insert-runs.ts'
-import { images, manifests, runs } from '#server/db/schema.ts'
+import { images, machines, manifests, runs } from '#server/db/schema.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { queueRun, readRun, startAgent } from '#test/support/test-agent.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { untilOneWaits } from '#test/support/until-one-waits.ts'
 
 const DIGEST = parseSha256('d'.repeat(64))
 type Refusal = { error: { code: string; message: string } }
@@ -177,6 +178,18 @@ describeOnEveryDatabase('run routes', (_open, database) => {
     assert.deepEqual([status, body.error.code], [409, 'run-active'])
   })
 
+  it('a machine that is deleted in that moment gets no run', async () => {
+    await app.call('PUT', `/api/machines/${mac('16')}`, {})
+    const queued = await app.database.db.transaction(async (tx) => {
+      await tx.delete(machines).where(eq(machines.mac, parseMac(mac('16'))))
+      const answer = post({ mac: mac('16'), workflow: 'wipe' })
+      if (database === 'postgres') await untilOneWaits(tx)
+      return { answer }
+    })
+    const { status, body } = await queued.answer
+    assert.deepEqual([status, body.error.code], [422, 'machine-unknown'])
+  })
+
   it('cancel of a queued run is at once, and of one that is over too late', async () => {
     const { id } = await queueRun(app, mac('06'))
     const cancelled = await app.call<Run>('POST', `/api/runs/${id}/cancel`)
@@ -228,14 +241,3 @@ describeOnEveryDatabase('run routes', (_open, database) => {
     assert.equal((await app.call('GET', '/api/runs/1')).status, 400)
   })
 })
-
-/** For what this transaction holds. */
-async function untilOneWaits(tx: Transaction): Promise<void> {
-  const waiting = sql`select count(*)::int from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))`
-  for (;;) {
-    const [found] = await tx
-      .select({ count: sql<number>`(${waiting})` })
-      .from(sql`(values (1)) one`)
-    if (found!.count > 0) return
-  }
-}

@@ -1,0 +1,13 @@
+import { sql } from 'drizzle-orm'
+import type { Transaction } from '#server/db/database.ts'
+
+/** Until somebody else waits for what this transaction holds. Of Postgres alone: PGlite has one connection. */
+export async function untilOneWaits(tx: Transaction): Promise<void> {
+  const waiting = sql`select count(*)::int from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))`
+  for (;;) {
+    const [found] = await tx
+      .select({ count: sql<number>`(${waiting})` })
+      .from(sql`(values (1)) one`)
+    if (found!.count > 0) return
+  }
+}
