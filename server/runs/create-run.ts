@@ -6,6 +6,7 @@ import { countDamage } from '#server/db/images/damage-count.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
 import { isUniqueViolation } from '#server/db/failures.ts'
 import { findImageDigest, findPinnedImage } from '#server/db/images/image-digest.ts'
+import { lockImageName } from '#server/db/image-name-lock.ts'
 import { findDeployedImage } from '#server/db/machines/machine-resource.ts'
 import { findMachineRow, holdMachineRow } from '#server/db/machines/machines.ts'
 import { findActiveCapture, findActiveRun, insertRun, toRun } from '#server/db/runs/runs.ts'
@@ -104,6 +105,7 @@ async function pinImage(
   image: string,
 ): Promise<Sha256 | null> {
   if (workflow === 'capture') {
+    await lockImageName(tx, image)
     const other = await findActiveCapture(tx, image)
     if (other)
       throw new RunRefusedError(

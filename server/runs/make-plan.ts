@@ -86,7 +86,9 @@ export async function readRecords(
       activeRuns: await findActiveRuns(db, keys),
       writers: await findWriters(db, keys),
       images: await findNamedImages(db, [...names], { locks }),
-      captures: await findActiveCaptures(db, request.workflow === 'capture' ? [...names] : []),
+      captures: await findActiveCaptures(db, request.workflow === 'capture' ? [...names] : [], {
+        locks,
+      }),
     },
   }
 }

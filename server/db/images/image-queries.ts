@@ -6,6 +6,7 @@ import { countDamage } from './damage-count.ts'
 import type { Database, Transaction } from '../database.ts'
 import { recordEvent } from '../events.ts'
 import { type NewManifest, saveManifest } from './image-layouts.ts'
+import { lockImageName } from '../image-name-lock.ts'
 import { findUsage } from './image-usage.ts'
 import {
   addVersion,
@@ -41,9 +42,6 @@ const columns = {
   version: images.version,
 }
 
-/** Taken together with the hash of an image's name. */
-const IMAGE_NAMES_LOCK = 7_823_473
-
 /**
  * Makes the image visible, as another version of one of that name. Unless that is not to be promoted,
  * it takes the place of what the name stood for.
@@ -56,10 +54,7 @@ export async function saveImage(
   check?: (current: Image | undefined) => void,
 ): Promise<Image> {
   return db.transaction(async (tx) => {
-    // A row that is not there yet cannot be locked, and of two who create it one must see the other.
-    await tx.execute(
-      sql`select pg_advisory_xact_lock(${IMAGE_NAMES_LOCK}, hashtext(${image.name}))`,
-    )
+    await lockImageName(tx, image.name)
     const { name, fileName } = image
     const [current] = await tx.select().from(images).where(eq(images.name, name)).for('update')
     check?.(current && (await findImage(tx, name)))

@@ -9,6 +9,7 @@ import { countDamage } from '../images/damage-count.ts'
 import type { Database, Transaction } from '../database.ts'
 import type { MachineRow } from '../machines/machines.ts'
 import type { RunRow } from './runs.ts'
+import { lockImageName } from '../image-name-lock.ts'
 import { images, imageVersions, machineMacs, machines, manifests, plans, runs } from '../schema.ts'
 
 /** Plans, and what they are made from: each for any number of machines in one query. */
@@ -159,12 +160,14 @@ function pick(
   )
 }
 
-/** Runs that are making an image of one of these names. */
+/** Runs that are making an image of one of these names. In a transaction that `locks`, no other begins until it ends. */
 export async function findActiveCaptures(
   db: AnyDatabase,
   names: readonly string[],
+  { locks }: { locks: boolean },
 ): Promise<Map<string, string>> {
   if (names.length === 0) return new Map()
+  if (locks) for (const name of names.toSorted()) await lockImageName(db, name)
   const found = await db
     .select({ id: runs.id, image: runs.image })
     .from(runs)

@@ -288,6 +288,21 @@ describeOnEveryDatabase('plan routes', (_open, database) => {
     )
   })
 
+  it('of several captures into one image that are started at once, one starts', async () => {
+    const plans: Plan[] = []
+    for (const end of ['48', '49', '4a', '4b']) {
+      await openMachine(end)
+      const capture = { workflow: 'capture', image: 'contested' }
+      plans.push((await plan({ macs: [mac(end)], ...capture })).body)
+    }
+    const answers = await Promise.all(plans.map(({ id }) => start({ plan: id })))
+    const statuses = answers.map(({ status }) => status)
+    assert.deepEqual(
+      statuses.toSorted((a, b) => a - b),
+      [201, 409, 409, 409],
+    )
+  })
+
   it('of two calls at once, one starts the run', async () => {
     await openMachine('44')
     const { body } = await plan({ macs: [mac('44')], workflow: 'wipe' })

@@ -216,6 +216,18 @@ describeOnEveryDatabase('run routes', (_open, database) => {
     assert.deepEqual([second.status, second.body.error.code], [422, 'image-in-use'])
   })
 
+  it('of many captures into one image that are asked for at once, one is made', async () => {
+    const macs = Array.from({ length: 6 }, (_, index) => mac(`2${index}`))
+    for (const each of macs) await app.call('PUT', `/api/machines/${each}`, {})
+    const request = { workflow: 'capture', image: 'contested' }
+    const answers = await Promise.all(macs.map((each) => post({ mac: each, ...request })))
+    const statuses = answers.map(({ status }) => status)
+    assert.deepEqual(
+      statuses.toSorted((a, b) => a - b),
+      [201, 422, 422, 422, 422, 422],
+    )
+  })
+
   const senseless: [what: string, status: number, code: string, body: object][] = [
     ['an unknown machine', 422, 'machine-unknown', { mac: mac('ff'), workflow: 'wipe' }],
     ['a deploy without an image', 422, 'image-missing', { workflow: 'deploy' }],
