@@ -253,7 +253,8 @@ async function adoptMac(tx: Transaction, machine: Mac, mac: Mac): Promise<void> 
 
 /** Records the machine as it is now as an event, after what its row repeats of its runs. */
 export async function recordMachine(tx: Transaction, key: Mac): Promise<Machine> {
-  const [row] = await tx.select().from(machines).where(eq(machines.mac, key))
+  // An operator may be changing it this moment: what is told last must be what it is at last.
+  const [row] = await tx.select().from(machines).where(eq(machines.mac, key)).for('no key update')
   if (!row) throw new Error(`Machine ${key} vanished within a transaction`)
   const derived = await deriveFields(tx, { ...row, hasInventory: row.inventory !== null })
   if (derived.state !== row.state || derived.imageDigest !== row.imageDigest)

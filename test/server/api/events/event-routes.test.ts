@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
-import { lt } from 'drizzle-orm'
+import { eq, lt } from 'drizzle-orm'
+import { parseMac } from '#protocol/mac.ts'
 import { lastEventId } from '#server/db/events.ts'
-import { events } from '#server/db/schema.ts'
+import { events, machines } from '#server/db/schema.ts'
 import { addSession, addUser } from '#test/support/accounts.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { openEventStream } from '#test/support/event-stream.ts'
 import { queueRun, readRun, startAgent } from '#test/support/test-agent.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { untilOneWaits } from '#test/support/until-one-waits.ts'
 
 type ErrorAnswer = { error: { code: string } }
 
@@ -110,6 +112,25 @@ describeOnEveryDatabase('event routes', (_open, database) => {
       ids,
       ids.toSorted((a, b) => a - b),
     )
+  })
+
+  it('the last one tells what the machine is at last, though a run was queued while it was changed', async () => {
+    const mac = '52:54:00:00:04:0e'
+    await app.call('PUT', `/api/machines/${mac}`, { name: 'before' })
+    await using stream = await openEventStream(app)
+    const queued = await app.database.db.transaction(async (tx) => {
+      const name = 'after'
+      await tx
+        .update(machines)
+        .set({ name })
+        .where(eq(machines.mac, parseMac(mac)))
+      const answer = app.call('POST', '/api/runs', { mac, workflow: 'wipe' })
+      if (database === 'postgres') await untilOneWaits(tx)
+      return { answer }
+    })
+    await queued.answer
+    const seen = await stream.until(({ event, data }) => event === 'machine' && data['mac'] === mac)
+    assert.partialDeepStrictEqual(seen.at(-1)?.data, { name: 'after', state: 'queued' })
   })
 
   it('progress comes without an id, and is not there for who comes later', async () => {
