@@ -128,8 +128,11 @@ export function machineRoutes({ db }: { db: Database }): FastifyPluginAsyncTypeb
         const { params, body } = request
         const mac = parseMac(params.mac)
         checkNetwork(body.network)
-        if (!(await findMachineRow(db, mac))) throw unknownMachine(mac)
-        const machine = await saveMachine(db, mac, body, ifMatch(request, tagOf))
+        const checkTag = ifMatch(request, tagOf)
+        const machine = await saveMachine(db, mac, body, (row) => {
+          if (!row) throw unknownMachine(mac)
+          checkTag?.(row)
+        })
         return sendTagged(request, reply, tagOf(machine), machine)
       },
     )

@@ -4,6 +4,7 @@ import type { Machine } from '#protocol/machine/machine.ts'
 import { machines } from '#server/db/schema.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
+import { untilOneWaits } from '#test/support/until-one-waits.ts'
 
 const URL = '/api/machines/52:54:00:ab:cd:ef'
 
@@ -96,6 +97,18 @@ describeOnEveryDatabase('machine routes', (_open, database) => {
     assert.equal((await app.call('DELETE', URL)).status, 204)
     assert.equal((await app.call('GET', URL)).status, 404)
     assert.equal((await app.call('DELETE', URL)).status, 404)
+  })
+
+  it('a change does not bring back a machine that is deleted in that moment', async () => {
+    await app.call('PUT', URL, {})
+    const changed = await app.database.db.transaction(async (tx) => {
+      await tx.delete(machines)
+      const answer = app.call('PATCH', URL, { tags: ['late'] })
+      if (database === 'postgres') await untilOneWaits(tx)
+      return { answer }
+    })
+    assert.equal((await changed.answer).status, 404)
+    assert.equal((await app.call('GET', URL)).status, 404)
   })
 
   it('answers both of two first saves at once', async () => {
