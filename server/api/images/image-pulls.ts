@@ -225,17 +225,14 @@ export async function openImagePulls(options: ImagePullsOptions): Promise<ImageP
     list: async () => (await listPulls(db)).map((row) => withProgress(toPull(row))),
 
     async cancel(id) {
-      const { state, image } = await get(id)
-      if (!(await requestPullCancel(db, id)))
-        throw new ConflictError(
-          state === 'done'
-            ? `The pull has become image "${image}"; delete that instead`
-            : `The pull has ended already: it is ${state}`,
-          'pull-ended',
-        )
+      await get(id)
+      if (!(await requestPullCancel(db, id))) throw hasEnded(await get(id))
       const own = working.get(id)
       own?.stop.abort(new PullCancelled('The pull was cancelled'))
       await own?.ended
+      const after = await get(id)
+      // Its image was being committed already.
+      if (after.state === 'done') throw hasEnded(after)
     },
 
     stop,
@@ -244,6 +241,15 @@ export async function openImagePulls(options: ImagePullsOptions): Promise<ImageP
       await stop()
     },
   }
+}
+
+function hasEnded({ state, image }: ImagePull): ConflictError {
+  return new ConflictError(
+    state === 'done'
+      ? `The pull has become image "${image}"; delete that instead`
+      : `The pull has ended already: it is ${state}`,
+    'pull-ended',
+  )
 }
 
 /** Without what may be secret in it. */

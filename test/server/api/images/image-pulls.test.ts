@@ -10,7 +10,7 @@ import { gzipSync } from 'node:zlib'
 import type { ImagePull } from '#protocol/image/image-pull.ts'
 import type { Image } from '#protocol/image/image-info.ts'
 import type { ImageVersion } from '#protocol/image/image-version.ts'
-import { failLostPulls, insertPull } from '#server/db/images/image-pulls.ts'
+import { failLostPulls, findPull, insertPull } from '#server/db/images/image-pulls.ts'
 import { isRefusedAddress } from '#server/images/import/pull-address.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
 import { diskContent, MIB } from '#test/support/disk-content.ts'
@@ -234,6 +234,25 @@ describeOnEveryDatabase('pulling an image from a URL', (_open, database) => {
     assert.deepEqual([again.status, again.body.error.code], [409, 'pull-ended'])
     const { body: list } = await app.call<{ items: ImagePull[] }>('GET', '/api/pulls')
     assert.equal(list.items[0]?.id, body.id)
+  })
+
+  it('that is cancelled while its image is put on the disk is told of as done', async () => {
+    const flush = app.database.flush.bind(app.database)
+    const { promise: held, resolve: release } = Promise.withResolvers<void>()
+    app.database.flush = () => held.then(flush)
+    try {
+      const { body } = await start('late', '/debian.img.gz')
+      while ((await image('late')).status !== 200) await sleep(20)
+      const cancelling = app.call<Refusal>('DELETE', `/api/pulls/${body.id}`)
+      while (!(await findPull(app.database.db, body.id))!.cancelRequested) await sleep(20)
+      release()
+      const cancelled = await cancelling
+      assert.deepEqual([cancelled.status, cancelled.body.error?.code], [409, 'pull-ended'])
+      assert.equal((await get(body.id)).state, 'done')
+    } finally {
+      app.database.flush = flush
+      release()
+    }
   })
 
   it('leaves the connection to a file that it does not want', async () => {
