@@ -5,6 +5,7 @@ import {
   StoreUnreachableError,
 } from '#server/images/store/chunk-store.ts'
 import { DatabaseFullError } from '#server/db/embedded-failure.ts'
+import { CaptureOverError } from '#server/db/runs/runs.ts'
 import { ManifestRefusedError } from '#server/images/commit/check-image.ts'
 import { ChunkRefusedError } from '#server/images/store/chunk-threads.ts'
 import { ImageFileError } from '#server/images/files/image-file-error.ts'
@@ -12,6 +13,7 @@ import { ImageRefusedError } from '#server/images/import/import-error.ts'
 import {
   NotFoundError,
   RequestError,
+  UnauthorizedError,
   UnavailableError,
   UnprocessableError,
 } from '../http/errors.ts'
@@ -33,6 +35,7 @@ export function rethrowImageError(err: unknown): never {
   if (err instanceof ChunkMissingError) throw new NotFoundError(err.message, 'chunk-missing')
   if (err instanceof ChunkCorruptError) throw new RequestError(500, 'chunk-corrupt', err.message)
   if (err instanceof StoreFullError) throw new RequestError(507, 'store-full', err.message)
+  if (err instanceof CaptureOverError) throw new UnauthorizedError(err.message, 'run-over')
   if (err instanceof DatabaseFullError) throw new RequestError(507, 'database-full', err.message)
   if (err instanceof StoreUnreachableError)
     throw new UnavailableError(err.message, 'store-unreachable')

@@ -15,6 +15,7 @@ import {
   type StoredVersion,
   type VersionOrigin,
 } from './image-versions.ts'
+import { holdCapture } from '../runs/runs.ts'
 import { images, imageVersions, links, manifests, runs, type StoredImageInfo } from '../schema.ts'
 
 export interface NewImage extends VersionOrigin, NewManifest {
@@ -61,6 +62,8 @@ export async function saveImage(
     await saveManifest(tx, image, now)
     const info: StoredImageInfo = { ...image.info, ...(fileName !== undefined && { fileName }) }
     const { version, isPromoted } = await addVersion(tx, current, { ...image, info }, now)
+    // The last of it: while it lasts, nothing that the agent reports can be saved.
+    if (image.runId !== undefined) await holdCapture(tx, image.runId)
     const saved = await getImage(tx, name)
     recordEvent(tx, 'image', saved)
     return isPromoted ? saved : getImage(tx, `${name}@${version}`)

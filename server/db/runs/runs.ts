@@ -76,6 +76,22 @@ export async function findActiveCapture(
   return row
 }
 
+/** The run that captures an image has ended, or was cancelled. */
+export class CaptureOverError extends Error {
+  override name = 'CaptureOverError'
+}
+
+/** Nobody cancels the run until the transaction ends. Throws CaptureOverError if somebody did. */
+export async function holdCapture(tx: Transaction, id: string): Promise<void> {
+  const [run] = await tx
+    .select({ state: runs.state, cancelRequested: runs.cancelRequested })
+    .from(runs)
+    .where(eq(runs.id, id))
+    .for('share')
+  if (!run || run.cancelRequested || !ACTIVE_RUN_STATES.some((state) => state === run.state))
+    throw new CaptureOverError(`Run ${id} was cancelled or is over, so no image comes of it`)
+}
+
 /** The run of a machine that ended last. */
 export async function findLastEndedRun(db: Database, machine: Mac): Promise<RunRow | undefined> {
   const [row] = await db

@@ -228,6 +228,29 @@ describeOnEveryDatabase('versions of an image', (_open, database) => {
     await app.call('POST', `/api/runs/${id}/cancel`)
   })
 
+  it('a capture that was cancelled becomes none, though its agent has not heard of it yet', async () => {
+    const mac = '52:54:00:00:2e:05'
+    const { digest } = await put('unwanted', 1)
+    const { id } = await queueRun(app, mac, { workflow: 'capture', image: 'unwanted' })
+    const agent = await startAgent(app, mac)
+    const manifest = await app.call('GET', `/images/by-digest/${digest}`)
+    const bytes = JSON.stringify({ ...(manifest.body as object), sectorBytes: 4096 })
+    await app.call('POST', `/api/runs/${id}/cancel`)
+    const sent = await app.call<Refusal>(
+      'PUT',
+      '/api/images/unwanted/manifest',
+      Buffer.from(bytes),
+      {
+        token: agent.token,
+        headers: { 'content-type': 'application/vnd.stampede.image.v1+json' },
+      },
+    )
+    assert.deepEqual([sent.status, sent.body.error.code], [401, 'run-over'])
+    assert.equal((await get('unwanted')).body.digest, digest)
+    assert.deepEqual(await numbers('unwanted'), [1])
+    assert.equal((await agent.report()).body.cancel, true)
+  })
+
   it('are removed by rule, but for what is promoted, assigned, pinned or linked', async () => {
     const macs = ['52:54:00:00:2e:05', '52:54:00:00:2e:06']
     const rule = { keepVersions: 20, keepDays: null }
