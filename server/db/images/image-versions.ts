@@ -28,7 +28,7 @@ type ImageRow = typeof images.$inferSelect
 
 /**
  * Adds a version to the image, whose row the caller has locked, or makes the image. What is the newest
- * version already is not kept twice. Returns its number, and whether the name stands for it now.
+ * version already is not kept twice, and a capture whose agent did not hear our answer changes nothing. Returns its number, and whether the name stands for it now.
  */
 export async function addVersion(
   tx: Transaction,
@@ -37,6 +37,8 @@ export async function addVersion(
   now: Date,
 ): Promise<{ version: number; isPromoted: boolean }> {
   const { name, digest, info, description } = added
+  const told = current && added.runId !== undefined && (await findCaptured(tx, added))
+  if (told) return { version: told.version, isPromoted: current.version === told.version }
   const newest = current && (await findNewest(tx, name))
   const isSame = newest?.digest === digest
   const version = isSame ? newest.version : (current?.lastVersion ?? 0) + 1
@@ -68,6 +70,20 @@ export async function addVersion(
     .values({ image: name, version, ...row })
     .onConflictDoUpdate({ target: [imageVersions.image, imageVersions.version], set: row })
   return { version, isPromoted }
+}
+
+async function findCaptured(tx: Transaction, { name, digest, runId }: NewVersion) {
+  const [row] = await tx
+    .select({ version: imageVersions.version })
+    .from(imageVersions)
+    .where(
+      and(
+        eq(imageVersions.image, name),
+        eq(imageVersions.digest, digest),
+        eq(imageVersions.runId, runId!),
+      ),
+    )
+  return row
 }
 
 async function findNewest(tx: Transaction, name: string) {

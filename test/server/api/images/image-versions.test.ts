@@ -212,13 +212,14 @@ describeOnEveryDatabase('versions of an image', (_open, database) => {
     const manifest = await app.call('GET', `/images/by-digest/${one.digest}`)
     const bytes = JSON.stringify({ ...(manifest.body as object), sectorBytes: 4096 })
     const headers = { 'content-type': 'application/vnd.stampede.image.v1+json' }
-    const sent = await app.call('PUT', '/api/images/taken/manifest', Buffer.from(bytes), {
-      token,
-      headers,
-    })
+    const commit = () =>
+      app.call<Image>('PUT', '/api/images/taken/manifest', Buffer.from(bytes), { token, headers })
+    const sent = await commit()
     assert.equal(sent.status, 201, JSON.stringify(sent.body))
     // Somebody is not content, before the agent has told what it learnt.
     await promote('taken', 1)
+    // The answer was lost on the way.
+    assert.deepEqual([(await commit()).body.version, (await get('taken')).body.version], [2, 1])
     const info = { operatingSystem: 'Debian' }
     assert.equal((await app.call('PUT', '/api/images/taken/info', info, { token })).status, 200)
     const [newest, oldest] = await history('taken')
