@@ -6,7 +6,7 @@ import { countDamage } from './damage-count.ts'
 import type { Database, Transaction } from '../database.ts'
 import { recordEvent } from '../events.ts'
 import { type NewManifest, saveManifest } from './image-layouts.ts'
-import { lockImageName } from '../image-name-lock.ts'
+import { lockImageName } from './image-name-lock.ts'
 import { findUsage } from './image-usage.ts'
 import {
   addVersion,

@@ -28,7 +28,8 @@ type ImageRow = typeof images.$inferSelect
 
 /**
  * Adds a version to the image, whose row the caller has locked, or makes the image. What is the newest
- * version already is not kept twice, and a capture whose agent did not hear our answer changes nothing. Returns its number, and whether the name stands for it now.
+ * version already is not kept twice, and a capture whose agent did not hear our answer changes nothing.
+ * Returns its number, and whether the name stands for it now.
  */
 export async function addVersion(
   tx: Transaction,

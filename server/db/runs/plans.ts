@@ -9,7 +9,7 @@ import { countDamage } from '../images/damage-count.ts'
 import type { Database, Transaction } from '../database.ts'
 import type { MachineRow } from '../machines/machines.ts'
 import type { RunRow } from './runs.ts'
-import { lockImageName } from '../image-name-lock.ts'
+import { lockImageName } from '../images/image-name-lock.ts'
 import { images, imageVersions, machineMacs, machines, manifests, plans, runs } from '../schema.ts'
 
 /** Plans, and what they are made from: each for any number of machines in one query. */
