@@ -14,6 +14,7 @@ import { useMay } from '../api/session.ts'
 import { EmptyState } from '../components/EmptyState.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { PageTitle } from '../components/PageTitle.tsx'
+import { useTyped } from '../components/use-typed.ts'
 import { useIsNarrow } from '../components/use-is-narrow.ts'
 import { planPath } from '../plan/plan-query.ts'
 import { DropImages } from './DropImages.tsx'
@@ -33,7 +34,9 @@ export function ImagesPage() {
   const isNarrow = useIsNarrow()
   const [files, setFiles] = useState<readonly File[]>()
   const [isPulling, setPulling] = useState(false)
-  const typed = search.get('q') ?? ''
+  const [typed, type] = useTyped(search.get('q') ?? '', (q) =>
+    setSearch(q === '' ? {} : { q }, { replace: true }),
+  )
   const wanted = typed.trim().toLowerCase()
   const shown = images?.filter((image) =>
     [image.name, image.description, image.fileName, image.info.operatingSystem, image.info.source]
@@ -73,9 +76,7 @@ export function ImagesPage() {
             leftSection={<IconSearch size={16} aria-hidden />}
             maw={420}
             value={typed}
-            onChange={({ currentTarget: { value } }) =>
-              setSearch(value === '' ? {} : { q: value }, { replace: true })
-            }
+            onChange={(event) => type(event.currentTarget.value)}
           />
         )}
         {shown &&

@@ -1,5 +1,4 @@
 import { Anchor, Code, Group, Skeleton, Stack, Table, Text, TextInput } from '@mantine/core'
-import { useDebouncedValue } from '@mantine/hooks'
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { Link, useSearchParams } from 'react-router'
 import type { AuditEntry } from '#protocol/account.ts'
@@ -7,6 +6,7 @@ import { BusyButton } from '../components/BusyButton.tsx'
 import { Card, CardList } from '../components/CardList.tsx'
 import { ErrorAlert } from '../components/ErrorAlert.tsx'
 import { RelativeTime } from '../components/RelativeTime.tsx'
+import { useTyped } from '../components/use-typed.ts'
 import { useIsNarrow } from '../components/use-is-narrow.ts'
 import { Section } from '../machine/Section.tsx'
 import { auditQuery } from './settings-queries.ts'
@@ -23,13 +23,12 @@ const REFUSED_STATUS = 400
 /** Who did what to which machine; nobody can change or delete it. */
 export function AuditLog() {
   const [search, setSearch] = useSearchParams()
-  const typed = Object.fromEntries(
+  const filter = Object.fromEntries(
     FILTERS.flatMap(({ name }) => {
       const value = search.get(name)?.trim()
       return value ? [[name, value]] : []
     }),
   )
-  const [filter] = useDebouncedValue(typed, TYPING_MILLISECONDS, { leading: true })
   const log = useInfiniteQuery(auditQuery(filter))
   const entries = log.data?.pages.flatMap((page) => page.items)
   const Entries = useIsNarrow() ? EntryCards : EntryTable
@@ -51,12 +50,12 @@ export function AuditLog() {
       <Stack>
         <Group grow preventGrowOverflow={false}>
           {FILTERS.map(({ name, label, placeholder }) => (
-            <TextInput
+            <FilterField
               key={name}
               label={label}
               placeholder={placeholder}
               value={search.get(name) ?? ''}
-              onChange={(event) => change(name, event.currentTarget.value)}
+              onTyped={(value) => change(name, value)}
             />
           ))}
         </Group>
@@ -81,6 +80,25 @@ export function AuditLog() {
         )}
       </Stack>
     </Section>
+  )
+}
+
+interface FilterFieldProps {
+  label: string
+  placeholder: string
+  value: string
+  onTyped: (value: string) => void
+}
+
+function FilterField({ label, placeholder, value, onTyped }: FilterFieldProps) {
+  const [text, type] = useTyped(value, onTyped, TYPING_MILLISECONDS)
+  return (
+    <TextInput
+      label={label}
+      placeholder={placeholder}
+      value={text}
+      onChange={(event) => type(event.currentTarget.value)}
+    />
   )
 }
 
