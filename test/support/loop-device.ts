@@ -48,6 +48,8 @@ export async function openLoopDevice(options: LoopOptions): Promise<LoopDevice> 
   opened.defer(async () => {
     await exec('losetup', ['--detach', path])
   })
+  // Partitions, too, stay on it if who added them was killed.
+  if (!options.partitions) await exec('partx', ['--delete', path], { allowExitCodes: [1] })
   // Set read-only once and not undone, by a program that was killed, a loop device stays so.
   if (!options.readOnly) await exec('blockdev', ['--setrw', path])
   const resources = opened.move()

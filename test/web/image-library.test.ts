@@ -191,7 +191,8 @@ describe('the versions and contents of images', () => {
       assert.equal((await image('fetched-one')).sizeBytes, 2 * MIB)
       await pull('/never.img')
       // Its figures are not read out each time, and what is gone leaves nobody behind.
-      assert.equal(await list.getByRole('status').first().getAttribute('aria-live'), 'off')
+      const figures = list.getByText('1.05 MB of 2.10 MB')
+      assert.equal(await figures.getAttribute('aria-live'), 'off')
       await press(page, list.getByRole('button', { name: 'Cancel' }))
       const end = list.getByText('Cancelled; nothing of it stays')
       await end.waitFor()
