@@ -2,14 +2,25 @@ import { statfs } from 'node:fs/promises'
 import { ExecError, type Exec } from '../exec.ts'
 import { runInSystemOrHere } from '../system/chroot.ts'
 import { openMount } from '../system/mount.ts'
-import type { Root } from '../system/root-choice.ts'
+import { nameOf, type Root } from '../system/root-choice.ts'
 import { createSystemFiles, type SystemFiles } from '../system/system-files.ts'
 
 /** e2fsck: 0 clean, 1 errors corrected. */
 const E2FSCK_CORRECTED = 1
 const OFFLINE_TIMEOUT_SECONDS = 1800
+/** resize2fs says so where it failed after it had begun. */
+const ABORTED = 'aborted resize'
 
-type Growth = { beforeBytes: number; afterBytes: number }
+/** `refusal`: why it was left as it was, although there is room. */
+type Growth = { beforeBytes: number; afterBytes: number; refusal?: string }
+
+/** What can be told before its partition or volume is changed: no resize2fs grows clusters of blocks. */
+export async function whyFileSystemStays(exec: Exec, root: Root): Promise<string | undefined> {
+  if (!root.fileSystem.startsWith('ext')) return undefined
+  const { stdout } = await exec('dumpe2fs', ['-h', root.path])
+  if (!/^Filesystem features:.*\bbigalloc\b/m.test(stdout)) return undefined
+  return `The file system of ${nameOf(root)} has clusters of several blocks (bigalloc), which resize2fs does not grow`
+}
 
 /**
  * Grows a file system to the size of its partition or volume while it is mounted, with the deployed
@@ -18,14 +29,16 @@ type Growth = { beforeBytes: number; afterBytes: number }
 export async function growFileSystem(exec: Exec, root: Root): Promise<Growth> {
   const { path: device, fileSystem } = root
   const beforeBytes = await measure(exec, root)
+  let refusal: string | undefined
   try {
     await using mount = await openMount(exec, { device, fileSystem, mode: 'rw' })
     await growMounted(exec, root, createSystemFiles(mount.path))
   } catch (err) {
     if (!(err instanceof ExecError) || !fileSystem.startsWith('ext')) throw err
-    await growUnmounted(exec, device)
+    refusal = await growUnmounted(exec, root)
   }
-  return { beforeBytes, afterBytes: await measure(exec, root) }
+  const afterBytes = await measure(exec, root)
+  return { beforeBytes, afterBytes, ...(refusal !== undefined && { refusal }) }
 }
 
 async function growMounted(exec: Exec, root: Root, files: SystemFiles): Promise<void> {
@@ -44,12 +57,23 @@ async function growMounted(exec: Exec, root: Root, files: SystemFiles): Promise<
   }
 }
 
-/** For what the kernel cannot do while mounted, such as ext2 without room for descriptors. */
-async function growUnmounted(exec: Exec, device: string): Promise<void> {
+/**
+ * For what the kernel cannot do while mounted, such as ext2 without room for descriptors. Answers why
+ * resize2fs refused, before it changed anything: it alone knows how large a file system may become.
+ */
+async function growUnmounted(exec: Exec, root: Root): Promise<string | undefined> {
   const timeoutSeconds = OFFLINE_TIMEOUT_SECONDS
   const allowExitCodes = [E2FSCK_CORRECTED]
-  await exec('e2fsck', ['-f', '-p', device], { timeoutSeconds, allowExitCodes })
-  await exec('resize2fs', [device], { timeoutSeconds })
+  await exec('e2fsck', ['-f', '-p', root.path], { timeoutSeconds, allowExitCodes })
+  try {
+    await exec('resize2fs', [root.path], { timeoutSeconds })
+    return undefined
+  } catch (err) {
+    if (!(err instanceof ExecError) || err.exitCode === undefined) throw err
+    if (err.stderr.includes(ABORTED)) throw err
+    const said = err.stderr.trim().split('\n').at(-1)!
+    return `There is room behind the file system of ${nameOf(root)} now, which it cannot take: ${said}`
+  }
 }
 
 /** Not always 1: a file system may have moved from one device to another. */

@@ -1,5 +1,5 @@
 import { planGrowth, type GrowthPlan } from '#protocol/disk/growth.ts'
-import { growFileSystem } from '../grow/file-system.ts'
+import { growFileSystem, whyFileSystemStays } from '../grow/file-system.ts'
 import {
   deviceBytes,
   flushDevice,
@@ -44,7 +44,8 @@ export async function growRoot(context: GrowthContext): Promise<StepOutcome> {
   const layout = isGpt ? await moveBackupGpt(exec, disk.path) : target.layout
   if (choice.kind === 'unclear') return leaveAlone(choice.reason)
   const { root } = choice
-  const reason = root.volume && whyNotGrowable(root.volume)
+  const reason =
+    (root.volume && whyNotGrowable(root.volume)) ?? (await whyFileSystemStays(exec, root))
   if (reason) return leaveAlone(reason)
 
   const pvPath = root.volume && lastPvPath(target, root)
@@ -55,7 +56,8 @@ export async function growRoot(context: GrowthContext): Promise<StepOutcome> {
     await growPartition(context, plan)
   }
   if (root.volume && pvPath) await growVolume(target.volumes, root.volume, pvPath)
-  const { beforeBytes, afterBytes } = await growFileSystem(exec, root)
+  const { beforeBytes, afterBytes, refusal } = await growFileSystem(exec, root)
+  if (refusal !== undefined) return leaveAlone(refusal)
   const size = `${gib(beforeBytes)} to ${gib(afterBytes)} GiB`
   const isSame = beforeBytes === afterBytes
   const message = isSame

@@ -246,6 +246,33 @@ describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }
       assert.equal(await hashFile(disk.file), before)
     })
 
+  it('leaves the partition alone where its file system has clusters (bigalloc)', async () => {
+    await using disk = await openLoopDisk(mib(100))
+    await disk.sfdisk('label: gpt\n,\n')
+    await disk.format(1, 'ext4', ['-O', 'bigalloc'])
+    await installTiny(disk, 1, 'ext4')
+    await disk.enlarge(mib(800))
+    const before = await readLayout(exec, disk.path)
+    const context = createContext(disk)
+    assert.equal((await growRoot(context)).state, 'skipped')
+    assert.match(context.warnings.join(), /has clusters of several blocks \(bigalloc\)/)
+    assert.deepEqual((await readLayout(exec, disk.path)).partitions, before.partitions)
+    assert((await sizeAndContent(disk, 1, 'ext4')) < mib(100))
+  })
+
+  it('warns where the file system cannot become as large as its partition', async () => {
+    await using disk = await openLoopDisk(mib(200))
+    await disk.sfdisk('label: gpt\n,\n')
+    await disk.format(1, 'ext4', ['-b', '1024', '-O', '^64bit'])
+    await installTiny(disk, 1, 'ext4')
+    await disk.enlarge(mib(5 * 1024 * 1024))
+    const context = createContext(disk)
+    assert.equal((await growRoot(context)).state, 'skipped')
+    assert.match(context.warnings.join(), /which it cannot take: resize2fs: New size/)
+    await checkFileSystem(disk, 1, 'ext4')
+    assert((await sizeAndContent(disk, 1, 'ext4')) < mib(200))
+  })
+
   it('finds nothing to do, and no fault, where all is full already', async () => {
     await using disk = await openLoopDisk(mib(300))
     await disk.sfdisk('label: gpt\n,\n')
