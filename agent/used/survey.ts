@@ -205,7 +205,7 @@ async function surveyRegion(
   try {
     await using view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })
     const content = await findContent(exec, view.path)
-    if (content?.tableType !== undefined && isWholeDisk(region))
+    if (content?.tableType !== undefined && isWholeDisk(region) && !isExfat(content))
       // Left from before there were partitions: the kernel may find those by the backup table.
       return {
         kind: 'whole',
@@ -229,6 +229,11 @@ async function surveyRegion(
 async function hasOwnTable(view: RegionView, tableType: string): Promise<boolean> {
   if (tableType !== 'dos') return true
   return parsePartitionTable(await view.peek(0, MBR_BYTES)).partitions.length > 0
+}
+
+/** Its boot sector ends as an MBR does, and blkid takes it for one without partitions. */
+function isExfat({ type, tableType }: Content): boolean {
+  return type === 'exfat' && tableType === 'dos'
 }
 
 function isWholeDisk({ partition, volume }: Region): boolean {

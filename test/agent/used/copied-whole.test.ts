@@ -176,6 +176,16 @@ describe('copied whole', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
     assert.equal(await fileDigest(disk.target.path), await fileDigest(disk.source.path))
   })
 
+  it('a disk with exFAT and no partition table, which is not damaged', async () => {
+    await using disk = await openCapturedDisk({
+      partitions: [],
+      sizeBytes: mib(64),
+      prepare: (source) => change(source.path, 0, exfatBootSector()),
+    })
+    assert.match(disk.info.copiedWhole?.[0]?.reason ?? '', /^The disk: it is of type "exfat"/)
+    assert.equal(await fileDigest(disk.target.path), await fileDigest(disk.source.path))
+  })
+
   it('a disk with a damaged partition table over the rest of an older file system', async () => {
     await using disk = await openCapturedDisk({
       partitions: [],
@@ -206,6 +216,22 @@ describe('copied whole', { skip: !IS_ROOT && NEEDS_ROOT }, () => {
     assert.equal(await fileDigest(disk.target.path), await fileDigest(disk.source.path))
   })
 })
+
+/** Of a volume of 64 MiB, as mkfs.exfat writes it: without code. */
+function exfatBootSector(): Buffer {
+  const sector = Buffer.alloc(512)
+  sector.write('\xeb\x76\x90EXFAT   ', 'latin1')
+  sector.writeUInt32LE(mib(64) / 512, 72)
+  sector.writeUInt32LE(2048, 80) // its table: where, and how long
+  sector.writeUInt32LE(128, 84)
+  sector.writeUInt32LE(4096, 88) // its clusters: where, and how many
+  sector.writeUInt32LE(15_872, 92)
+  sector.writeUInt32LE(5, 96) // the cluster of its root
+  sector.writeUInt16LE(0x100, 104)
+  Buffer.of(9, 3, 1, 0x80).copy(sector, 108) // sectors of 2^9 bytes, clusters of 2^3 sectors, one table
+  sector.writeUInt16BE(0x55aa, 510)
+  return sector
+}
 
 /** The sector that leads to a logical partition. */
 function logicalPartition(start: number, sectors: number): Buffer {
