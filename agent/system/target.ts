@@ -2,10 +2,11 @@ import type { SystemContext } from './context.ts'
 import { findRoots } from './find-root.ts'
 import { checkKernelPartitions } from './kernel-partitions.ts'
 import { isExtended, type Layout } from '#protocol/disk/disk-layout.ts'
+import { LINUX_FILE_SYSTEMS } from '#protocol/disk/growth.ts'
 import { readLayout } from './layout.ts'
 import { findContent, type Content } from './probe.ts'
 import { chooseRoot, type Candidate, type RootChoice } from './root-choice.ts'
-import { VERITY_HASHES, hashedBytes } from './verity.ts'
+import { VERITY_HASHES, hashedBytes, isFollowedByHashes } from './verity.ts'
 import { openVolumes, type Volumes } from './volumes.ts'
 
 /** The target disk with its volumes active; nothing is mounted. */
@@ -32,8 +33,10 @@ export async function openTarget(context: SystemContext): Promise<Target> {
     const volume = { group, name, segmentType }
     if (content) candidates.push({ ...toCandidate({ ...content, path }), volume })
   }
-  const roots = await findRoots(exec, candidates, log)
-  const choice = await withoutHashed(chooseRoot(roots, context.run.image?.info), contents, layout)
+  const hashed = await findHashed(candidates, layout)
+  // XFS writes to its log even where it is mounted read-only.
+  const roots = await findRoots(exec, candidates, log, hashed.size > 0 ? 'look' : 'ro')
+  const choice = withoutHashed(chooseRoot(roots, context.run.image?.info), hashed)
   if (choice.kind === 'unclear' && contents.some(({ type }) => type === 'crypto_LUKS'))
     choice.reason += '; an encrypted one (LUKS) cannot be looked into'
 
@@ -44,20 +47,26 @@ export async function openTarget(context: SystemContext): Promise<Target> {
 
 type Found = Content & { path: string; partition?: number }
 
-/** A system that goes by hashes of its root (dm-verity) does not start once the root was changed. */
-async function withoutHashed(
-  choice: RootChoice,
-  contents: readonly Found[],
+/** Of what on the disk there are hashes for dm-verity, by its path, and where: as a reason. */
+async function findHashed(
+  candidates: readonly Candidate[],
   { partitions, sectorBytes }: Layout,
-): Promise<RootChoice> {
-  if (choice.kind === 'unclear') return choice
-  const { path } = choice.root
-  const partition = partitions.find((one) => one.path === path)
-  if (!partition) return choice
-  for (const other of contents.filter(({ type }) => type === VERITY_HASHES))
-    if ((await hashedBytes(other.path)) === partition.sizeSectors * sectorBytes)
-      return { kind: 'unclear', reason: `${other.path} has hashes of ${path} (dm-verity)` }
-  return choice
+): Promise<Map<string, string>> {
+  const hashed = new Map<string, string>()
+  for (const { path, fileSystem } of candidates)
+    if (fileSystem === VERITY_HASHES) {
+      const bytes = await hashedBytes(path)
+      for (const other of partitions.filter((one) => one.sizeSectors * sectorBytes === bytes))
+        hashed.set(other.path, `${path} has hashes of ${other.path} (dm-verity)`)
+    } else if (LINUX_FILE_SYSTEMS.has(fileSystem) && (await isFollowedByHashes(path, fileSystem)))
+      hashed.set(path, `Hashes of ${path} lie behind its file system (dm-verity)`)
+  return hashed
+}
+
+/** A system that goes by hashes of its root does not start once the root was changed. */
+function withoutHashed(choice: RootChoice, hashed: ReadonlyMap<string, string>): RootChoice {
+  const reason = choice.kind === 'found' ? hashed.get(choice.root.path) : undefined
+  return reason === undefined ? choice : { kind: 'unclear', reason }
 }
 
 /** What the partitions hold, or the disk itself if it has no table. */

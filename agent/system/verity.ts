@@ -3,6 +3,10 @@ import { open } from 'node:fs/promises'
 /** What blkid calls hashes for dm-verity. */
 export const VERITY_HASHES = 'DM_verity_hash'
 
+/** How they begin, as veritysetup writes them. */
+const MAGIC = 'verity\0\0'
+export const VERITY_MAGIC_BYTES = MAGIC.length
+
 /** In their superblock, as veritysetup writes it: size and number of the blocks that they are of. */
 const AT = { blockBytes: 64, blocks: 72 } as const
 const SUPERBLOCK_BYTES = 512
@@ -13,4 +17,35 @@ export async function hashedBytes(path: string): Promise<number> {
   const head = Buffer.alloc(SUPERBLOCK_BYTES)
   await device.read(head, 0, head.length, 0)
   return head.readUInt32LE(AT.blockBytes) * Number(head.readBigUInt64LE(AT.blocks))
+}
+
+/** Images of appliances often have hashes in the partition of the file system that they are of, behind it. */
+export async function isFollowedByHashes(path: string, fileSystem: string): Promise<boolean> {
+  await using device = await open(path, 'r')
+  const head = Buffer.alloc(SUPERBLOCKS_BYTES)
+  await device.read(head, 0, head.length, 0)
+  const end = fileSystemBytes(head, fileSystem)
+  if (!Number.isSafeInteger(end)) return false // it is damaged, which need not stop anything
+  const found = Buffer.alloc(VERITY_MAGIC_BYTES)
+  await device.read(found, 0, found.length, end)
+  return isVerity(found)
+}
+
+export function isVerity(head: Buffer): boolean {
+  return head.toString('latin1', 0, VERITY_MAGIC_BYTES) === MAGIC
+}
+
+const EXT_SUPERBLOCK = 1024
+const EXT_64BIT = 0x80
+const BTRFS_SUPERBLOCK = 65_536
+const SUPERBLOCKS_BYTES = BTRFS_SUPERBLOCK + 4096
+
+/** How large a file system with such a superblock is: one of those that a root may be on. */
+function fileSystemBytes(head: Buffer, fileSystem: string): number {
+  if (fileSystem === 'xfs') return head.readUInt32BE(4) * Number(head.readBigUInt64BE(8))
+  if (fileSystem === 'btrfs') return Number(head.readBigUInt64LE(BTRFS_SUPERBLOCK + 0x70))
+  const ext = head.subarray(EXT_SUPERBLOCK)
+  const hasHigh = (ext.readUInt32LE(0x60) & EXT_64BIT) !== 0
+  const blocks = ext.readUInt32LE(0x04) + (hasHigh ? ext.readUInt32LE(0x150) * 2 ** 32 : 0)
+  return blocks * 2 ** (10 + ext.readUInt32LE(0x18))
 }

@@ -1,3 +1,4 @@
+import { VERITY_MAGIC_BYTES, isVerity } from '../system/verity.ts'
 import { MAX_SPANS, createExtentsBuilder, type Extents } from './extents.ts'
 import { readLines } from './read-lines.ts'
 import type { LookContext, RegionView } from './region.ts'
@@ -7,9 +8,6 @@ const MAP_TIMEOUT_SECONDS = 1800
 
 /** `0x00000000  0x007CD000  +`: position, size, and `+` used or `?` free. */
 const MAP_LINE = /^0x([0-9A-F]+)\s+0x([0-9A-F]+)\s+([+?])$/i
-
-/** How hashes for dm-verity begin, as veritysetup writes them. */
-const VERITY_MAGIC = 'verity\0\0'
 
 /**
  * What a file system uses of `view`, by `partclone.<tool> -D`. What lies behind the file system's
@@ -42,14 +40,8 @@ export async function mapUsed(
   // It goes on after what it could not read, having only said so.
   const complaint = stderr.split(/[\r\n]+/).find((line) => /fail|error|invalid|bug/i.test(line))
   if (complaint !== undefined) throw new Error(`partclone.${tool} says: ${complaint.trim()}`)
-  if (await isFollowedByHashes(view, mapped))
+  if (isVerity(await view.peek(mapped, Math.min(VERITY_MAGIC_BYTES, view.sizeBytes - mapped))))
     throw new Error('hashes of all of it lie behind it (dm-verity), free space included')
   builder.add(mapped, view.sizeBytes)
   return builder.build()
-}
-
-/** Images of appliances often have them in the same partition. */
-async function isFollowedByHashes(view: RegionView, end: number): Promise<boolean> {
-  const head = await view.peek(end, Math.min(VERITY_MAGIC.length, view.sizeBytes - end))
-  return head.toString('latin1') === VERITY_MAGIC
 }

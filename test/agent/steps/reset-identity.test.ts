@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { chmod, readFile, readlink, writeFile } from 'node:fs/promises'
+import { chmod, open, readFile, readlink, writeFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { exec } from '#agent/exec.ts'
+import { growRoot } from '#agent/steps/grow-root.ts'
 import { resetIdentity } from '#agent/steps/reset-identity.ts'
 import { createSystemFiles, type SystemFiles } from '#agent/system/system-files.ts'
 import { IS_ROOT, mib, openLoopDisk, type LoopDisk } from '../system/loop-disk.ts'
@@ -60,6 +61,13 @@ async function inspect<T>(disk: LoopDisk, look: (files: SystemFiles) => Promise<
   return await disk.inside(2, 'ext4', (root) => look(createSystemFiles(root)))
 }
 
+/** File systems that are smaller than their partition, and what makes them so. */
+const HASHED: [fileSystem: string, size: string, sizeBytes: number][] = [
+  ['ext4', '50m', mib(50)],
+  ['xfs', '-dsize=320m', mib(320)],
+  ['btrfs', '--byte-count=160m', mib(160)],
+]
+
 describe('resetting the identity', { skip: !IS_ROOT && 'needs root for loop devices' }, () => {
   it('changes nothing in a root of which a partition has hashes (dm-verity)', async () => {
     const blocks = 10_000
@@ -75,6 +83,26 @@ describe('resetting the identity', { skip: !IS_ROOT && 'needs root for loop devi
     assert.match(context.warnings.join(), /p2 has hashes of .*p1 \(dm-verity\)/)
     assert.equal(await fileDigest(disk.partition(1)), before)
   })
+
+  for (const [fileSystem, size, sizeBytes] of HASHED)
+    it(`changes nothing in a root of ${fileSystem} with its hashes behind it`, async () => {
+      await using disk = await openLoopDisk(sizeBytes + mib(10))
+      await disk.sfdisk('label: gpt\n,\n')
+      const place = disk.partition(1)
+      await exec(`mkfs.${fileSystem}`, [place, size])
+      await disk.inside(1, fileSystem, (root) => writeTinySystem(root, CAPTURED))
+      {
+        await using device = await open(place, 'r+')
+        await device.write(verityHeader(sizeBytes / 4096), 0, 512, sizeBytes)
+      }
+      await exec('blockdev', ['--flushbufs', disk.path])
+      const before = await fileDigest(place)
+      const context = createContext(disk)
+      assert.equal((await resetIdentity(context)).state, 'skipped')
+      assert.equal((await growRoot(context)).state, 'skipped')
+      assert.match(context.warnings.join(), /Hashes of .*p1 lie behind its file system/)
+      assert.equal(await fileDigest(place), before)
+    })
 
   it('leaves nothing that two clones would share', async () => {
     await using disk = await openCaptured()
