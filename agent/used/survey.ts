@@ -1,14 +1,12 @@
-import { GptDecodeError } from '#protocol/disk/gpt.ts'
-import { CHUNK_BYTES } from '#protocol/image/image.ts'
 import type { ImageInfo } from '#protocol/image/image-info.ts'
 import type { Disk } from '#protocol/machine/inventory.ts'
-import { MBR_BYTES, hybridPartitions, parsePartitionTable } from '#protocol/disk/partition-table.ts'
+import { MBR_BYTES, parsePartitionTable } from '#protocol/disk/partition-table.ts'
 import type { Device } from '../disk/device.ts'
 import type { Exec } from '../exec.ts'
 import { findContent, type Content } from '../system/probe.ts'
-import { VERITY_HASHES } from '../system/verity.ts'
+import { findDoubt, findTableFault, hybridSpans } from './doubts.ts'
 import { edgesOf } from './edges.ts'
-import { NONE, extentsOf, shift, subtract, union, type ByteSpan, type Extents } from './extents.ts'
+import { NONE, extentsOf, shift, subtract, union, type Extents } from './extents.ts'
 import { surveyBtrfs } from './file-systems/btrfs.ts'
 import { surveyExt } from './file-systems/ext.ts'
 import { surveyFat } from './file-systems/fat.ts'
@@ -92,7 +90,8 @@ export async function surveyDisk(options: SurveyOptions): Promise<Survey> {
   if (doubt !== undefined) survey.copiedWhole.push({ reason: `The disk: ${doubt}` })
   const looking = { ...options, whole: options.whole || doubt !== undefined }
   const regions = regionsOf(disk, device.sizeBytes, await hybridSpans(options))
-  const fault = regions.length === 0 ? await findTableFault(options) : undefined
+  const isBare = regions.length === 0 && !options.whole
+  const fault = isBare ? await findTableFault(options) : undefined
   if (fault !== undefined) survey.copiedWhole.push({ reason: `The disk: ${fault}` })
   for (const region of regions) {
     const use = await surveyRegion(looking, region, survey.contents)
@@ -100,56 +99,6 @@ export async function surveyDisk(options: SurveyOptions): Promise<Survey> {
   }
   if (!looking.whole) await surveyVolumes(options, survey)
   return survey
-}
-
-/**
- * Why the partitions of a disk may not be what is on it. A member of a RAID keeps its first sector, and in it the
- * partitions from before, or those of the RAID, which go on on other disks. Both look sound from their beginnings.
- */
-async function findDoubt({
-  device,
-  disk,
-  exec,
-  signal,
-}: SurveyOptions): Promise<string | undefined> {
-  if (disk.partitionTable.type === 'none') return undefined
-  // dm-verity has hashes of all blocks, those in which a file system has nothing included.
-  const hashes = disk.partitions.find(({ fileSystem }) => fileSystem?.type === VERITY_HASHES)
-  if (hashes) return `partition ${hashes.number} has hashes of another one, free space included`
-  const region = { name: 'The disk', start: 0, end: device.sizeBytes }
-  try {
-    await using view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })
-    const content = await findContent(exec, view.path)
-    return content && `a partition table and "${content.type}" are both on it`
-  } catch (err) {
-    signal.throwIfAborted()
-    return reasonOf(err)
-  }
-}
-
-/** Why a partition table that is there tells of no partitions. */
-async function findTableFault({ device, disk, whole }: SurveyOptions): Promise<string | undefined> {
-  if (whole) return undefined
-  try {
-    parsePartitionTable(
-      await peek(device, 0, Math.min(CHUNK_BYTES, device.sizeBytes)),
-      disk.sectorBytes,
-    )
-    return undefined
-  } catch (err) {
-    if (!(err instanceof GptDecodeError)) throw err
-    return `its partition table is not understood: ${err.message}`
-  }
-}
-
-/** Partitions that the MBR of a disk with a GPT lists, too. */
-async function hybridSpans({ device, disk }: SurveyOptions): Promise<ByteSpan[]> {
-  if (disk.partitionTable.type !== 'gpt') return []
-  const found = hybridPartitions(await peek(device, 0, MBR_BYTES), disk.sectorBytes)
-  return found.map(({ startBytes, sizeBytes }) => ({
-    start: startBytes,
-    end: startBytes + sizeBytes,
-  }))
 }
 
 /** A volume may lie on several partitions. */
