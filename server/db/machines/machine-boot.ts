@@ -3,7 +3,7 @@ import { advanceBoot, type BootStep } from '#protocol/machine/boot-progress.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { Database, Transaction } from '../database.ts'
 import { isUniqueViolation } from '../failures.ts'
-import { hasRoom, insertMachine, isSeenOfLate, recordMachine } from './machines.ts'
+import { hasRoom, holdMachineRow, insertMachine, isSeenOfLate, recordMachine } from './machines.ts'
 import { machineMacs, machines } from '../schema.ts'
 
 export interface BootStepOptions {
@@ -32,10 +32,10 @@ export async function recordBootStep(
 }
 
 async function record(tx: Transaction, mac: Mac, step: BootStep, creates: boolean): Promise<void> {
-  const present = await findBoot(tx, mac)
+  const present = await holdMachineRow(tx, mac)
   if (!present && !(creates && (await hasRoom(tx)))) return
   if (!present) await insertMachine(tx, mac, false)
-  const key = present?.key ?? mac
+  const key = present?.mac ?? mac
   await saveBootStep(tx, { mac: key, boot: present?.boot ?? null }, step)
   await recordMachine(tx, key)
 }
@@ -50,9 +50,9 @@ export async function saveBootStep(
   await tx.update(machines).set({ boot, lastSeenAt: step.at }).where(eq(machines.mac, machine.mac))
 }
 
-async function findBoot(db: Database | Transaction, mac: Mac) {
+async function findBoot(db: Database, mac: Mac) {
   const [found] = await db
-    .select({ key: machines.mac, boot: machines.boot, lastSeenAt: machines.lastSeenAt })
+    .select({ boot: machines.boot, lastSeenAt: machines.lastSeenAt })
     .from(machineMacs)
     .innerJoin(machines, eq(machineMacs.machine, machines.mac))
     .where(eq(machineMacs.mac, mac))

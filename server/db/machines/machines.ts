@@ -156,7 +156,7 @@ export function isSeenOfLate({ lastSeenAt }: Pick<MachineRow, 'lastSeenAt'>, now
 }
 
 async function see(tx: Transaction, mac: Mac, now: Date, creates: boolean): Promise<void> {
-  const present = await findMachineRow(tx, mac)
+  const present = await holdMachineRow(tx, mac)
   if (!present && !(creates && (await hasRoom(tx)))) return
   if (!present) await insertMachine(tx, mac, false)
   const key = present?.mac ?? mac
