@@ -79,9 +79,8 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
       const cutoff = async () => clock.earliest(earlier(await oldestStart(), begun))
       await pruneLinks(db, now())
       await applyRetention(db, retention, { now: now(), today: new Date() })
-      const longExports = (await listLongExports(db)).map(({ digest }) => digest)
-      const held = [...exports.digests(), ...longExports, ...(await listReads(db))]
-      await pruneManifests(db, [...new Set(held)], now())
+      // A commit may be about to name a manifest that nothing needs yet.
+      await lock.exclusive(async () => pruneManifests(db, await heldDigests(), now()))
       await count()
       const manifests = (known: ReadonlySet<Sha256>) => eachManifest(db, known)
       const exclusively: CommitLock['exclusive'] = (work) => lock.exclusive(work)
@@ -96,6 +95,12 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
     })
     sweeping = done.catch(() => {})
     return done
+  }
+
+  /** Of images that are read or sent, whether or not they still have a name. */
+  async function heldDigests(): Promise<Sha256[]> {
+    const longExports = (await listLongExports(db)).map(({ digest }) => digest)
+    return [...new Set([...exports.digests(), ...longExports, ...(await listReads(db))])]
   }
 
   /** When the oldest open upload began; those that nobody goes on with are ended first. */
