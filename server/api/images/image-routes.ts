@@ -46,8 +46,8 @@ export function imageRoutes({
 }: ImageRoutesOptions): FastifyPluginAsyncTypebox {
   const { db } = database
 
-  /** An upload or pull that ends would replace what was given its name meanwhile. */
-  async function checkNameIsFree(name: string): Promise<void> {
+  /** An upload or pull that ends would replace what was given its name meanwhile, or undo a renaming. */
+  async function checkNotAwaited(name: string): Promise<void> {
     const open = uploads.list().find((upload) => upload.name === name)
     if (open)
       throw new ConflictError(
@@ -116,7 +116,8 @@ export function imageRoutes({
       },
       async (request, reply) => {
         const { params, body } = request
-        if (body.name !== undefined && body.name !== params.name) await checkNameIsFree(body.name)
+        if (body.name !== undefined && body.name !== params.name)
+          for (const name of [params.name, body.name]) await checkNotAwaited(name)
         const changed = await changeImage(db, params.name, body, ifMatch(request, imageTag))
         switch (changed.kind) {
           case 'missing':

@@ -91,6 +91,17 @@ describeOnEveryDatabase('changing images', (_open, database) => {
     await app.call('DELETE', `/api/uploads/${upload.body.id}`)
   })
 
+  it('an image that an open upload is about to become keeps its name until then', async () => {
+    await put('awaited')
+    const request = { name: 'awaited', sizeBytes: 512 }
+    const upload = await app.call<{ id: string }>('POST', '/api/uploads', request)
+    const rename = () => app.call<Refusal>('PATCH', '/api/images/awaited', { name: 'set-free' })
+    const { status, body } = await rename()
+    assert.deepEqual([status, body.error?.code], [409, 'upload-open'])
+    await app.call('DELETE', `/api/uploads/${upload.body.id}`)
+    assert.equal((await rename()).status, 200)
+  })
+
   it('two renamings to one name: one of them is refused', async () => {
     await put('left')
     await put('right')

@@ -224,6 +224,16 @@ describeOnEveryDatabase('pulling an image from a URL', (_open, database) => {
     await app.call('DELETE', `/api/pulls/${slow.body.id}`)
   })
 
+  it('of a new content of an image keeps its name until then', async () => {
+    await app.call('PUT', '/api/images/renewed', diskContent({ chunks: 1 }))
+    const { body } = await start('renewed', '/slow.img.gz')
+    const rename = () => app.call<Refusal>('PATCH', '/api/images/renewed', { name: 'elsewhere' })
+    const refused = await rename()
+    assert.deepEqual([refused.status, refused.body.error?.code], [409, 'pull-running'])
+    await app.call('DELETE', `/api/pulls/${body.id}`)
+    assert.equal((await rename()).status, 200)
+  })
+
   it('can be cancelled, and then nothing of it stays', async () => {
     const { body } = await start('cancelled', '/slow.img.gz')
     await until(body.id, ({ bytesDone }) => bytesDone > 0)
