@@ -171,6 +171,27 @@ describe('the image library', () => {
     assert.equal((await app.call('GET', '/api/images/doomed')).status, 404)
   })
 
+  it('says who uses an image as it is now, whoever changed that', async () => {
+    await upload('in-use')
+    const mac = '52:54:00:00:aa:03'
+    await app.call('PUT', `/api/machines/${mac}`, { name: 'bench' })
+    const { page } = await openImages()
+    await page.getByRole('link', { name: 'in-use' }).click()
+    const remove = page.getByRole('button', { name: 'Delete the image' })
+    await remove.waitFor()
+    await app.call('PATCH', `/api/machines/${mac}`, { image: 'in-use' })
+    await page.getByRole('link', { name: 'bench' }).waitFor()
+    const { body: run } = await app.call<{ id: string }>('POST', '/api/runs', {
+      mac,
+      workflow: 'deploy',
+    })
+    await page.getByText('It cannot be deleted while a run works with it').waitFor()
+    await app.call('POST', `/api/runs/${run.id}/cancel`)
+    await page.getByText('Deleting cannot be undone').waitFor()
+    await app.call('DELETE', `/api/machines/${mac}`)
+    await page.getByRole('link', { name: 'bench' }).waitFor({ state: 'detached' })
+  })
+
   it('takes no empty file, and says why', async () => {
     const { page } = await openImages()
     await chooseFile(page, { name: 'empty.img', mimeType: '', buffer: Buffer.alloc(0) })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { ActiveRun, Machine } from '#protocol/machine/machine.ts'
 import { createInventory } from '#test/support/inventory.ts'
-import { itemsAfter, machinesAfter } from '../../web/live/apply-events.ts'
+import { itemsAfter, machinesAfter, mayChangeImageUse } from '../../web/live/apply-events.ts'
 import { formatBytes, formatDuration, formatRelative } from '../../web/components/format.ts'
 import { diskParts } from '../../web/components/disk-layout.ts'
 
@@ -81,6 +81,28 @@ describe('live events', () => {
     assert.equal(second, two)
     const other = { ...progress, run: 'an older run' }
     assert.equal(machinesAfter([one], [{ kind: 'progress', data: other }])[0], one)
+  })
+
+  it('tell of images only where an assignment, a run or a name of a user changed', () => {
+    const assigned = { ...one, image: 'web' }
+    const { run: _ended, ...idle } = assigned
+    const after = (data: Machine & { deleted?: boolean }, list: Machine[] = [assigned]) =>
+      mayChangeImageUse(list, [{ kind: 'machine', data }])
+    assert.equal(after({ ...assigned, state: 'booting', locked: true }), false)
+    assert.equal(after({ ...two, name: 'renamed' }, [two]), false)
+    assert.equal(mayChangeImageUse([assigned], [{ kind: 'progress', data: progress }]), false)
+    assert.equal(mayChangeImageUse(undefined, []), false)
+    const changes = [
+      { ...assigned, image: 'web@1' },
+      { ...assigned, name: 'renamed' },
+      { ...assigned, deleted: true },
+      one,
+      idle,
+      two,
+    ]
+    for (const data of changes) assert.equal(after(data), true, JSON.stringify(data))
+    assert.equal(after({ ...assigned, deleted: true }, []), true)
+    assert.equal(mayChangeImageUse(undefined, [{ kind: 'machine', data: assigned }]), true)
   })
 
   it('leave a list alone that they do not concern', () => {

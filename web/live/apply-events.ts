@@ -34,6 +34,22 @@ export function machineWithProgress(machine: Machine, progress: Progress | undef
   return { ...machine, run: { ...machine.run, ...news } }
 }
 
+/**
+ * Whether other machines or runs use other images than before: one is assigned, or a run of one begins or
+ * ends. Without a list to compare with, any machine may.
+ */
+export function mayChangeImageUse(machines: Machine[] | undefined, events: LiveEvent[]): boolean {
+  const news = events.filter((event) => event.kind === 'machine').map(({ data }) => data)
+  if (!machines || news.length === 0) return news.length > 0
+  const known = new Map(machines.map((machine) => [machine.mac, machine]))
+  return news.some((machine) => {
+    if (machine.deleted) return machine.image !== undefined
+    const before = known.get(machine.mac)
+    const isSame = machine.image === before?.image && machine.run?.id === before?.run?.id
+    return !isSame || (machine.image !== undefined && machine.name !== before?.name)
+  })
+}
+
 /** A run as the newest of its events tells it. Fields that only the detail has (its log) stay. */
 export function runAfter<Known extends Run>(run: Known, events: LiveEvent[]): Known {
   let newest = run

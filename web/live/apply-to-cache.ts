@@ -2,13 +2,14 @@ import type { QueryClient } from '@tanstack/react-query'
 import type { Machine } from '#protocol/machine/machine.ts'
 import type { Run } from '#protocol/run/run.ts'
 import { keys } from '../api/keys.ts'
-import { machinesAfter, machineWithProgress, runAfter } from './apply-events.ts'
+import { machinesAfter, machineWithProgress, runAfter, mayChangeImageUse } from './apply-events.ts'
 import type { LiveEvent } from './events.ts'
 
 type RunList = { items: Run[]; next: string | null }
 
 /** Brings what the cache holds up to these events. */
 export function applyToCache(cache: QueryClient, events: LiveEvent[]): void {
+  if (mayChangeImageUse(cache.getQueryData(keys.machines), events)) staleImageUse(cache)
   cache.setQueryData<Machine[]>(keys.machines, (list) => list && machinesAfter(list, events))
   applyToMachines(cache, events)
   applyToRuns(cache, events)
@@ -49,6 +50,13 @@ function applyToRuns(cache: QueryClient, events: LiveEvent[]): void {
   // Whether a new one belongs into a list, and where, its query knows.
   if (about.some((event) => event.kind === 'run' && !seen.has(event.data.id)))
     stale(cache, keys.runs)
+}
+
+/** Images tell who uses them; what is in them stays as it is. */
+export function staleImageUse(cache: QueryClient): void {
+  stale(cache, keys.images)
+  const predicate = ({ queryKey }: { queryKey: readonly unknown[] }) => queryKey[2] !== 'tree'
+  void cache.invalidateQueries({ queryKey: ['image'], predicate })
 }
 
 function stale(cache: QueryClient, queryKey: readonly unknown[]): void {

@@ -1,6 +1,7 @@
 import type { Machine } from '#protocol/machine/machine.ts'
 import { bodyOf, client } from '../api/client.ts'
 import { keys } from '../api/keys.ts'
+import { staleImageUse } from '../live/apply-to-cache.ts'
 import { queryClient } from '../api/query-client.ts'
 
 /** What `PATCH /api/machines` sets on each. */
@@ -48,6 +49,8 @@ function refusal({ mac, error }: { mac: string; error: { message: string } }) {
 /** Events bring the changes too, but who clicked should not wait for them. */
 function refresh(): void {
   void queryClient.invalidateQueries({ queryKey: keys.machines })
+  // Against a list that is new already, the events tell no news of images.
+  staleImageUse(queryClient)
 }
 
 function chunksOf(macs: string[]): string[][] {
