@@ -183,7 +183,7 @@ export async function cancelRun(db: Database, id: string, now: Date): Promise<Ru
   return toRun((await move(db, id, (run) => rules.cancel(run, now))).run)
 }
 
-/** Ends the runs whose time is up; called every few seconds. */
+/** Ends the runs whose time is up, and tells which; called every few seconds. */
 export async function tickRuns(db: Database, { now, since }: Listening): Promise<RunRow[]> {
   const ended: RunRow[] = []
   for (const { id, ...seen } of await listStartedRuns(db)) {
@@ -196,7 +196,8 @@ export async function tickRuns(db: Database, { now, since }: Listening): Promise
     const moved = await db.transaction((tx) =>
       changeRun(tx, id, (run) => ({ changes: tick(run) ?? {} })),
     )
-    if (moved && !rules.isActive(moved.run)) ended.push(moved.run)
+    // One that ended by itself meanwhile was told of then.
+    if (moved?.decision.changes.state) ended.push(moved.run)
   }
   return ended
 }

@@ -337,6 +337,36 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
     assert.deepEqual([heard.state, heard.lastReportAt], ['running', app.clock.now().toISOString()])
   })
 
+  it('a result that comes between the look at a silent run and its end holds, and no other is told of', async () => {
+    const { id } = await queueRun(app, mac)
+    const agent = await startAgent(app, mac)
+    const { db } = app.database
+    const start = app.clock.now().getTime() + 900_000
+    let seconds = 0
+    const look = createListening(
+      () => new Date(start + seconds * 1000),
+      () => seconds * 1000,
+    )
+    await tickRuns(db, look())
+    seconds = 599
+    await tickRuns(db, look())
+    seconds = 600
+    const endedJustThen = new Proxy(db, {
+      get(target, key, receiver) {
+        if (key !== 'transaction') return Reflect.get(target, key, receiver) as unknown
+        return async (work: Parameters<typeof db.transaction>[0]) => {
+          // A result that is told again changes nothing.
+          await agent.result({ state: 'failed', error: 'No disk' })
+          return await target.transaction(work)
+        }
+      },
+    })
+    const told = await tickRuns(endedJustThen, look())
+    assert.equal(told.map((run) => run.id).includes(id), false)
+    const { state, error } = await readRun(app, id)
+    assert.deepEqual([state, error], ['failed', 'No disk'])
+  })
+
   it('a token is good for its own run only', async () => {
     const first = await queueRun(app, mac)
     const agent = await startAgent(app, mac)
