@@ -44,6 +44,18 @@ export function measureRoom(facts: RoomFacts): StoreRoom {
   }
 }
 
+/** With so many bytes more in the store. */
+function roomAfter(room: StoreRoom, bytes: number): StoreRoom {
+  const { freeBytes, usedBytes, availableBytes } = room
+  const less = (left: number | null) => (left === null ? null : Math.max(0, left - bytes))
+  return {
+    ...room,
+    freeBytes: less(freeBytes),
+    usedBytes: usedBytes + bytes,
+    availableBytes: less(availableBytes),
+  }
+}
+
 /** Throws StoreFullError, with all figures, unless there is room for so many bytes. */
 export function checkRoomFor(room: StoreRoom, neededBytes: number, what: string): void {
   const { availableBytes, freeBytes, reserveBytes, quotaBytes, usedBytes } = room
@@ -107,9 +119,7 @@ export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): L
     if (!measured || performance.now() - measured.at > KEPT_MILLISECONDS)
       measured = { room: await room(), at: performance.now(), putBytes }
     const since = putBytes - measured.putBytes + writingBytes
-    const { availableBytes: then } = measured.room
-    const availableBytes = then === null ? null : Math.max(0, then - since)
-    checkRoomFor({ ...measured.room, availableBytes }, bytes, 'A chunk')
+    checkRoomFor(roomAfter(measured.room, since), bytes, 'A chunk')
     writingBytes += bytes
   }
 

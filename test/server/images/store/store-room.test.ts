@@ -72,7 +72,10 @@ describe('room in the store', () => {
     const { store } = limitStore(test.store, async () => measureRoom(facts({ quotaBytes })))
     const puts = chunks.map((content, index) => store.putIfAbsent(sha256(content), stored[index]!))
     const outcomes = await Promise.allSettled(puts)
-    assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 3)
+    const refused = outcomes.filter((outcome) => outcome.status === 'rejected')
+    assert.equal(refused.length, 9)
+    for (const { reason } of refused)
+      assert.match(String(reason), /has none left: 15\.\d kB are used of its quota of 15\.\d kB/)
   })
 })
 
