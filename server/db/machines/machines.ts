@@ -45,23 +45,22 @@ export async function findMachineRow(
   db: Database | Transaction,
   mac: Mac,
 ): Promise<MachineRow | undefined> {
-  const [found] = await db
-    .select({ machine: machines })
-    .from(machineMacs)
-    .innerJoin(machines, eq(machineMacs.machine, machines.mac))
-    .where(eq(machineMacs.mac, mac))
+  const [found] = await selectByCard(db, mac)
   return found?.machine
 }
 
 /** The same, and it is not deleted until the transaction ends. */
 export async function holdMachineRow(tx: Transaction, mac: Mac): Promise<MachineRow | undefined> {
-  const [found] = await tx
+  const [found] = await selectByCard(tx, mac).for('key share', { of: machines })
+  return found?.machine
+}
+
+function selectByCard(db: Database | Transaction, mac: Mac) {
+  return db
     .select({ machine: machines })
     .from(machineMacs)
     .innerJoin(machines, eq(machineMacs.machine, machines.mac))
     .where(eq(machineMacs.mac, mac))
-    .for('key share', { of: machines })
-  return found?.machine
 }
 
 /** All cards of the machine that has this one; none if there is no such machine. */
