@@ -33,9 +33,8 @@ const USUAL_ENTRIES_BYTES = 128 * 128
 export function planShrink(head: Uint8Array, sectorBytes: number, diskBytes: number): ShrinkPlan {
   try {
     const { kind, partitions } = parsePartitionTable(head, sectorBytes)
-    if (kind === 'none') return NO_TABLE
-    if (kind === 'mbr' && partitions.some(isProtective)) return NO_GPT
-    if (partitions.some(isManaged)) return MANAGED
+    const hindrance = findHindrance(kind, partitions)
+    if (hindrance) return hindrance
     const hybrid = kind === 'gpt' ? hybridPartitions(head, sectorBytes) : []
     const endBytes = endOf([...partitions, ...hybrid])
     const gpt = kind === 'gpt' ? decodeGpt(head, sectorBytes) : undefined
@@ -58,9 +57,8 @@ export function predictShrink(
   diskBytes: number,
 ): ShrinkVerdict | undefined {
   if (partitionTable === undefined || !partitions) return undefined
-  if (partitionTable === 'none') return NO_TABLE
-  if (partitionTable === 'mbr' && partitions.some(isProtective)) return NO_GPT
-  if (partitions.some(isManaged)) return MANAGED
+  const hindrance = findHindrance(partitionTable, partitions)
+  if (hindrance) return hindrance
   const backupBytes = partitionTable === 'gpt' ? USUAL_ENTRIES_BYTES + sectorBytes : 0
   return judge(endOf(partitions), backupBytes, diskBytes)
 }
@@ -81,6 +79,14 @@ const MANAGED = {
   kind: 'blocked',
   reason: 'it is of a dynamic disk (Logical Disk Manager), whose volumes are described at its end',
 } as const
+
+/** Why nobody knows where such a disk's content ends, whatever its size. */
+function findHindrance(kind: 'none' | 'mbr' | 'gpt', partitions: readonly { type: string }[]) {
+  if (kind === 'none') return NO_TABLE
+  if (kind === 'mbr' && partitions.some(isProtective)) return NO_GPT
+  if (partitions.some(isManaged)) return MANAGED
+  return undefined
+}
 
 function isManaged({ type }: { type: string }): boolean {
   return type === LDM_TYPE
