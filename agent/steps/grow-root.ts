@@ -8,13 +8,10 @@ import {
 } from '../grow/partition-table.ts'
 import { growVolume, whyNotGrowable } from '../grow/volume.ts'
 import type { SystemContext } from '../system/context.ts'
-import { parseBlkidExport } from '../system/probe.ts'
+import { findRaidMember } from '../system/probe.ts'
 import { nameOf, type Root } from '../system/root-choice.ts'
 import { openTarget, type Target } from '../system/target.ts'
 import type { StepContext, StepOutcome } from './step.ts'
-
-/** blkid(8): nothing was found, or more than one thing. */
-const BLKID_UNSURE = [2, 8]
 
 export type GrowthContext = SystemContext & { readonly run: Pick<StepContext['run'], 'options'> }
 
@@ -35,7 +32,8 @@ export async function growRoot(context: GrowthContext): Promise<StepOutcome> {
   }
 
   const { choice } = target
-  const raid = await findRaid(context)
+  // The array that its partitions are of ends before the disk does.
+  const raid = await findRaidMember(exec, disk.path)
   if (raid !== undefined)
     return leaveAlone(
       `${disk.path} is a member of a RAID (${raid}), which may keep its own at the end`,
@@ -65,14 +63,6 @@ export async function growRoot(context: GrowthContext): Promise<StepOutcome> {
     : `${nameOf(root)} grew from ${size}`
   context.log(message)
   return { state: 'succeeded', message }
-}
-
-/** Of the disk as a whole: the array that its partitions are of ends before it does. */
-async function findRaid({ exec, disk }: SystemContext): Promise<string | undefined> {
-  const args = ['-p', '-u', 'raid', '-o', 'export', '--', disk.path]
-  const { stdout } = await exec('blkid', args, { allowExitCodes: BLKID_UNSURE })
-  const type = parseBlkidExport(stdout)?.type
-  return type?.endsWith('_raid_member') ? type : undefined
 }
 
 async function growPartition(context: SystemContext, plan: GrowthPlan): Promise<void> {

@@ -1,8 +1,8 @@
-import { open } from 'node:fs/promises'
 import type { Layout } from '#protocol/disk/disk-layout.ts'
 import { MBR_BYTES, hybridPartitions } from '#protocol/disk/partition-table.ts'
 import type { Exec } from '../exec.ts'
 import { partitionPath } from '../steps/step.ts'
+import { readBytes } from './read-bytes.ts'
 
 type SfdiskTable = {
   label: string
@@ -38,9 +38,7 @@ export async function readLayout(exec: Exec, diskPath: string): Promise<Layout> 
 
 /** sfdisk tells nothing of what the MBR of a disk with a GPT lists besides. */
 async function findHybridEnd(diskPath: string, sectorBytes: number): Promise<number | undefined> {
-  await using disk = await open(diskPath, 'r')
-  const head = Buffer.alloc(MBR_BYTES)
-  await disk.read(head, 0, MBR_BYTES, 0)
+  const head = await readBytes(diskPath, 0, MBR_BYTES)
   const ends = hybridPartitions(head, sectorBytes).map(
     ({ startBytes, sizeBytes }) => (startBytes + sizeBytes) / sectorBytes,
   )

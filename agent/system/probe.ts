@@ -13,6 +13,8 @@ export type Content = {
 
 /** blkid: nothing was found. */
 const EXIT_NOTHING = 2
+/** More than one thing was found. */
+const EXIT_AMBIVALENT = 8
 
 /** Low-level probing: no cache, and no device is looked at but this one. */
 export async function findContent(exec: Exec, path: string): Promise<Content | undefined> {
@@ -20,6 +22,14 @@ export async function findContent(exec: Exec, path: string): Promise<Content | u
     allowExitCodes: [EXIT_NOTHING],
   })
   return exitCode === EXIT_NOTHING ? undefined : parseBlkidExport(stdout)
+}
+
+/** The RAID that a disk as a whole is a member of, as blkid calls it, whatever else is on it. */
+export async function findRaidMember(exec: Exec, path: string): Promise<string | undefined> {
+  const args = ['-p', '-u', 'raid', '-o', 'export', '--', path]
+  const { stdout } = await exec('blkid', args, { allowExitCodes: [EXIT_NOTHING, EXIT_AMBIVALENT] })
+  const type = parseBlkidExport(stdout)?.type
+  return type?.endsWith('_raid_member') ? type : undefined
 }
 
 export function parseBlkidExport(text: string): Content | undefined {

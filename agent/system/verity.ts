@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { readBytes } from './read-bytes.ts'
 
 /** What blkid calls hashes for dm-verity. */
 export const VERITY_HASHES = 'DM_verity_hash'
@@ -13,22 +13,15 @@ const SUPERBLOCK_BYTES = 512
 
 /** Of how many bytes of another device there are hashes in this one. */
 export async function hashedBytes(path: string): Promise<number> {
-  await using device = await open(path, 'r')
-  const head = Buffer.alloc(SUPERBLOCK_BYTES)
-  await device.read(head, 0, head.length, 0)
+  const head = await readBytes(path, 0, SUPERBLOCK_BYTES)
   return head.readUInt32LE(AT.blockBytes) * Number(head.readBigUInt64LE(AT.blocks))
 }
 
 /** Images of appliances often have hashes in the partition of the file system that they are of, behind it. */
 export async function isFollowedByHashes(path: string, fileSystem: string): Promise<boolean> {
-  await using device = await open(path, 'r')
-  const head = Buffer.alloc(SUPERBLOCKS_BYTES)
-  await device.read(head, 0, head.length, 0)
-  const end = fileSystemBytes(head, fileSystem)
+  const end = fileSystemBytes(await readBytes(path, 0, SUPERBLOCKS_BYTES), fileSystem)
   if (!Number.isSafeInteger(end)) return false // it is damaged, which need not stop anything
-  const found = Buffer.alloc(VERITY_MAGIC_BYTES)
-  await device.read(found, 0, found.length, end)
-  return isVerity(found)
+  return isVerity(await readBytes(path, end, VERITY_MAGIC_BYTES))
 }
 
 export function isVerity(head: Buffer): boolean {
