@@ -15,7 +15,7 @@ import { ifMatch } from '../http/etag.ts'
 import { rethrowImageError } from '../library/image-errors.ts'
 import type { ImageLibrary } from '../library/image-library.ts'
 import { imageTag } from '../library/image-tag.ts'
-import { storable } from '../http/json-body.ts'
+import { storable } from '../http/storable.ts'
 import { checkMayWriteImage, originOf, uploadHolder } from '../library/principal-images.ts'
 
 export interface ImageCommitOptions {

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import busboy from 'busboy'
 import type { FastifyInstance } from 'fastify'
 import { BadRequestError, RequestError } from '../http/errors.ts'
-import { storableText } from '../http/json-body.ts'
+import { storableText } from '../http/storable.ts'
 
 export interface UploadBody {
   content: AsyncIterable<Uint8Array>
