@@ -113,14 +113,23 @@ export async function openApp(
       onPeopleChange: people.onChange,
     }),
   )
-  const told = { people, metrics, receipts, feed, webhooks, boots, reports }
-  const kept = { library, care, migrations, uploads, pulls, files }
   await addRoutes(http, {
     config,
     database,
     adminToken: adminToken.token,
-    ...told,
-    ...kept,
+    people,
+    metrics,
+    receipts,
+    feed,
+    webhooks,
+    library,
+    care,
+    migrations,
+    uploads,
+    pulls,
+    files,
+    boots,
+    reports,
     reach,
     stopping,
     log,
