@@ -22,6 +22,8 @@ export interface LoopOptions {
   /** The device's content; the rest of `sizeBytes` is zero. */
   content?: Uint8Array
   sizeBytes?: number
+  /** Where its file is kept. */
+  folder?: string
   sectorBytes?: 512 | 4096
   readOnly?: boolean
   /** Makes nodes of its partitions. */
@@ -31,7 +33,7 @@ export interface LoopOptions {
 /** A disk of our own: a sparse file behind a loop device, both gone at the end. */
 export async function openLoopDevice(options: LoopOptions): Promise<LoopDevice> {
   await using opened = new AsyncDisposableStack()
-  const folder = await mkdtemp(join(tmpdir(), 'stampede-disk-'))
+  const folder = await mkdtemp(join(options.folder ?? tmpdir(), 'stampede-disk-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
   const file = join(folder, 'disk')
   await writeFile(file, options.content ?? '')

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
+import { truncate } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { exec } from '#agent/exec.ts'
 import { partitionPath } from '#agent/steps/step.ts'
 import { openMount } from '#agent/system/mount.ts'
+import { openLoopDevice } from '#test/support/loop-device.ts'
 
 /** A disk in a file, attached to a loop device; needs root. */
 export interface LoopDisk extends AsyncDisposable {
@@ -25,23 +25,16 @@ const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
 export const IS_ROOT = process.getuid?.() === 0
 
-export async function openLoopDisk(sizeBytes: number, sectorBytes = 512): Promise<LoopDisk> {
+export async function openLoopDisk(
+  sizeBytes: number,
+  sectorBytes: 512 | 4096 = 512,
+): Promise<LoopDisk> {
   await using opened = new AsyncDisposableStack()
-  const folder = await mkdtemp(join(FOLDER, 'stampede-loop-'))
-  opened.defer(() => rm(folder, { recursive: true }))
-  const file = join(folder, 'disk')
-  await writeFile(file, '')
-  await truncate(file, sizeBytes)
-  const sector = ['--sector-size', String(sectorBytes)]
-  const attached = await exec('losetup', [...sector, '--find', '--show', file])
-  const path = attached.stdout.trim()
-  opened.defer(() => exec('losetup', ['--detach', path]).then(() => undefined))
+  const device = await openLoopDevice({ sizeBytes, sectorBytes, folder: FOLDER })
+  const { path, file } = opened.use(device)
   opened.defer(async () => {
     await exec('partx', ['--delete', path], { allowExitCodes: [1] })
   })
-  // Partitions of a killed program's disk, and a read-only flag, stay for the device's next user.
-  await exec('partx', ['--delete', path], { allowExitCodes: [1] })
-  await exec('blockdev', ['--setrw', path])
   const resources = opened.move()
   const disk: LoopDisk = {
     path,
