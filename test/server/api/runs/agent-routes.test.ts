@@ -309,30 +309,11 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
     const { id } = await queueRun(app, mac)
     const agent = await startAgent(app, mac)
     await app.tick()
-    const { db } = app.database
-    // A clock of its own: the app looks after runs by itself, too, and by its clock nothing is silent.
-    const start = app.clock.now().getTime() + 900_000
-    let seconds = 0
-    const look = createListening(
-      () => new Date(start + seconds * 1000),
-      () => seconds * 1000,
-    )
-    await tickRuns(db, look())
-    seconds = 599
-    await tickRuns(db, look())
-    seconds = 600
-    const heardJustThen = new Proxy(db, {
-      get(target, key, receiver) {
-        if (key !== 'transaction') return Reflect.get(target, key, receiver) as unknown
-        return async (work: Parameters<typeof db.transaction>[0]) => {
-          app.clock.advance(1)
-          await agent.report()
-          await app.tick()
-          return await target.transaction(work)
-        }
-      },
+    await endSilent(app, async () => {
+      app.clock.advance(1)
+      await agent.report()
+      await app.tick()
     })
-    await tickRuns(heardJustThen, look())
     const heard = await readRun(app, id)
     assert.deepEqual([heard.state, heard.lastReportAt], ['running', app.clock.now().toISOString()])
   })
@@ -340,28 +321,10 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
   it('a result that comes between the look at a silent run and its end holds, and no other is told of', async () => {
     const { id } = await queueRun(app, mac)
     const agent = await startAgent(app, mac)
-    const { db } = app.database
-    const start = app.clock.now().getTime() + 900_000
-    let seconds = 0
-    const look = createListening(
-      () => new Date(start + seconds * 1000),
-      () => seconds * 1000,
-    )
-    await tickRuns(db, look())
-    seconds = 599
-    await tickRuns(db, look())
-    seconds = 600
-    const endedJustThen = new Proxy(db, {
-      get(target, key, receiver) {
-        if (key !== 'transaction') return Reflect.get(target, key, receiver) as unknown
-        return async (work: Parameters<typeof db.transaction>[0]) => {
-          // A result that is told again changes nothing.
-          await agent.result({ state: 'failed', error: 'No disk' })
-          return await target.transaction(work)
-        }
-      },
+    const told = await endSilent(app, async () => {
+      // A result that is told again changes nothing.
+      await agent.result({ state: 'failed', error: 'No disk' })
     })
-    const told = await tickRuns(endedJustThen, look())
     assert.equal(told.map((run) => run.id).includes(id), false)
     const { state, error } = await readRun(app, id)
     assert.deepEqual([state, error], ['failed', 'No disk'])
@@ -405,3 +368,32 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
     assert.equal((await agent.log(2 ** 31, ['x'])).status, 400)
   })
 })
+
+/**
+ * What a server ends whose clock is ahead, once it heard nothing for as long as ends a run; `meanwhile`
+ * happens between its look at a run and that run's end.
+ */
+async function endSilent(app: TestApp, meanwhile: () => Promise<void>) {
+  const { db } = app.database
+  // A clock of its own: the app looks after runs by itself, too, and by its clock nothing is silent.
+  const start = app.clock.now().getTime() + 900_000
+  let seconds = 0
+  const look = createListening(
+    () => new Date(start + seconds * 1000),
+    () => seconds * 1000,
+  )
+  await tickRuns(db, look())
+  seconds = 599
+  await tickRuns(db, look())
+  seconds = 600
+  const interrupted = new Proxy(db, {
+    get(target, key, receiver) {
+      if (key !== 'transaction') return Reflect.get(target, key, receiver) as unknown
+      return async (work: Parameters<typeof db.transaction>[0]) => {
+        await meanwhile()
+        return await target.transaction(work)
+      }
+    },
+  })
+  return await tickRuns(interrupted, look())
+}
