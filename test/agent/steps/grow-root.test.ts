@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { open, readdir, readFile, stat, statfs, writeFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,39 +10,11 @@ import { readLayout } from '#agent/system/layout.ts'
 import { openMount } from '#agent/system/mount.ts'
 import { IS_ROOT, mib, openLoopDisk, type LoopDisk } from '../system/loop-disk.ts'
 import { installProgram, writeTinySystem } from '../system/tiny-system.ts'
+import { checkFileSystem, installTiny, sizeAndContent, sizeOfRoot } from './tiny-root.ts'
 import { createContext } from './step-context.ts'
 
-const CONTENT = randomBytes(mib(5))
 /** A program that does not end by itself while anybody waits for it, and like no other that runs. */
 const SLEEPER = '/usr/sbin/busybox sleep 607'
-
-async function installTiny(disk: LoopDisk, number: number, fileSystem: string): Promise<void> {
-  await disk.inside(number, fileSystem, async (root) => {
-    await writeTinySystem(root)
-    await writeFile(`${root}/content`, CONTENT)
-  })
-}
-
-async function sizeAndContent(disk: LoopDisk, number: number, fileSystem: string) {
-  return await disk.inside(number, fileSystem, async (root) => {
-    assert.deepEqual(await readFile(`${root}/content`), CONTENT)
-    const { blocks, bsize } = await statfs(root)
-    return blocks * bsize
-  })
-}
-
-const CHECKS: Record<string, string[]> = {
-  ext2: ['e2fsck', '-f', '-n'],
-  ext3: ['e2fsck', '-f', '-n'],
-  ext4: ['e2fsck', '-f', '-n'],
-  xfs: ['xfs_repair', '-n'],
-  btrfs: ['btrfs', 'check', '--readonly'],
-}
-
-async function checkFileSystem(disk: LoopDisk, number: number, fileSystem: string): Promise<void> {
-  const [program, ...args] = CHECKS[fileSystem]!
-  await exec(program!, [...args, disk.partition(number)])
-}
 
 describe('growing the root', { skip: !IS_ROOT && 'needs root for loop devices' }, () => {
   it('leaves the disk as it is where the run says so', async () => {
@@ -401,13 +373,6 @@ async function isAsleep(): Promise<boolean> {
     if (words.split('\0').join(' ').trim() === SLEEPER) return true
   }
   return false
-}
-
-async function sizeOfRoot(disk: LoopDisk): Promise<number> {
-  return await disk.inside(1, 'ext4', async (root) => {
-    const { blocks, bsize } = await statfs(root)
-    return blocks * bsize
-  })
 }
 
 /** With the clone's XFS in use: the kernel then refuses a second one of its UUID by default. */
