@@ -14,6 +14,7 @@ import { eventRoutes } from './api/events/event-routes.ts'
 import { webhookRoutes } from './api/events/webhook-routes.ts'
 import { exportRoutes } from './api/exports/export-routes.ts'
 import { linkRoutes } from './api/exports/link-routes.ts'
+import { linkedImageRoutes } from './api/exports/linked-image-routes.ts'
 import { installCompression } from './api/http/compression.ts'
 import { installIdempotency } from './api/idempotency.ts'
 import { fileRoutes } from './api/images/file-routes.ts'
@@ -131,7 +132,7 @@ async function addOperatorRoutes(http: FastifyInstance, parts: Parts): Promise<v
 }
 
 async function addImageRoutes(http: FastifyInstance, parts: Parts): Promise<void> {
-  const { config, database, library, care, uploads, pulls, files, now } = parts
+  const { config, database, library, care, uploads, pulls, files, reach, now } = parts
   const { db } = database
   const { retention, storeRedirect: redirect } = config
   await http.register(imageRoutes({ database, library, uploads }), UNDER_API)
@@ -141,6 +142,7 @@ async function addImageRoutes(http: FastifyInstance, parts: Parts): Promise<void
   await http.register(uploadRoutes({ uploads }), UNDER_API)
   await http.register(chunkRoutes({ database, library, care, redirect }))
   await http.register(exportRoutes({ database, library }))
+  await http.register(linkRoutes({ database, serverUrl: () => reach.url, now }), UNDER_API)
 }
 
 /** How the server, its network and its store are, and the work on the store. */
@@ -176,7 +178,7 @@ async function addMachineSideRoutes(http: FastifyInstance, parts: Parts): Promis
   const isProven = createProof({ ...config, db, log, now })
   reportBootyProgress(http, { database, now })
   const ends = bootyEnds({ database, signReceipt, log, now })
-  await http.register(linkRoutes({ database, library, serverUrl, now, ...ends }))
+  await http.register(linkedImageRoutes({ database, library, now, ...ends }))
   if (config.booty) await http.register(bootyRoutes({ database, serverUrl, isProven, now }))
   await http.register(agentRoutes({ database, reports, signReceipt, now }), { prefix: '/agent' })
   await http.register(

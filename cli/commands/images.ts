@@ -1,16 +1,16 @@
 import type { Command } from 'commander'
 import { formatBytes } from '#protocol/machine/disk-choice.ts'
-import { MAX_LINK_HOURS, type Image } from '#protocol/image/image-info.ts'
+import type { Image } from '#protocol/image/image-info.ts'
 import type { ApiClient } from '../api-client.ts'
 import { confirmTyped } from '../confirm.ts'
 import { action, type Context } from '../context.ts'
-import { UsageError } from '../errors.ts'
 import { examples } from '../help.ts'
 import { describeImage } from '../text/image-text.ts'
 import type { Column } from '../text/table.ts'
-import { ago, localTime, paint, plural } from '../text/text.ts'
+import { ago, paint, plural } from '../text/text.ts'
 import { addFiles } from './image-files.ts'
 import { addImport } from './image-import.ts'
+import { addLinks } from './image-links.ts'
 import { addPull } from './image-pull.ts'
 import { addPush } from './image-push.ts'
 import { addVersions } from './image-versions.ts'
@@ -102,19 +102,7 @@ export function addImages(program: Command, signal: AbortSignal): void {
         context.show(changed, describeImage)
       }),
     )
-  images
-    .command('link <image>')
-    .description('A URL that needs no token, for curl and other tools, until it expires')
-    .option('--hours <number>', `how long it is good, up to ${MAX_LINK_HOURS}`)
-    .option('--format <format>', 'gz, zst, raw or qcow2', 'gz')
-    .addHelpText(
-      'after',
-      examples(
-        'curl -f "$(stampede images link debian-13)" | gunzip | dd of=/dev/sda bs=1M',
-        'stampede images link debian-13@3 --format qcow2',
-      ),
-    )
-    .action(action<[string], LinkOptions>(signal, link))
+  addLinks(images, signal)
   images
     .command('rm <image...>')
     .alias('delete')
@@ -149,25 +137,6 @@ async function show(context: Context, name: string): Promise<void> {
 async function change(context: Context, image: string, json: unknown): Promise<Image> {
   const api = await context.api()
   return await api.call<Image>('PATCH', pathOf(image), { json })
-}
-
-interface LinkOptions {
-  hours?: string
-  format: string
-}
-
-async function link(context: Context, name: string, { hours, format }: LinkOptions): Promise<void> {
-  if (!['gz', 'zst', 'raw', 'qcow2'].includes(format))
-    throw new UsageError(`--format is "${format}" but must be gz, zst, raw or qcow2`)
-  const api = await context.api()
-  const seconds = hours === undefined ? undefined : Math.round(Number(hours) * 3600)
-  if (seconds !== undefined && !(seconds > 0 && seconds <= MAX_LINK_HOURS * 3600))
-    throw new UsageError(`--hours is "${hours}" but must be a number up to ${MAX_LINK_HOURS}`)
-  const made = await api.call<{ url: string; expiresAt: string }>('POST', `${pathOf(name)}/links`, {
-    json: { format, ...(seconds !== undefined && { expiresInSeconds: seconds }) },
-  })
-  context.show(made, ({ url }) => url)
-  if (!context.isJson) context.say(`Good until ${localTime(made.expiresAt)}, for whoever knows it`)
 }
 
 /** The number that `debian-13@latest` stands for at the moment. */

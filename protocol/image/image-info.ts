@@ -133,12 +133,3 @@ export const ImageDirectorySchema = Type.Object({
   ),
 })
 export type ImageDirectory = Static<typeof ImageDirectorySchema>
-
-export const ImageLinkSchema = Type.Object({
-  /** Needs no header: `http://…/l/{token}/{name}.img.gz`. */
-  url: Type.String(),
-  expiresAt: Timestamp,
-})
-
-/** How long a link to an image may be good. */
-export const MAX_LINK_HOURS = 30 * 24

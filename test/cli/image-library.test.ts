@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Image } from '#protocol/image/image-info.ts'
+import type { ImageLink } from '#protocol/image/image-link.ts'
 import { diskContent, MIB, sha256 } from '#test/support/disk-content.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { createShell, type Shell } from './stampede.ts'
@@ -135,6 +136,29 @@ describe('stampede images, as a library', () => {
     assert.equal(sha256(Buffer.from(await answer.arrayBuffer())), sha256(disk(1)))
     const long = await shell.run(['images', 'link', 'web', '--hours', '721'])
     assert.deepEqual([long.code, /must be a number up to 720/.test(long.stderr)], [2, true])
+  })
+
+  it('lists links, and revokes them', async () => {
+    const url = (await run('link', 'web@2')).trim()
+    const items = async (...image: string[]) => {
+      const list = JSON.parse(await run('links', ...image, '--json')) as { items: ImageLink[] }
+      return list.items
+    }
+    const [made] = await items()
+    assert.ok(made)
+    assert.deepEqual([made.image, made.createdBy], ['web@2', 'admin'])
+    assert.deepEqual((await items('web@2')).length, 1)
+    assert.match(await run('links', 'web'), new RegExp(`${made.id} +web@2 +[0-9a-f]{12} +admin`))
+    assert.equal(await run('unlink', made.id), `Link ${made.id} opens nothing any more\n`)
+    assert.equal((await fetch(url)).status, 404)
+    assert.deepEqual(await items('web@2'), [])
+    const again = await shell.run(['images', 'unlink', made.id])
+    assert.deepEqual(
+      [again.code, again.stderr],
+      [3, `Error: There is no link ${made.id}, or it is over already\n`],
+    )
+    const unknown = await shell.run(['images', 'unlink', 'web'])
+    assert.equal(unknown.code, 2)
   })
 
   it('says that all versions of an image go with it', async () => {

@@ -896,6 +896,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{name}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an expiring address of the image that needs no header */
+        post: operations["createImageLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List links that are still good, newest first; without their addresses */
+        get: operations["listLinks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/links/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke a link: it opens nothing any more; a download that began goes on */
+        delete: operations["deleteLink"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/network": {
         parameters: {
             query?: never;
@@ -1012,23 +1063,6 @@ export interface paths {
         post: operations["sendStoreMigration"];
         /** Give the copy up; what was copied stays there */
         delete: operations["deleteStoreMigration"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/images/{name}/links": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Make an expiring address of the image that needs no header */
-        post: operations["createImageLink"];
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1819,7 +1853,13 @@ export interface components {
             label?: string;
         };
         ImageLink: {
-            url: string;
+            id: string;
+            image: string;
+            digest: string;
+            /** @example 2026-05-01T12:00:00.000Z */
+            createdAt: string;
+            createdBy: string | null;
+            lastUsedAt: string | null;
             /** @example 2026-05-01T12:00:00.000Z */
             expiresAt: string;
         };
@@ -7366,6 +7406,148 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
+    createImageLink: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes it safe to send this again */
+                "idempotency-key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expiresInSeconds": 3600
+                 *     }
+                 */
+                "application/json": {
+                    expiresInSeconds?: number;
+                    /** @enum {unknown} */
+                    format?: "gz" | "zst" | "raw" | "qcow2";
+                } | null;
+            };
+        };
+        responses: {
+            /** @description It was made */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "019c2f73-77c4-7d15-9b0e-2e6a4f8c1b90",
+                     *       "image": "debian-13",
+                     *       "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "createdAt": "2026-05-01T12:00:00.000Z",
+                     *       "createdBy": "maria",
+                     *       "lastUsedAt": null,
+                     *       "expiresAt": "2026-05-01T13:00:00.000Z",
+                     *       "url": "http://192.0.2.1:8080/l/kQ7…/debian-13.img.gz"
+                     *     }
+                     */
+                    "application/json": {
+                        id: string;
+                        image: string;
+                        digest: string;
+                        /** @example 2026-05-01T12:00:00.000Z */
+                        createdAt: string;
+                        createdBy: string | null;
+                        lastUsedAt: string | null;
+                        /** @example 2026-05-01T12:00:00.000Z */
+                        expiresAt: string;
+                        url: string;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["Unprocessable"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    listLinks: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                image?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "019c2f73-77c4-7d15-9b0e-2e6a4f8c1b90",
+                     *           "image": "debian-13",
+                     *           "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "createdAt": "2026-05-01T12:00:00.000Z",
+                     *           "createdBy": "maria",
+                     *           "lastUsedAt": "2026-05-01T12:00:00.000Z",
+                     *           "expiresAt": "2026-05-01T13:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": {
+                        items: components["schemas"]["ImageLink"][];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["Failure"];
+        };
+    };
+    deleteLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done, and there is nothing to tell */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Failure"];
+        };
+    };
     getNetwork: {
         parameters: {
             query?: never;
@@ -8005,59 +8187,6 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            default: components["responses"]["Failure"];
-        };
-    };
-    createImageLink: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Makes it safe to send this again */
-                "idempotency-key"?: string;
-            };
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "expiresInSeconds": 3600
-                 *     }
-                 */
-                "application/json": {
-                    expiresInSeconds?: number;
-                    /** @enum {unknown} */
-                    format?: "gz" | "zst" | "raw" | "qcow2";
-                } | null;
-            };
-        };
-        responses: {
-            /** @description It was made */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "url": "http://192.0.2.1:8080/l/kQ7…/debian-13.img.gz",
-                     *       "expiresAt": "2026-05-01T12:03:20.000Z"
-                     *     }
-                     */
-                    "application/json": components["schemas"]["ImageLink"];
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["Unprocessable"];
             default: components["responses"]["Failure"];
         };
     };

@@ -7,7 +7,7 @@ import { findMachineRow } from '#server/db/machines/machines.ts'
 import { findRun, type RunRow } from '#server/db/runs/runs.ts'
 import { endRun, type SignReceipt } from '#server/runs/moves.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
-import type { LinkRoutesOptions } from '../exports/link-routes.ts'
+import type { LinkedImageOptions } from '../exports/linked-image-routes.ts'
 
 export interface BootyEndsOptions {
   database: OpenedDatabase
@@ -24,7 +24,7 @@ const UNCHECKED =
 /** How the runs end that BOOTy does: it never says so itself, but its links are used up. */
 export function bootyEnds(
   options: BootyEndsOptions,
-): Required<Pick<LinkRoutesOptions, 'expectedUploadBytes' | 'onDelivered' | 'onUploaded'>> {
+): Required<Pick<LinkedImageOptions, 'expectedUploadBytes' | 'onDelivered' | 'onUploaded'>> {
   const { database } = options
   return {
     async expectedUploadBytes(runId) {

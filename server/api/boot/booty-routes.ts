@@ -1,3 +1,4 @@
+import { randomUUIDv7 } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
@@ -120,14 +121,18 @@ async function answerFor(
   const digest = run.imageDigest
   // Not what the name stands for by now: BOOTy itself looks neither at sizes nor at sectors.
   const image = digest === null ? undefined : await findPinnedImage(database.db, imageName, digest)
+  const createdAt = now()
   const link = await createLink(
     { database, serverUrl: () => literalUrl(serverUrl(), request) },
     {
+      id: randomUUIDv7(),
       kind: run.workflow === 'capture' ? 'upload' : 'download',
       imageName,
       digest,
       runId: run.id,
-      expiresAt: new Date(now().getTime() + LINK_SECONDS * 1000),
+      createdAt,
+      createdBy: null,
+      expiresAt: new Date(createdAt.getTime() + LINK_SECONDS * 1000),
     },
   )
   return bootyAnswer({

@@ -1,5 +1,6 @@
 import { encodeManifest } from '#protocol/image/image.ts'
 import type { Image, ImageDirectory } from '#protocol/image/image-info.ts'
+import type { ImageLink } from '#protocol/image/image-link.ts'
 import type { ImagePull, PullRequest } from '#protocol/image/image-pull.ts'
 import type { ImageVersion, Retention } from '#protocol/image/image-version.ts'
 import type { Upload, UploadRequest } from '#protocol/image/upload.ts'
@@ -10,7 +11,7 @@ import {
   DIGEST,
   IMAGE_BYTES,
   IMAGE_NAME,
-  LATER,
+  LINK_ID,
   listWith,
   MAC,
   PULL_ID,
@@ -122,6 +123,15 @@ const begun: Upload = { ...upload, offset: 536_870_912 }
 const manifest = new TextDecoder().decode(
   encodeManifest({ sizeBytes: 1_048_576, sectorBytes: 512, segments: [CHUNK] }),
 )
+const link: ImageLink = {
+  id: LINK_ID,
+  image: IMAGE_NAME,
+  digest: DIGEST,
+  createdAt: AT,
+  createdBy: 'maria',
+  lastUsedAt: null,
+  expiresAt: '2026-05-01T13:00:00.000Z',
+}
 const missing = {
   error: {
     code: 'chunks-missing',
@@ -155,9 +165,10 @@ export const IMAGE_EXAMPLES: Examples = {
   'POST /api/images/{name}/links': {
     body: { expiresInSeconds: 3600 },
     answers: {
-      201: { url: `http://192.0.2.1:8080/l/kQ7…/${IMAGE_NAME}.img.gz`, expiresAt: LATER },
+      201: { ...link, url: `http://192.0.2.1:8080/l/kQ7…/${IMAGE_NAME}.img.gz` },
     },
   },
+  'GET /api/links': { answers: { 200: listWith({ ...link, lastUsedAt: AT }) } },
   'POST /l/{token}/{file}': { answers: { 201: image } },
   'PUT /l/{token}/{file}': { answers: { 201: image } },
   'GET /images/by-digest/{digest}': { answers: { 200: manifest } },

@@ -12,10 +12,10 @@ import {
   ImageChangeSchema,
   ImageDirectorySchema,
   ImageInfoSchema,
-  ImageLinkSchema,
   ImagePartitionSchema,
   ImageSchema,
 } from '#protocol/image/image-info.ts'
+import { ImageLinkSchema } from '#protocol/image/image-link.ts'
 import { ImagePullSchema } from '#protocol/image/image-pull.ts'
 import { ImageVersionSchema, RetentionSchema } from '#protocol/image/image-version.ts'
 import { DiskSchema, InventorySchema, PartitionSchema } from '#protocol/machine/inventory.ts'

@@ -2,12 +2,14 @@ import { and, asc, desc, eq, sql } from 'drizzle-orm'
 import type { Image, ImageChange, ImageInfo } from '#protocol/image/image-info.ts'
 import { imageNameOf } from '#protocol/image/image-reference.ts'
 import type { Mac } from '#protocol/mac.ts'
+import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from '../database.ts'
 import { recordEvent } from '../events.ts'
 import { isUniqueViolation } from '../failures.ts'
 import { findImage, getImage } from './image-queries.ts'
 import { baseName, type ImageUsage, type VersionUsage } from './image-usage.ts'
 import { findVersionRow, listVersions } from './image-versions.ts'
+import { endLinksTo } from './links.ts'
 import { recordMachine } from '../machines/machines.ts'
 import { findActiveCapture } from '../runs/runs.ts'
 import { images, imageVersions, machines } from '../schema.ts'
@@ -103,7 +105,7 @@ export type VersionDeletion =
 
 /**
  * Deletes one version unless the name stands for it, a machine has it by its number or an active run
- * has its content. Links to it stay good until they expire.
+ * has its content. Links to it end.
  */
 export async function deleteVersion(
   db: Database,
@@ -121,6 +123,7 @@ export async function deleteVersion(
     const { usedBy } = found
     if (usedBy.runs.length > 0 || usedBy.machines.length > 0) return { kind: 'in-use', usedBy }
     await tx.delete(imageVersions).where(isVersion(name, version))
+    await endLinksTo(tx, [parseSha256(found.digest)])
     await recordImage(tx, name)
     return { kind: 'deleted' }
   })
@@ -187,8 +190,8 @@ export type ImageDeletion =
   | { kind: 'in-use'; usedBy: ImageUsage }
 
 /**
- * Deletes an image unless an active run or an assignment uses it; `unassign` ends the assignments. Its
- * chunks go with the next sweep.
+ * Deletes an image unless an active run or an assignment uses it; `unassign` ends the assignments. Links
+ * to it end, and its chunks go with the next sweep.
  */
 export async function deleteImage(
   db: Database,
@@ -205,12 +208,23 @@ export async function deleteImage(
     if (usedBy.runs.length > 0 || (usedBy.machines.length > 0 && !unassign))
       return { kind: 'in-use', usedBy }
     const unassigned = await reassign(tx, name, null)
+    const contents = await listContents(tx, name)
     await tx.delete(images).where(eq(images.name, name))
+    await endLinksTo(tx, contents)
     const gone = { ...image, usedBy: { machines: [], runs: [] }, deleted: true }
     recordEvent(tx, 'image', gone)
     for (const mac of unassigned) await recordMachine(tx, mac)
     return { kind: 'deleted', unassigned }
   })
+}
+
+/** Digests of all its versions. */
+async function listContents(tx: Transaction, name: string): Promise<Sha256[]> {
+  const rows = await tx
+    .selectDistinct({ digest: imageVersions.digest })
+    .from(imageVersions)
+    .where(eq(imageVersions.image, name))
+  return rows.map(({ digest }) => digest)
 }
 
 async function lockImage(tx: Transaction, name: string) {

@@ -1,4 +1,4 @@
-import { and, asc, count, gt, inArray, or, sql } from 'drizzle-orm'
+import { and, asc, count, gt, inArray, isNull, or, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Image } from '#protocol/image/image-info.ts'
 import { imageNameOf } from '#protocol/image/image-reference.ts'
@@ -112,7 +112,7 @@ export async function findVersionUsage(
   const linked = await db
     .select({ digest: links.digest, links: count() })
     .from(links)
-    .where(and(inArray(links.digest, digests), gt(links.expiresAt, now)))
+    .where(and(inArray(links.digest, digests), isNull(links.runId), gt(links.expiresAt, now)))
     .groupBy(links.digest)
   for (const { version, digest } of asked) {
     const of = usage.get(version)!

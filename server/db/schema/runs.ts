@@ -107,10 +107,17 @@ export const agentSessions = pgTable('agent_sessions', {
 /** Expiring addresses that need no header; the token is kept as its hash. */
 export const links = pgTable('links', {
   hash: text().$type<Sha256>().primaryKey(),
+  /** What lists and revoking call it, which opens nothing. */
+  id: uuid().notNull().unique().defaultRandom(),
   kind: text().$type<'download' | 'upload'>().notNull(),
   imageName: text().notNull(),
   /** Of a download: the content that was linked, whatever the name means later. */
   digest: text().$type<Sha256>(),
   runId: uuid().references(() => runs.id, { onDelete: 'cascade' }),
+  createdAt: moment().notNull().defaultNow(),
+  /** null: a run's, or made before this was kept. */
+  createdBy: text(),
+  /** Of a person's download, to the minute. */
+  lastUsedAt: moment(),
   expiresAt: moment().notNull(),
 })

@@ -75,6 +75,8 @@ GET    /api/runs/:id/log                                viewer
 GET    /api/runs/:id/receipt                            viewer
 GET    /api/receipt-key                                 public
 POST   /api/runs/:id/cancel                             operator  runs
+GET    /api/links                                       viewer
+DELETE /api/links/:id                                   operator  images
 GET    /api/leases                                      viewer
 GET    /api/reservations                                viewer
 GET    /api/reservations/:mac                           viewer
