@@ -11,6 +11,7 @@ import { formatBytes } from '../components/format.ts'
 import { showDone } from '../components/show.ts'
 import { Section } from '../machine/Section.tsx'
 import { deleteImage } from './image-queries.ts'
+import { linksQuery } from './link-queries.ts'
 import { versionsQuery } from './version-queries.ts'
 
 export function DeleteImage({ image }: { image: Image }) {
@@ -19,6 +20,7 @@ export function DeleteImage({ image }: { image: Image }) {
   const [isAsking, setAsking] = useState(false)
   const { name, usedBy } = image
   const { data: versions } = useQuery(versionsQuery(name))
+  const { data: links } = useQuery(linksQuery(name))
   const assigned = usedBy.machines.length
   const isBusy = usedBy.runs.length > 0
 
@@ -58,11 +60,13 @@ export function DeleteImage({ image }: { image: Image }) {
       >
         The image is gone for good
         {image.versionCount > 1 && `, all ${image.versionCount} versions of it`}.{' '}
-        {assigned > 0 && unassignText(assigned)}
+        {assigned > 0 && unassignText(assigned)} {links && links.length > 0 && LINKS_TEXT}
       </ConfirmTyped>
     </Section>
   )
 }
+
+const LINKS_TEXT = 'Links to it open nothing any more.'
 
 /** All versions go; what only they share is freed, too, and nobody has counted that. */
 function freedText(versions: readonly ImageVersion[]): string {

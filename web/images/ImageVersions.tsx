@@ -97,6 +97,7 @@ export function ImageVersions({ image: { name, version: promoted } }: { image: I
           }
         >
           The version is gone for good, and cannot be rolled back to.
+          {asked.version.usedBy.links > 0 && ' Links to it open nothing any more.'}
         </ConfirmTyped>
       )}
       {asked?.kind === 'retention' && <EditRetention name={name} onClose={close} />}

@@ -30,8 +30,3 @@ export async function deleteImage(name: string, options: { unassign: boolean }):
   }
   await client.DELETE('/api/images/{name}', { params })
 }
-
-/** An address for curl and wget that needs no token of anybody. */
-export async function createLink(name: string): Promise<{ url: string; expiresAt: string }> {
-  return bodyOf(client.POST('/api/images/{name}/links', { params: { path: { name } }, body: {} }))
-}
