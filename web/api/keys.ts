@@ -14,6 +14,8 @@ export const keys = {
   plan: (id: string) => ['plan', id],
   images: ['images'],
   image: (name: string) => ['image', name],
+  /** Directories of an image; under its key, and last in it where. */
+  imageTree: (name: string) => ['image', name, 'tree'],
   leases: ['leases'],
   reservations: ['reservations'],
   network: ['network'],

@@ -91,7 +91,7 @@ export interface FilePlace {
 
 export function treeQuery(name: string, path: string, { partition, volume }: FilePlace) {
   return queryOptions({
-    queryKey: [...keys.image(name), 'tree', path, partition, volume],
+    queryKey: [...keys.imageTree(name), path, partition, volume],
     retry: false,
     staleTime: Infinity, // an image never changes, and each look is in the audit log
     async queryFn({ signal }): Promise<ImageDirectory> {

@@ -55,8 +55,9 @@ function applyToRuns(cache: QueryClient, events: LiveEvent[]): void {
 /** Images tell who uses them; what is in them stays as it is. */
 export function staleImageUse(cache: QueryClient): void {
   stale(cache, keys.images)
-  const predicate = ({ queryKey }: { queryKey: readonly unknown[] }) => queryKey[2] !== 'tree'
-  void cache.invalidateQueries({ queryKey: ['image'], predicate })
+  const [image, , tree] = keys.imageTree('')
+  const predicate = ({ queryKey }: { queryKey: readonly unknown[] }) => queryKey[2] !== tree
+  void cache.invalidateQueries({ queryKey: [image], predicate })
 }
 
 function stale(cache: QueryClient, queryKey: readonly unknown[]): void {
