@@ -44,7 +44,8 @@ export function bootRoutes(options: BootRoutesOptions): FastifyPluginAsyncTypebo
       },
       async (request, reply) => {
         const mac = parseMac(request.params.script.slice(0, -'.ipxe'.length))
-        const proven = await isProven(request.ip, mac)
+        // A token that nobody reads starts no run: who asks for the head alone boots nothing.
+        const proven = request.method === 'GET' && (await isProven(request.ip, mac))
         if (proven) onProof(request.ip, mac)
         const script = await bootScript(
           { ...options, log: request.log },

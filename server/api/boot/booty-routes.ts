@@ -42,6 +42,7 @@ export function bootyRoutes(options: BootyRoutesOptions): FastifyPluginAsyncType
       app.get(
         path,
         {
+          exposeHeadRoute: false, // it would claim the run as well
           config: { access: 'public' },
           schema: {
             tags: ['boot'],

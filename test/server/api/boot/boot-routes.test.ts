@@ -50,6 +50,14 @@ describeOnEveryDatabase('boot routes', (_open, database) => {
     assert.equal(body.state, 'booting')
   })
 
+  it('gives no token to whoever only asks for the head of a script, and starts nothing', async () => {
+    const run = await queue('52:54:00:00:01:05')
+    const head = await app.call('HEAD', '/boot/52-54-00-00-01-05.ipxe', undefined, PUBLIC)
+    assert.equal(head.status, 200)
+    const { body } = await app.call<Run>('GET', `/api/runs/${run.id}`)
+    assert.equal(body.state, 'queued')
+  })
+
   it('sends a machine that an operator entered to its disk when there is nothing to do', async () => {
     await app.call('PUT', '/api/machines/52:54:00:00:01:03', {})
     assert.match(await script('52:54:00:00:01:03'), /sanboot --no-describe --drive 0x80/)

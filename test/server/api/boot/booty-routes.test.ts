@@ -77,6 +77,14 @@ describeOnEveryDatabase('BOOTy routes', (_open, database) => {
   const download = async (config: BootyConfig, headers = {}) =>
     fetch(config.sourceImage!, { headers, signal: AbortSignal.timeout(DEADLINE_MILLISECONDS) })
 
+  it('gives no run to whoever only asks for the head of a configuration', async () => {
+    const run = await queue({ workflow: 'deploy', image: 'debian' })
+    const path = `/${run.mac.replaceAll(':', '-')}.bty`
+    assert.equal((await app.call('HEAD', path, undefined, BOOTY)).status, 404)
+    assert.equal((await app.call('HEAD', `/booty${path}`, undefined, BOOTY)).status, 404)
+    assert.equal((await findRun(run)).state, 'queued')
+  })
+
   it('deploys: the run ends when the image went out whole, and says that it is not verified', async () => {
     const run = await queue({ workflow: 'deploy', image: 'debian', disk: { path: '/dev/vda' } })
     const { status, body: config } = await configOf(run)
