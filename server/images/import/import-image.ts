@@ -183,10 +183,15 @@ function checkStamp(
   imageWith: ImageWith,
 ): void {
   if (!stamp) return
-  if (stamp.sizeBytes !== sizeBytes)
+  if (sizeBytes < stamp.sizeBytes)
     throw new ImageRefusedError(
       'corrupt-upload',
       `The export was cut short: it holds ${sizeBytes} of ${stamp.sizeBytes} bytes; upload it again`,
+    )
+  if (sizeBytes > stamp.sizeBytes)
+    throw new ImageRefusedError(
+      'corrupt-upload',
+      `The export holds more than its image: ${sizeBytes} bytes instead of ${stamp.sizeBytes}; upload nothing but one export`,
     )
   // Unused chunks went out as zeros, so the digest of an image that may have some can differ.
   const digests = ([512, 4096] as const).map((size) => digestOf(imageWith(size)))

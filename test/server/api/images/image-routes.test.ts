@@ -207,6 +207,9 @@ describe('images', () => {
     const answer = await put('again', cut)
     assert.equal(answer.body.error.code, 'corrupt-upload')
     assert.match(answer.body.error.message, /cut short/)
+    const twice = await put('again', Buffer.concat([exported, exported]))
+    assert.equal(twice.body.error.code, 'corrupt-upload')
+    assert.match(twice.body.error.message, /holds more than its image/)
   })
 
   it('keeps the older image when a newer upload of its name fails', async () => {
