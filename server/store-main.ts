@@ -42,7 +42,8 @@ const NO_TOUCHES: TouchLog = {
 
 async function main(): Promise<void> {
   const { positionals, values } = parseArguments()
-  const { from, to, verify = false } = values
+  const { from, to, verify = false, help } = values
+  if (help) return console.log(USAGE)
   if (positionals.join() !== 'migrate' || from === undefined || to === undefined)
     throw new ConfigError(USAGE)
   const stop = new AbortController()
@@ -92,6 +93,7 @@ function parseArguments() {
         from: { type: 'string' },
         to: { type: 'string' },
         verify: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
       },
     })
   } catch (cause) {

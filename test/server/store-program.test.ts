@@ -14,6 +14,12 @@ import { rot } from './care/care-lab.ts'
 const PROGRAM = new URL('../../server/store-main.ts', import.meta.url).pathname
 
 describe('npm run store', () => {
+  it('tells its usage to whoever asks for help', async () => {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [PROGRAM, '--help'])
+    assert.match(stdout, /^Usage: npm run store -- migrate --from /)
+    assert.equal(stderr, '')
+  })
+
   it('does not say that all is there when it left what is damaged', async () => {
     await using from = await openTestStore()
     await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-copy-'))
