@@ -2375,7 +2375,7 @@ export interface components {
                  * @example {
                  *       "error": {
                  *         "code": "body-too-large",
-                 *         "message": "Request body is too large"
+                 *         "message": "The body is larger than this call takes; send less at once"
                  *       }
                  *     }
                  */

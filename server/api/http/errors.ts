@@ -128,7 +128,9 @@ function answerFor(error: FastifyError, request: FastifyRequest): Answer {
   if (error.validation) return validationAnswer(error)
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return answer(415, codeOf(error), 'Send JSON, with the header "Content-Type: application/json"')
-  // Fastify's own: a body that is too large, no JSON, of an unknown type, …
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return answer(413, codeOf(error), 'The body is larger than this call takes; send less at once')
+  // Fastify's own: a body that is no JSON, …
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return answer(error.statusCode, codeOf(error), error.message)
   }

@@ -45,7 +45,7 @@ const FAILURES: Record<string, [name: string, description: string, code: string,
       'TooLarge',
       'The body is larger than this call takes',
       'body-too-large',
-      'Request body is too large',
+      'The body is larger than this call takes; send less at once',
     ],
     415: [
       'UnsupportedMediaType',

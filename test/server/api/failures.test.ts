@@ -120,6 +120,14 @@ describe('a wrong call of any route', () => {
       }),
     ))
 
+  it('with a body that is too large: it says what to do', async () => {
+    const { status, body } = await app.call('PUT', '/api/machines/52:54:00:00:00:01', HUGE, {
+      headers: json,
+    })
+    const message = 'The body is larger than this call takes; send less at once'
+    assert.deepEqual([status, body], [413, { error: { code: 'body-too-large', message } }])
+  })
+
   it('with a query that is wrong, too', () => {
     const limited = operations.filter(({ operation }) =>
       operation.parameters?.some(({ name }) => name === 'limit'),
