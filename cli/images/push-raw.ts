@@ -44,7 +44,7 @@ export interface Pushed {
 
 /**
  * Brings what the server lacks of a disk's content there, and makes it an image. What arrived stays
- * there for a day, so the same again after a failure sends only the rest.
+ * there for a day, so the same again after a failure sends only the rest, unless there was no room.
  */
 export async function pushRaw(path: string, options: PushOptions): Promise<Pushed> {
   await using file = await open(path, 'r')

@@ -6,7 +6,7 @@ import { LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import { letGo } from '#protocol/let-go.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, Sha256Text } from '#protocol/shapes.ts'
-import type { ChunkStore } from '#server/images/store/chunk-store.ts'
+import { type ChunkStore, StoreFullError } from '#server/images/store/chunk-store.ts'
 import { contentHash } from '#server/images/store/chunk-threads.ts'
 import { UnprocessableError } from '../http/errors.ts'
 import { createFreeList } from '../http/free-list.ts'
@@ -77,13 +77,15 @@ export function chunkPutRoute(
       async (request, reply) => {
         checkMayWrite(request)
         const hash = parseSha256(request.params.sha256)
-        await library.touch(uploadHolder(request))
+        const holder = uploadHolder(request)
+        await library.touch(holder)
         try {
           if (!expected.take(hash) && (await store.touch([hash])).has(hash))
             return await reply.code(200).send(null)
           await withBody(request.raw, (bytes) => putChunk(hash, bytes))
           return await reply.code(201).send(null)
         } catch (err) {
+          if (err instanceof StoreFullError) library.refused(holder)
           return rethrowImageError(err)
         }
       },

@@ -9,7 +9,7 @@ import { applyRetention } from '#server/db/images/image-retention.ts'
 import type { VersionOrigin } from '#server/db/images/image-versions.ts'
 import type { RetentionRule } from '#protocol/image/image-version.ts'
 import { findImage, findManifest, saveImage } from '#server/db/images/image-queries.ts'
-import { closeUpload, SERVER_UPLOAD, touchUpload } from '#server/db/images/uploads.ts'
+import { closeUpload, endUploadOf, SERVER_UPLOAD, touchUpload } from '#server/db/images/uploads.ts'
 import { checkImage, parseManifest } from '#server/images/commit/check-image.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import type { CommitLock } from '#server/images/commit/commit-lock.ts'
@@ -25,6 +25,7 @@ import { createImageExports, type ImageExports } from './image-exports.ts'
 import { createChunkSets } from './chunk-sets.ts'
 import { createImageStatistics, type StoreStatistics } from './image-statistics.ts'
 import { openImageSweeps } from './image-sweeps.ts'
+import { watchRefusedUploads } from './refused-uploads.ts'
 import { createSweepClock, type SweepClock } from './sweep-clock.ts'
 
 export interface ImageLibraryOptions {
@@ -95,6 +96,8 @@ export interface ImageLibrary extends AsyncDisposable {
   commit(name: string, manifest: Uint8Array, holder: string, details?: ImageDetails): Promise<Image>
   /** Keeps what the holder stores from being swept. Cheap when called for every chunk. */
   touch(holder: string): Promise<void>
+  /** There was no room for a chunk of the holder's: unless it goes on, what it stored is garbage soon. */
+  refused(holder: string): void
   /** As `.img.gz`, unless another format is asked for. */
   findExport: ImageExports['find']
   openDisk: ImageExports['openDisk']
@@ -146,12 +149,20 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     log,
     now,
   })
+  const refusals = watchRefusedUploads((holder, refusedAt) => {
+    touchedAt.delete(holder)
+    endUploadOf(db, holder, refusedAt).then(
+      () => sweeps.sweepSoon(),
+      (err: unknown) => log.warn({ err, holder }, 'Upload could not be ended'),
+    )
+  })
   let uploading = 0
   // Who starts a server is about to use it.
   let lastActiveAt = Date.now()
 
   async function touch(holder: string): Promise<void> {
     lastActiveAt = Date.now()
+    refusals.forget(holder)
     const last = touchedAt.get(holder)
     if (clock.wasSetBack()) touchedAt.clear()
     else if (last !== undefined && performance.now() - last < TOUCH_MILLISECONDS) return
@@ -161,6 +172,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
 
   async function close(holder: string): Promise<void> {
     touchedAt.delete(holder)
+    refusals.forget(holder)
     await closeUpload(db, holder)
   }
 
@@ -249,6 +261,7 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     upload,
     commit,
     touch,
+    refused: (holder) => refusals.refused(holder),
     sweep: () => sweeps.sweep(),
     sweepSoon: () => sweeps.sweepSoon(),
     statistics: () => counting.read(),
@@ -272,7 +285,10 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
 
     isChunkOf: (hash, digest) => chunkSets.has(hash, digest),
 
-    [Symbol.asyncDispose]: () => sweeps[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      refusals[Symbol.dispose]()
+      await sweeps[Symbol.asyncDispose]()
+    },
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { and, eq, gte, like, or, sql } from 'drizzle-orm'
+import { and, eq, gte, like, lte, or, sql } from 'drizzle-orm'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '../database.ts'
 import { uploads } from '../schema.ts'
@@ -100,6 +100,11 @@ export async function listOpenUploads(db: Database): Promise<OpenUpload[]> {
 /** Unless somebody went on with it since it was listed. */
 export async function endUpload(db: Database, { id, touchedAt }: OpenUpload): Promise<void> {
   await db.delete(uploads).where(and(eq(uploads.id, id), eq(uploads.touchedAt, touchedAt)))
+}
+
+/** The holder's, unless somebody went on with it since that moment. */
+export async function endUploadOf(db: Database, holder: string, since: Date): Promise<void> {
+  await db.delete(uploads).where(and(eq(uploads.holder, holder), lte(uploads.touchedAt, since)))
 }
 
 /** Exports that took longer than a minute, on all servers. */

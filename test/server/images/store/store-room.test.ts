@@ -161,6 +161,28 @@ describe('a store with a quota', () => {
     const refused = await put()
     assert.deepEqual([refused.status, refused.body?.error.code], [507, 'store-full'])
   })
+
+  it('has room again soon for others, when whoever it refused goes away', async (context) => {
+    await using app = await openTestApp({ env: { STAMPEDE_STORE_QUOTA: '2Mi' } })
+    const waits = context.mock.method(globalThis, 'setTimeout')
+    const passed = () => {
+      const calls = waits.mock.calls.filter(({ arguments: [, wait] }) => wait === 90_000)
+      return calls.at(-1)!.arguments[0]() as unknown
+    }
+    const usedBytes = async () => {
+      await app.call('POST', '/api/store/sweep')
+      return (await app.call<StoreStatus>('GET', '/api/store')).body.unusedBytes
+    }
+    const put = async () => {
+      const content = randomBytes(MIB - 4096)
+      return (await app.call('PUT', `/chunks/${sha256(content)}`, gzipSync(content))).status
+    }
+    assert.deepEqual([await put(), await put(), await put()], [201, 201, 507])
+    assert.ok((await usedBytes()) > MIB)
+    passed()
+    assert.equal(await usedBytes(), 0)
+    assert.equal(await put(), 201)
+  })
 })
 
 describe('a store that is not mounted', () => {
