@@ -19,6 +19,7 @@ import {
   type ChunkStore,
   type ListedChunk,
   PREFIXES,
+  StoreFullError,
 } from '#server/images/store/chunk-store.ts'
 import type { CommitLock } from '#server/images/commit/commit-lock.ts'
 import { RECOMPRESS_LEVEL, Recompressor } from '#server/images/store/recompressor.ts'
@@ -34,6 +35,8 @@ export interface RecompressOptions {
   enabled: boolean
   /** Whether nothing else has anything to do, and had for a while unless it is wanted at once. */
   isIdle: (wanted: 'now' | 'later') => Promise<boolean>
+  /** Whether the store can take another form of any chunk beside the one that it has. */
+  hasRoom: () => Promise<boolean>
   /** The chunk is not what its hash says. */
   onDamaged: (hash: Sha256, reason: string) => Promise<void>
   /** Layouts are other ones now. */
@@ -82,7 +85,8 @@ async function isDue(options: RecompressOptions, row: JobRow): Promise<boolean> 
   const { doneOf, isUnrenewed, position } = row.state as RecompressState
   if (!row.requestedAt && !isUnrenewed && !position && doneOf === (await contentsOf(options.db)))
     return false
-  return options.isIdle(row.requestedAt ? 'now' : 'later')
+  if (!(await options.isIdle(row.requestedAt ? 'now' : 'later'))) return false
+  return isUnrenewed || options.hasRoom()
 }
 
 function isWanted({ enabled }: RecompressOptions, row: JobRow): boolean {
@@ -107,9 +111,10 @@ async function recompressStore(options: RecompressOptions, context: JobContext):
   try {
     const of = await contentsOf(db)
     await round.renewLeft()
-    for (let at = round.state.position ?? 0; at < PREFIXES.length; at++)
-      await round.recompressPrefix(at)
+    const isDone = await round.recompressAll()
+    // Where there was no room for more, the old forms took it: once no layout names them, they go.
     await round.renew()
+    if (!isDone) return
     const finishedAt = new Date().toISOString()
     await context.save({ ...round.state, position: 0, doneOf: of, finishedAt })
     await changeJob(db, 'recompress', { requestedAt: null })
@@ -156,7 +161,20 @@ class Round {
     this.state = { ...(context.row.state as RecompressState) }
   }
 
-  async recompressPrefix(at: number): Promise<void> {
+  /** False if the store had no room for another form. */
+  async recompressAll(): Promise<boolean> {
+    try {
+      for (let at = this.state.position ?? 0; at < PREFIXES.length; at++)
+        await this.#recompressPrefix(at)
+      return true
+    } catch (err) {
+      if (!(err instanceof StoreFullError)) throw err
+      this.#options.log.warn({ err }, 'Recompression waits for room in the store')
+      return false
+    }
+  }
+
+  async #recompressPrefix(at: number): Promise<void> {
     const { db, store } = this.#options
     const prefix = PREFIXES[at]!
     const tried = await loadRecompressed(db, prefix, RECOMPRESS_LEVEL)

@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { LONGEST_STORED_BYTES } from '#protocol/image/chunk-size.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { StoreStatus } from '#protocol/store.ts'
 import type { ImageLibrary } from '#server/api/library/image-library.ts'
@@ -10,7 +11,7 @@ import { countRunsByState } from '#server/db/runs/runs.ts'
 import { changeJob, getJob, type JobRow } from '#server/db/store/store-jobs.ts'
 import { isUploading } from '#server/db/images/uploads.ts'
 import { PREFIXES } from '#server/images/store/chunk-store.ts'
-import { checkRoomFor } from '#server/images/store/store-room.ts'
+import { checkRoomFor, hasRoomToReplace } from '#server/images/store/store-room.ts'
 import { openStoreToRead } from '#server/store/open-store.ts'
 import { createCompleteImages } from './complete-images.ts'
 import { createDamageCare } from './damage.ts'
@@ -79,6 +80,7 @@ export async function openStoreCare(options: StoreCareOptions): Promise<StoreCar
       log,
       enabled: care.recompress,
       isIdle,
+      hasRoom: async () => hasRoomToReplace(await library.room(), LONGEST_STORED_BYTES),
       onDamaged: (hash, reason) => damage.found(hash, reason),
       onRenewed: () => library.sweepSoon(),
     }),

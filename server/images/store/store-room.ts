@@ -44,6 +44,16 @@ export function measureRoom(facts: RoomFacts): StoreRoom {
   }
 }
 
+/** What the disk alone leaves. */
+function withoutQuota({ freeBytes, totalBytes, usedBytes }: StoreRoom): StoreRoom {
+  return measureRoom({
+    freeBytes: freeBytes ?? undefined,
+    totalBytes: totalBytes ?? undefined,
+    quotaBytes: undefined,
+    usedBytes,
+  })
+}
+
 /** With so many bytes more in the store. */
 function roomAfter(room: StoreRoom, bytes: number): StoreRoom {
   const { freeBytes, usedBytes, availableBytes } = room
@@ -76,6 +86,12 @@ export function checkRoomFor(room: StoreRoom, neededBytes: number, what: string)
   )
 }
 
+/** Whether so many bytes may take the place of others: both are on the disk for a while. */
+export function hasRoomToReplace(room: StoreRoom, bytes: number): boolean {
+  const { availableBytes } = withoutQuota(room)
+  return availableBytes === null || availableBytes >= bytes
+}
+
 export interface LimitedStore {
   store: ChunkStore
   /** What was put and is not in `countedBytes`, the bytes of all images as last told. */
@@ -106,8 +122,12 @@ export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): L
   let writingBytes = 0
 
   /** Room for so many bytes, kept for the work that is given. */
-  async function within<Result>(bytes: number, work: () => Promise<Result>): Promise<Result> {
-    await reserve(bytes)
+  async function within<Result>(
+    bytes: number,
+    work: () => Promise<Result>,
+    limits: (room: StoreRoom) => StoreRoom = (room) => room,
+  ): Promise<Result> {
+    await reserve(bytes, limits)
     try {
       return await work()
     } finally {
@@ -115,11 +135,11 @@ export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): L
     }
   }
 
-  async function reserve(bytes: number): Promise<void> {
+  async function reserve(bytes: number, limits: (room: StoreRoom) => StoreRoom): Promise<void> {
     if (!measured || performance.now() - measured.at > KEPT_MILLISECONDS)
       measured = { room: await room(), at: performance.now(), putBytes }
     const since = putBytes - measured.putBytes + writingBytes
-    checkRoomFor(roomAfter(measured.room, since), bytes, 'A chunk')
+    checkRoomFor(roomAfter(limits(measured.room), since), bytes, 'A chunk')
     writingBytes += bytes
   }
 
@@ -155,8 +175,8 @@ export function limitStore(store: ChunkStore, room: () => Promise<StoreRoom>): L
         },
       }),
       async replace(hash, bytes) {
-        // The old form stays for a while.
-        return within(bytes.length, () => store.replace(hash, bytes))
+        // The old form stays on the disk for a while; to the quota the content counts once, and less than before.
+        return within(bytes.length, () => store.replace(hash, bytes), withoutQuota)
       },
     } satisfies ChunkStore,
   }

@@ -97,7 +97,11 @@ export function openLibrary(
 export function openRound(
   database: OpenedDatabase,
   library: ImageLibrary,
-  { isIdle = async () => true, store = library.store }: Partial<RoundOptions> = {},
+  {
+    isIdle = async () => true,
+    hasRoom = async () => true,
+    store = library.store,
+  }: Partial<RoundOptions> = {},
 ) {
   return openRecompression({
     db: database.db,
@@ -106,6 +110,7 @@ export function openRound(
     log,
     enabled: true,
     isIdle,
+    hasRoom,
     onDamaged: async () => {},
     onRenewed: () => {},
   })
@@ -113,6 +118,7 @@ export function openRound(
 
 interface RoundOptions {
   isIdle: () => Promise<boolean>
+  hasRoom: () => Promise<boolean>
   store: ChunkStore
 }
 

@@ -10,7 +10,7 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { deleteImage } from '#server/db/images/image-changes.ts'
 import { findImage } from '#server/db/images/image-queries.ts'
 import { changeJob, getJob } from '#server/db/store/store-jobs.ts'
-import type { ChunkStore } from '#server/images/store/chunk-store.ts'
+import { type ChunkStore, StoreFullError } from '#server/images/store/chunk-store.ts'
 import { type RecompressAnswer, Recompressor } from '#server/images/store/recompressor.ts'
 import { GZIP_EXPORT, ZSTD_EXPORT } from '#server/images/export/export-format.ts'
 import { describeOnEveryDatabase } from '#test/support/database.ts'
@@ -189,6 +189,39 @@ describeOnEveryDatabase('recompression', (openTestDatabase, kind) => {
     await waitFor('the rest', async () => (await state()).finishedAt !== finishedAt)
     assert.equal((await state()).replacedChunks, replacedChunks + CHUNKS)
     assert.equal((await state()).isUnrenewed, false)
+  })
+
+  it('waits for room where there is none for another form, with the old ones no longer named', async () => {
+    await captureDisk(test.store, library, 'full', compressibleDisk(CHUNKS, 'full '))
+    await again()
+    const { replacedChunks = 0, finishedAt } = await state()
+    let left = 2
+    let tries = 0
+    const store: ChunkStore = {
+      ...test.store,
+      async replace(hash, bytes) {
+        tries++
+        if (left === 0) throw new StoreFullError('There is no room')
+        left--
+        return await test.store.replace(hash, bytes)
+      },
+    }
+    let looks = 0
+    const hasRoom = async () => {
+      if (tries > 0) looks++
+      return left > 0
+    }
+    await using job = openRound(database, library, { store, hasRoom })
+    await waitFor('its end', async () => tries === 3 && !job.isWorking)
+    job.wake()
+    await waitFor('another look', async () => looks > 0)
+    assert.equal(tries, 3)
+    assert.equal((await state()).replacedChunks, replacedChunks + 2)
+    assert.equal((await state()).isUnrenewed, false)
+    left = CHUNKS
+    job.wake()
+    await waitFor('the rest', async () => (await state()).finishedAt !== finishedAt)
+    assert.equal((await state()).replacedChunks, replacedChunks + CHUNKS)
   })
 
   it('is one server’s at a time', async () => {

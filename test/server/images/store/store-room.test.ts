@@ -8,6 +8,7 @@ import type { StoreStatus } from '#protocol/store.ts'
 import { StoreFullError } from '#server/images/store/chunk-store.ts'
 import {
   checkRoomFor,
+  hasRoomToReplace,
   limitStore,
   measureRoom,
   type RoomFacts,
@@ -76,6 +77,25 @@ describe('room in the store', () => {
     assert.equal(refused.length, 9)
     for (const { reason } of refused)
       assert.match(String(reason), /has none left: 15\.\d kB are used of its quota of 15\.\d kB/)
+  })
+
+  it('is asked of the disk alone where bytes take the place of more of them', async () => {
+    await using test = await openTestStore()
+    const content = Buffer.alloc(MIB, 'to be replaced, ')
+    const [large, small] = [gzipSync(content, { level: 1 }), gzipSync(content, { level: 9 })]
+    await test.store.putIfAbsent(sha256(content), large)
+    const replace = async (given: Partial<RoomFacts>) => {
+      const room = measureRoom(facts({ quotaBytes: 1000, usedBytes: 1000, ...given }))
+      assert.equal(hasRoomToReplace(room, small.length), (room.freeBytes ?? Infinity) > 1000)
+      return await limitStore(test.store, async () => room).store.replace(sha256(content), small)
+    }
+    const full = { freeBytes: 1000, totalBytes: GIB }
+    await assert.rejects(
+      replace(full),
+      /has none left: 1\.0 kB are free on its disk, .* in reserve; /,
+    )
+    assert.equal(await replace({ freeBytes: GIB, totalBytes: GIB }), true)
+    assert.equal(await replace({}), true)
   })
 })
 
