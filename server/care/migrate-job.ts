@@ -6,6 +6,12 @@ import type { OpenedDatabase } from '#server/db/database.ts'
 import { changeJob, getJob, type JobRow, saveJobState } from '#server/db/store/store-jobs.ts'
 import { type ChunkStore, PREFIXES, StoreFullError } from '#server/images/store/chunk-store.ts'
 import { type CopyProgress, copyStore } from '#server/images/store/copy-store.ts'
+import {
+  limitStore,
+  measureRoom,
+  type StoreRoom,
+  tellLimits,
+} from '#server/images/store/store-room.ts'
 import { openStore, refuseOverlap, refuseStrangers } from '#server/store/open-store.ts'
 import { ServiceError } from '#server/service-error.ts'
 import { storeAddress, type StoreConfig } from '#server/settings/store-config.ts'
@@ -90,6 +96,7 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
     let last = before
     let savedAt = Date.now()
     const cancelled = new AbortController()
+    let room: StoreRoom | undefined
 
     async function onProgress(progress: CopyProgress): Promise<void> {
       last = added(before, progress)
@@ -102,10 +109,14 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
 
     try {
       await using target = await openTarget(state.to)
+      // What else lies on its disk, such as our database, needs the reserve here, too.
+      const measure = async () =>
+        (room = measureRoom({ ...(await target.size()), quotaBytes: undefined, usedBytes: 0 }))
+      const to = limitStore(target.store, measure).store
       await save({ ...before, error: null, retryAt: null })
       const copied = await copyStore({
         from: store,
-        to: target.store,
+        to,
         verify: state.verify,
         position: state.position,
         signal: AbortSignal.any([signal, cancelled.signal]),
@@ -123,7 +134,7 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
       if (cancelled.signal.aborted) return
       if (signal.aborted) return await save(last)
       log.error({ err, to: state.to }, 'The chunk store could not be copied; it is tried again')
-      const error = failureText(err, state.to)
+      const error = failureText(err, state.to, room)
       const retryAt = new Date(Date.now() + RETRY_MILLISECONDS).toISOString()
       await save({ ...last, error, retryAt })
     }
@@ -183,9 +194,12 @@ export function openStoreMigrations(options: MigrationOptions): StoreMigrations 
   }
 }
 
-function failureText(err: unknown, to: string): string {
+function failureText(err: unknown, to: string, room: StoreRoom | undefined): string {
   // Its own words are of images that might be deleted, which makes no room there.
-  if (err instanceof StoreFullError) return `${to} is full; make room there`
+  if (err instanceof StoreFullError) {
+    const limits = room && tellLimits(room)
+    return `${to} is full${limits ? `: ${limits}` : ''}; make room there`
+  }
   return err instanceof Error ? err.message : String(err)
 }
 

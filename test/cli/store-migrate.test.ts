@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { statfsSync } from 'node:fs'
 import { mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +9,8 @@ import type { StoreMigration } from '#protocol/store-migration.ts'
 import { chunkHash, removeChunk } from '#test/server/care/care-lab.ts'
 import { addToken } from '#test/support/accounts.ts'
 import { diskContent, MIB } from '#test/support/disk-content.ts'
+import { NEEDS_ROOT } from '#test/support/loop-device.ts'
+import { openSmallDisk } from '#test/support/small-disk.ts'
 import { ADMIN_TOKEN, openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { openCutProxy } from './cut-proxy.ts'
 import { createShell, type Shell } from './stampede.ts'
@@ -80,6 +83,30 @@ describe('stampede store migrate', () => {
       await rm(fourth, { recursive: true, force: true })
     }
   })
+
+  it(
+    'leaves a target that is full its reserve, says so, and goes on',
+    { skip: NEEDS_ROOT },
+    async () => {
+      await app.call('PUT', '/api/images/large', randomBytes(8 * MIB))
+      await using disk = await openSmallDisk(40)
+      disk.fill(3 * MIB)
+      const to = `file:${join(disk.path, 'copy')}`
+      assert.equal((await run('--to', to, '--no-wait')).code, 0)
+      const deadline = Date.now() + 30_000
+      let shown = ''
+      while (!/is full: \d+\.\d .B are free on its disk, of which 838\.9 kB are kept/.test(shown)) {
+        assert.ok(Date.now() < deadline, shown)
+        shown = (await run('--status')).stdout
+      }
+      const { bavail, bsize, blocks } = statfsSync(disk.path)
+      assert.ok(bavail >= blocks * 0.02, `${bavail * bsize} bytes are left`)
+      await run('--cancel')
+      disk.makeRoom()
+      const { code, stderr } = await run('--to', to)
+      assert.equal(code, 0, stderr)
+    },
+  )
 
   it('waits on while the server is away', async () => {
     const third = await mkdtemp(join(tmpdir(), 'stampede-third-'))

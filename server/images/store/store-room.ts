@@ -66,10 +66,9 @@ function roomAfter(room: StoreRoom, bytes: number): StoreRoom {
   }
 }
 
-/** Throws StoreFullError, with all figures, unless there is room for so many bytes. */
-export function checkRoomFor(room: StoreRoom, neededBytes: number, what: string): void {
-  const { availableBytes, freeBytes, reserveBytes, quotaBytes, usedBytes } = room
-  if (availableBytes === null || availableBytes >= neededBytes) return
+/** What the store cannot go beyond, in words; empty if nothing is known of it. */
+export function tellLimits(room: StoreRoom): string {
+  const { freeBytes, reserveBytes, quotaBytes, usedBytes } = room
   const limits = [
     freeBytes === null
       ? ''
@@ -77,12 +76,19 @@ export function checkRoomFor(room: StoreRoom, neededBytes: number, what: string)
     quotaBytes === null
       ? ''
       : `${formatBytes(usedBytes)} are used of its quota of ${formatBytes(quotaBytes)} (STAMPEDE_STORE_QUOTA)`,
-  ].filter(Boolean)
+  ]
+  return limits.filter(Boolean).join('; ')
+}
+
+/** Throws StoreFullError, with all figures, unless there is room for so many bytes. */
+export function checkRoomFor(room: StoreRoom, neededBytes: number, what: string): void {
+  const { availableBytes } = room
+  if (availableBytes === null || availableBytes >= neededBytes) return
   // Of an upload nobody knows before what it will take: a byte stands for any room at all.
   const needed = neededBytes <= 1 ? 'room' : `about ${formatBytes(neededBytes)}`
   const left = availableBytes === 0 ? 'none' : formatBytes(availableBytes)
   throw new StoreFullError(
-    `${what} needs ${needed}, but the chunk store has ${left} left: ${limits.join('; ')}; make room or delete images`,
+    `${what} needs ${needed}, but the chunk store has ${left} left: ${tellLimits(room)}; make room or delete images`,
   )
 }
 
