@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { copyFile, link, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { copyFile, link, lstat, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeAutoexecScript } from '../boot/script.ts'
 import type { VirtualFile, VirtualFiles } from '../tftp/virtual-file.ts'
@@ -70,10 +70,13 @@ export async function openBootFiles(options: BootFilesOptions): Promise<BootFile
 
 /** Whole or not at all, and never over a file that is there. */
 async function copyIfAbsent(source: string, folder: string, name: string): Promise<void> {
+  const path = join(folder, name)
+  // A disk that is full by now has no room for a copy in vain. A link to nothing counts as there.
+  if (await lstat(path).then(() => true, isGone)) return
   const temporary = join(folder, `.${name}.${randomUUID()}`)
   try {
     await copyFile(source, temporary)
-    await link(temporary, join(folder, name))
+    await link(temporary, path)
   } catch (err) {
     if (!isMissing(err) && !isCode(err, 'EEXIST')) throw err
   } finally {

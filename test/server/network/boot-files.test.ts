@@ -12,6 +12,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { NoBootFilesError, openBootFiles } from '#server/network/boot-files.ts'
+import { NEEDS_ROOT } from '#test/support/loop-device.ts'
+import { openSmallDisk } from '#test/support/small-disk.ts'
 
 const url = 'http://192.0.2.1:8080'
 
@@ -49,6 +51,15 @@ describe('boot files', () => {
       'snponly.efi',
       'undionly.kpxe',
     ])
+  })
+
+  it('need no room once they are there', { skip: NEEDS_ROOT }, async () => {
+    await using at = await openFolders()
+    await using disk = await openSmallDisk(1)
+    const options = { ...at, folder: join(disk.path, 'boot'), url }
+    const before = await (await openBootFiles(options)).names()
+    disk.fill()
+    assert.deepEqual(await (await openBootFiles(options)).names(), before)
   })
 
   it('come and go while the server runs', async () => {
