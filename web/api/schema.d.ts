@@ -3243,6 +3243,7 @@ export interface operations {
                 sort?: string;
                 /** @description false: without inventories, up to 5000 a page */
                 inventory?: boolean;
+                /** @description Where inventories are large, a page ends earlier, and "next" goes on */
                 limit?: number;
                 /** @description The "next" of the page before, as it is */
                 after?: string;

@@ -45,7 +45,13 @@ export const MachineQuerySchema = Type.Object({
   inventory: Type.Optional(
     Type.Boolean({ description: `false: without inventories, up to ${MAX_PAGE_MACHINES} a page` }),
   ),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE_MACHINES })),
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: MAX_PAGE_MACHINES,
+      description: 'Where inventories are large, a page ends earlier, and "next" goes on',
+    }),
+  ),
   after: Type.Optional(
     Type.String({ maxLength: 2000, description: 'The "next" of the page before, as it is' }),
   ),

@@ -6,6 +6,7 @@ import { bootToken, hello, queueRun } from '#test/support/test-agent.ts'
 import { createInventory } from '#test/support/inventory.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 
+const MIB = 1024 ** 2
 const mac = (end: number) => `52:54:00:00:0b:0${end}`
 interface List {
   items: Machine[]
@@ -67,6 +68,29 @@ describeOnEveryDatabase('finding machines', (_open, database) => {
     const first = await app.call<List>('GET', '/api/machines?limit=1&sort=name')
     const other = await app.call('GET', `/api/machines?sort=state&after=${first.body.next}`)
     assert.equal(other.status, 400)
+  })
+
+  it('ends a page where inventories fill it, and goes on from there', async () => {
+    const large = (end: number) => `52:54:00:00:0c:0${end}`
+    for (const end of [1, 2, 3]) {
+      const smbios = { serial: `LARGE-${end}`, assetTag: 'x'.repeat(2.5 * MIB) }
+      const inventory = createInventory({ smbios })
+      await hello(app, large(end), await bootToken(app, large(end)), inventory)
+    }
+    for (const sort of ['mac', '-serial']) {
+      const pages: number[][] = []
+      for (let next: string | null = ''; next !== null;) {
+        const cursor: string = next && `&after=${encodeURIComponent(next)}`
+        const { body } = await app.call<List>('GET', `/api/machines?q=large-&sort=${sort}${cursor}`)
+        for (const { inventory } of body.items)
+          assert.equal(inventory?.smbios.assetTag?.length, 2.5 * MIB)
+        pages.push(body.items.map((machine) => Number(machine.mac.at(-1))))
+        next = body.next
+      }
+      assert.deepEqual(pages, sort === 'mac' ? [[1, 2], [3]] : [[3, 2], [1]], sort)
+    }
+    const { body } = await app.call<List>('GET', '/api/machines?q=large-&inventory=false')
+    assert.deepEqual([body.items.length, body.next], [3, null])
   })
 
   it('leaves inventories out if asked to, and tells what they said', async () => {
