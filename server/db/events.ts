@@ -1,4 +1,4 @@
-import { asc, gt, lt, max, min, sql } from 'drizzle-orm'
+import { lt, max, min, sql, type SQL } from 'drizzle-orm'
 import type { Database, Transaction } from './database.ts'
 import { events } from './schema.ts'
 
@@ -18,6 +18,8 @@ export const PROGRESS_CHANNEL = 'stampede_progress'
 /** Taken by whoever writes events, so that they become visible in the order of their ids. */
 const EVENTS_LOCK = 7_823_462
 const KEPT_EVENTS = 20_000
+/** Of events that are read at once, for each listener: one holds a whole machine, which may be 4 MiB. */
+const MAX_READ_BYTES = 1024 * 1024
 /** PostgreSQL refuses notifications of 8000 bytes. */
 const MAX_PAYLOAD_BYTES = 7900
 
@@ -63,18 +65,44 @@ export function changedRunOf(payload: string): string | undefined {
   return payload.startsWith('run ') ? payload.slice('run '.length) : undefined
 }
 
-/** The events after `id`, oldest first. */
+/**
+ * The events after `id`, oldest first: `limit` at most, and none after the one that fills MAX_READ_BYTES. `isMore`
+ * says that either ended them, so that there may be others.
+ */
 export async function listEventsAfter(
   db: Database,
   id: number,
   limit: number,
-): Promise<StoredEvent[]> {
-  return db
-    .select({ id: events.id, kind: events.kind, data: events.data })
-    .from(events)
-    .where(gt(events.id, id))
-    .orderBy(asc(events.id))
-    .limit(limit)
+): Promise<{ items: StoredEvent[]; isMore: boolean }> {
+  // From one to the next by the key: what is not told is not read. "offset 0": else each text would be made twice.
+  const nextAfter = (seen: SQL) => sql`
+    select id, kind, data::text as text
+    from ${events} where id > ${seen} order by id limit 1 offset 0`
+  const result = await db.execute(sql`
+    with recursive told as (
+      select ${id}::bigint as id, null::text as kind, null::text as text, 0 as place, 0::bigint as bytes
+      union all
+      select next.id, next.kind, next.text, place + 1, bytes + octet_length(next.text)
+      from told, lateral (${nextAfter(sql`told.id`)}) next
+      where place < ${limit} and bytes < ${MAX_READ_BYTES}
+    )
+    select id, kind, text, place = ${limit} or bytes >= ${MAX_READ_BYTES} as "isFull"
+    from told where place > 0 order by place`)
+  const { rows } = result as unknown as { rows: ReadEvent[] } // both drivers answer so
+  const items = rows.map(({ id, kind, text }) => ({
+    id: Number(id),
+    kind,
+    data: JSON.parse(text) as unknown,
+  }))
+  return { items, isMore: rows.at(-1)?.isFull ?? false }
+}
+
+interface ReadEvent {
+  /** A number of PGlite, a text of Postgres. */
+  id: number | string
+  kind: EventKind
+  text: string
+  isFull: boolean
 }
 
 /** Where a listener begins that saw nothing yet. */

@@ -36,6 +36,7 @@ export type FeedItem =
   | { kind: 'heartbeat' }
 
 const BATCH_EVENTS = 100
+const NO_EVENTS = { items: [], isMore: false }
 const HEARTBEAT_MILLISECONDS = 15_000
 const PROGRESS_INTERVAL_MILLISECONDS = 1000
 /** Should a notification be lost, listeners look for themselves. */
@@ -74,9 +75,9 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
       // An id that is yet to come is of another database, or of this one before a backup came back.
       if (seen > newest) yield { kind: 'reset', id: (seen = newest), lastId }
       while (!signal.aborted) {
-        const events = listener.takeNews(Date.now())
+        const { items: events, isMore } = listener.takeNews(Date.now())
           ? await listEventsAfter(database.db, seen, BATCH_EVENTS)
-          : []
+          : NO_EVENTS
         if (events[0] && (await isGapAfter(seen, events[0].id))) {
           const id = await newestId()
           yield { kind: 'reset', id, lastId: seen }
@@ -94,8 +95,8 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
           yield { kind: 'heartbeat' }
           spokeAt = Date.now()
         }
-        if (events.length < BATCH_EVENTS) await listener.wait()
-        else listener.wake()
+        if (isMore) listener.wake()
+        else await listener.wait()
       }
     } finally {
       signal.removeEventListener('abort', stop)

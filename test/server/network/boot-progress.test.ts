@@ -55,7 +55,7 @@ describeOnEveryDatabase('boot progress', (openTestDatabase, kind) => {
       ['ipxe', 'iPXE'],
     ])
     assert.equal(machine?.state, 'discovered')
-    const events = await listEventsAfter(db, 0, 100)
+    const { items: events } = await listEventsAfter(db, 0, 100)
     assert.equal(events.filter((event) => event.kind === 'machine').length, 3)
   })
 
@@ -76,7 +76,7 @@ describeOnEveryDatabase('boot progress', (openTestDatabase, kind) => {
       await using _boots = boots
       for (let i = 0; i < 200; i++) boots.dhcp(MAC, 'efi-x64')
     }
-    assert.equal((await listEventsAfter(database.db, 0, 100)).length, 1)
+    assert.equal((await listEventsAfter(database.db, 0, 100)).items.length, 1)
   })
 
   it('script, kernel and agent are told of, and where a boot ends at the disk', async () => {

@@ -30,10 +30,11 @@ describeOnEveryDatabase('changing images', (_open, database) => {
     (await app.call<Machine>('GET', `/api/machines/${mac}`)).body
 
   async function eventsSince(id: number) {
-    const events = await listEventsAfter(app.database.db, id, 1000)
+    const { items: events } = await listEventsAfter(app.database.db, id, 1000)
     return events.map(({ kind, data }) => ({ kind, ...(data as Record<string, unknown>) }))
   }
-  const lastEvent = async () => (await listEventsAfter(app.database.db, 0, 10_000)).at(-1)?.id ?? 0
+  const lastEvent = async () =>
+    (await listEventsAfter(app.database.db, 0, 10_000)).items.at(-1)?.id ?? 0
 
   it('a description is kept, also when the content is replaced, and can be taken away', async () => {
     await put('described')
