@@ -49,8 +49,10 @@ const LOOK_MILLISECONDS = 5000
 export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed> {
   await using opened = new AsyncDisposableStack()
   const listeners = new Set<Listener>()
+  let reads = new Map<number, ReturnType<typeof listEventsAfter>>()
   opened.use(
     await database.listen(EVENTS_CHANNEL, () => {
+      reads = new Map() // what began before may not have seen this news
       for (const listener of listeners) listener.wake()
     }),
   )
@@ -76,7 +78,7 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
       if (seen > newest) yield { kind: 'reset', id: (seen = newest), lastId }
       while (!signal.aborted) {
         const { items: events, isMore } = listener.takeNews(Date.now())
-          ? await listEventsAfter(database.db, seen, BATCH_EVENTS)
+          ? await readAfter(seen)
           : NO_EVENTS
         if (events[0] && (await isGapAfter(seen, events[0].id))) {
           const id = await newestId()
@@ -102,6 +104,16 @@ export async function openEventFeed(database: OpenedDatabase): Promise<EventFeed
       signal.removeEventListener('abort', stop)
       listeners.delete(listener)
     }
+  }
+
+  /** Listeners that have seen the same ask together: fifty of them cost one query an event. */
+  function readAfter(id: number): ReturnType<typeof listEventsAfter> {
+    const known = reads.get(id)
+    if (known) return known
+    const among = reads
+    const read = listEventsAfter(database.db, id, BATCH_EVENTS).finally(() => among.delete(id))
+    among.set(id, read)
+    return read
   }
 
   const newestId = () => lastEventId(database.db)
