@@ -70,6 +70,24 @@ describe('a plan and its run', () => {
     await page.waitForURL(/\/runs\/[0-9a-f-]{36}$/)
   }
 
+  it('keeps what else a plan asks for near, however many machines are chosen', async () => {
+    const macs = Array.from({ length: 90 }, (_, index) => `52:54:00:00:77:${10 + index}`)
+    await page.setViewportSize({ width: 390, height: 844 })
+    await page.goto(`${app.lanUrl}/plan?workflow=deploy&macs=${macs.join(',')}`)
+    await page.getByText('90 machines').waitFor()
+    const image = await page.getByRole('combobox', { name: 'Image' }).boundingBox()
+    assert.ok(image!.y < 844, `The image is asked for at ${image!.y} pixels`)
+    // The field to search in is at the end of those that are chosen, and comes into sight.
+    const field = page.getByRole('combobox', { name: 'Machines' })
+    await field.focus()
+    await page.keyboard.type('rack')
+    const typed = (await field.boundingBox())!
+    assert.ok(typed.y + typed.height <= image!.y, `${typed.y} is below ${image!.y}`)
+    await page.keyboard.press('Escape')
+    await assertGoodLooks(page)
+    await page.setViewportSize({ width: 1280, height: 720 })
+  })
+
   it('say on screen what differs from the plan, and nothing is written', async () => {
     const mac = '52:54:00:00:cc:01'
     await addMachine(mac, 'guarded')

@@ -110,6 +110,24 @@ describe('settings and network', () => {
     await assertGoodLooks(page)
   })
 
+  it('fold what an entry of the audit log says of a call about many machines', async () => {
+    const macs = Array.from({ length: 60 }, (_, index) => `52:54:00:00:77:${10 + index}`)
+    await app.call('POST', '/api/plans', { workflow: 'wipe', macs })
+    const { page } = await open(`/settings/audit?target=${macs[0]}`)
+    await page.setViewportSize({ width: 1024, height: 900 })
+    const row = page.getByRole('row', { name: /plan\.create/ }).first()
+    const height = async () => (await row.boundingBox())!.height
+    await row.getByRole('button', { name: 'Show all' }).waitFor()
+    assert.ok((await height()) < 200, `${await height()} pixels`)
+    // Its machine is told in two lines, its kind and its MAC.
+    assert.ok((await row.getByRole('link').boundingBox())!.height < 60)
+    await row.getByRole('button', { name: 'Show all' }).click()
+    await row.getByRole('button', { name: 'Show less' }).waitFor()
+    assert.ok((await height()) > 300, `${await height()} pixels`)
+    await row.getByRole('button', { name: 'Show less' }).click()
+    await assertGoodLooks(page)
+  })
+
   it('keep a reservation, and give it up', async () => {
     const { page } = await open('/network')
     await page.getByRole('button', { name: 'Reserve an address' }).click()

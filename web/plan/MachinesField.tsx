@@ -3,6 +3,8 @@ import type { Machine } from '#protocol/machine/machine.ts'
 import { countOf } from '../components/format.ts'
 import type { PlanFieldsProps } from './plan-fields.ts'
 
+/** About six lines; of more machines the chosen ones are scrolled, so that what else is asked for stays near. */
+const CHOSEN_PIXELS = 200
 /** A list to choose from that is longer than this is searched, not scrolled. */
 const SHOWN_CHOICES = 50
 
@@ -34,6 +36,7 @@ export function MachinesField({ draft, mistakes, set, machines }: MachinesFieldP
       limit={SHOWN_CHOICES}
       nothingFoundMessage="No machine like that"
       error={mistakes.macs}
+      styles={{ pillsList: { maxHeight: CHOSEN_PIXELS, overflowY: 'auto' } }}
       clearButtonProps={{ 'aria-label': 'Choose none' }}
     />
   )

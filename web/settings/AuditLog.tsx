@@ -1,4 +1,14 @@
-import { Anchor, Code, Group, Skeleton, Stack, Table, Text, TextInput } from '@mantine/core'
+import {
+  Anchor,
+  Code,
+  Group,
+  Skeleton,
+  Spoiler,
+  Stack,
+  Table,
+  Text,
+  TextInput,
+} from '@mantine/core'
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { Link, useSearchParams } from 'react-router'
 import type { AuditEntry } from '#protocol/account.ts'
@@ -111,7 +121,7 @@ function EntryTable({ entries }: { entries: readonly AuditEntry[] }) {
             <Table.Th w={110}>When</Table.Th>
             <Table.Th>Who</Table.Th>
             <Table.Th>What</Table.Th>
-            <Table.Th>To what</Table.Th>
+            <Table.Th w={170}>To what</Table.Th>
             <Table.Th w={90}>Outcome</Table.Th>
             <Table.Th>Details</Table.Th>
           </Table.Tr>
@@ -197,12 +207,24 @@ function Outcome({ status }: { status: number }) {
   )
 }
 
+/** Four lines of them. */
+const DETAILS_PIXELS = 88
+
+/** Each machine of a plan has its entry, and each entry says what the whole plan was asked for. */
 function Details({ details }: Pick<AuditEntry, 'details'>) {
   if (details === undefined || details === null) return undefined
   return (
-    <Code style={{ overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' }}>
-      {JSON.stringify(details)}
-    </Code>
+    <Spoiler
+      maxHeight={DETAILS_PIXELS}
+      showLabel="Show all"
+      hideLabel="Show less"
+      transitionDuration={0}
+      styles={{ control: { fontSize: 'var(--mantine-font-size-sm)' } }}
+    >
+      <Code style={{ overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' }}>
+        {JSON.stringify(details)}
+      </Code>
+    </Spoiler>
   )
 }
 
