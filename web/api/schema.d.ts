@@ -6003,7 +6003,7 @@ export interface operations {
                      * @example {
                      *       "error": {
                      *         "code": "chunks-missing",
-                     *         "message": "The store lacks 1 chunk of the image; send it, then the manifest again"
+                     *         "message": "The store lacks a chunk of this image; send what is missing, then the manifest again"
                      *       },
                      *       "missing": [
                      *         "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"

@@ -135,7 +135,7 @@ const link: ImageLink = {
 const missing = {
   error: {
     code: 'chunks-missing',
-    message: 'The store lacks 1 chunk of the image; send it, then the manifest again',
+    message: 'The store lacks a chunk of this image; send what is missing, then the manifest again',
   },
   missing: [CHUNK],
 }

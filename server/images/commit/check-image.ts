@@ -23,7 +23,8 @@ export class ChunksMissingError extends Error {
   override name = 'ChunksMissingError'
   readonly missing: Sha256[]
   constructor(missing: Sha256[]) {
-    super(`The store lacks ${missing.length} chunks of this image; put them and try again`)
+    const lacking = missing.length === 1 ? 'a chunk' : `${missing.length} chunks`
+    super(`The store lacks ${lacking} of this image; send what is missing, then the manifest again`)
     this.missing = missing
   }
 }
