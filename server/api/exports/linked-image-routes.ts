@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { type Image, ImageSchema } from '#protocol/image/image-info.ts'
 import { IMAGE_NAME_PATTERN } from '#protocol/shapes.ts'
@@ -57,11 +57,17 @@ async function getLink(
   return link
 }
 
-/** Who fetches in many ranges writes one row a minute. */
-async function noteUse({ database, now }: LinkedImageOptions, { hash, lastUsedAt }: StoredLink) {
+/** Once a minute for whoever fetches in many ranges. A database that has no room to write may still read. */
+async function noteUse(
+  { database, now }: LinkedImageOptions,
+  { hash, lastUsedAt }: StoredLink,
+  log: FastifyBaseLogger,
+): Promise<void> {
   const at = now()
   if (lastUsedAt && at.getTime() - lastUsedAt.getTime() < USE_MILLISECONDS) return
-  await touchLink(database.db, hash, at)
+  await touchLink(database.db, hash, at).catch((err: unknown) =>
+    log.warn({ err }, 'The use of a link could not be noted'),
+  )
 }
 
 /** BOOTy cannot be told that its run was cancelled, but it can be given nothing. */
@@ -93,7 +99,7 @@ function downloadRoute(options: LinkedImageOptions): FastifyPluginAsyncTypebox {
           (await options.library.findExport(link.digest, format).catch(rethrowImageError))
         if (!opened) throw new NotFoundError('The image of this link was deleted')
         const { runId } = link
-        if (runId === null && request.method === 'GET') await noteUse(options, link)
+        if (runId === null && request.method === 'GET') await noteUse(options, link, request.log)
         return sendExport(request, reply, opened, {
           fileName: file,
           ...(runId !== null && {

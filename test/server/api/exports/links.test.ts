@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
+import { sql } from 'drizzle-orm'
 import type { CreatedImageLink, ImageLink } from '#protocol/image/image-link.ts'
 import { addToken, addUser } from '#test/support/accounts.ts'
 import { MIB } from '#test/support/disk-content.ts'
@@ -128,5 +129,17 @@ describeOnEveryDatabase('links to images', (_open, database) => {
     )
     const { links, runs } = body.items[0]!.usedBy
     assert.deepEqual([links, runs.length], [0, 1])
+  })
+
+  it('open the image, too, where their use cannot be noted', async () => {
+    await put('unnoted', 9)
+    const made = await link('unnoted')
+    const { db } = app.database
+    await db.execute(sql`create function refuse() returns trigger as
+      $$ begin raise exception 'no room'; end $$ language plpgsql`)
+    await db.execute(sql`create trigger refused before update on links execute function refuse()`)
+    assert.equal(await open(made), 200)
+    assert.equal((await list('?image=unnoted')).items[0]!.lastUsedAt, null)
+    await db.execute(sql`drop trigger refused on links`)
   })
 })
