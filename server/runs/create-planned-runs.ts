@@ -4,6 +4,7 @@ import type { Plan, PlanItem, PlannedRunRequest, PlannedRuns } from '#protocol/r
 import type { Run } from '#protocol/run/run.ts'
 import { parseSha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from '#server/db/database.ts'
+import { chunkMachines } from '#server/db/machines/machine-chunks.ts'
 import { findMachineRow } from '#server/db/machines/machines.ts'
 import { findPlan, findUsedMachines } from '#server/db/runs/plans.ts'
 import { insertRuns } from '#server/db/runs/insert-runs.ts'
@@ -19,9 +20,6 @@ export interface Starter {
   name: string
   isAdmin: boolean
 }
-
-/** In one transaction: nobody else writes events while it lasts. */
-const CHUNK_RUNS = 100
 
 type Refusal = PlannedRuns['refused'][number]
 
@@ -82,8 +80,9 @@ async function createInChunks(
   now: Date,
 ): Promise<Made> {
   const made: Made = { items: [], refused: [] }
-  for (let at = 0; at < items.length; at += CHUNK_RUNS) {
-    const chunk = items.slice(at, at + CHUNK_RUNS)
+  const itemOf = new Map(items.map((item) => [item.mac as Mac, item]))
+  for await (const macs of chunkMachines(db, [...itemOf.keys()])) {
+    const chunk = macs.map((mac) => itemOf.get(mac)!)
     const done = await db.transaction((tx) => create(tx, plan, chunk, now))
     made.items.push(...done.items)
     made.refused.push(...done.refused)

@@ -5,6 +5,7 @@ import { ACTIVE_RUN_STATES } from '#protocol/run/run.ts'
 import type { Database, Transaction } from '../database.ts'
 import { forgetMachines, tellActive } from './delete-machines.ts'
 import { recordEvents } from '../events.ts'
+import { chunkMachines } from './machine-chunks.ts'
 import { isAmong, toMachines, type MachineRow } from './machine-resource.ts'
 import { machineMacs, machines, runs } from '../schema.ts'
 
@@ -21,9 +22,6 @@ export interface RefusedMachine {
   error: { code: string; message: string }
 }
 
-/** In one transaction: each event holds a whole machine, and while it lasts no other is written. */
-const CHUNK_MACHINES = 100
-
 /** Changes each of them, or says why not; what was done by then stays if the server stops midway. */
 export async function changeMachines(
   db: Database,
@@ -32,7 +30,7 @@ export async function changeMachines(
 ): Promise<{ items: Machine[]; refused: RefusedMachine[] }> {
   const items: Machine[] = []
   const refused: RefusedMachine[] = []
-  for (const chunk of chunksOf(macs)) {
+  for await (const chunk of chunkMachines(db, macs)) {
     const done = await db.transaction((tx) => changeChunk(tx, chunk, change))
     items.push(...done.items)
     refused.push(...done.refused)
@@ -91,7 +89,7 @@ export async function deleteMachines(
 ): Promise<{ deleted: Mac[]; refused: RefusedMachine[] }> {
   const deleted: Mac[] = []
   const refused: RefusedMachine[] = []
-  for (const chunk of chunksOf(macs)) {
+  for await (const chunk of chunkMachines(db, macs)) {
     const done = await db.transaction((tx) => deleteChunk(tx, chunk))
     deleted.push(...done.deleted)
     refused.push(...done.refused)
@@ -138,12 +136,4 @@ async function findRows(tx: Transaction, macs: readonly Mac[]) {
 
 function unknownMachine(mac: Mac): RefusedMachine {
   return { mac, error: { code: 'not-found', message: `There is no machine with MAC ${mac}` } }
-}
-
-function chunksOf(macs: readonly Mac[]): Mac[][] {
-  const all = [...new Set(macs)]
-  const count = Math.ceil(all.length / CHUNK_MACHINES)
-  return Array.from({ length: count }, (_, index) =>
-    all.slice(index * CHUNK_MACHINES, (index + 1) * CHUNK_MACHINES),
-  )
 }
