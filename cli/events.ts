@@ -11,8 +11,8 @@ const SILENCE_MILLISECONDS = 45_000
 const FIRST_WAIT_MILLISECONDS = 500
 const MAX_WAIT_MILLISECONDS = 10_000
 const CONNECT_MILLISECONDS = 15_000
-/** Longest single event: a machine with a large inventory. */
-const MAX_EVENT_CHARACTERS = 4 * 1024 * 1024
+/** A server takes inventories of 4 MiB, and tells some of their text once more beside them. */
+const MAX_EVENT_CHARACTERS = 16 * 1024 * 1024
 
 export interface ServerEvent {
   kind: string

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { createInventory } from '#test/support/inventory.ts'
+import { bootToken, hello } from '#test/support/test-agent.ts'
 import { openTestApp, type TestApp } from '#test/support/test-app.ts'
 import { openCutProxy } from './cut-proxy.ts'
 import { createShell, type Shell } from './stampede.ts'
+
+const MAX_HELLO_BYTES = 4 * 1024 * 1024
 
 describe('stampede machines watch', () => {
   let app: TestApp
@@ -28,6 +32,25 @@ describe('stampede machines watch', () => {
     await watching.waitFor(/second {2}forgotten/)
     watching.child.kill('SIGINT')
     assert.equal((await watching.ended).code, 130)
+  })
+
+  it('tells of a machine whose inventory is as large as a server takes', async () => {
+    const mac = '52:54:00:00:02:05'
+    // What says who made a machine stands beside its inventory, too.
+    const token = await bootToken(app, mac)
+    const rest = JSON.stringify({ bootToken: token, mac, inventory: createInventory() }).length
+    const manufacturer = 'Acme'.repeat((MAX_HELLO_BYTES - rest - 100) / 4)
+    const inventory = createInventory({ smbios: { manufacturer } })
+    const watching = shell.start(['machines', 'watch'])
+    await watching.waitFor('Watching')
+    const { status } = await hello(app, mac, token, inventory)
+    assert.equal(status, 200)
+    await app.call('PATCH', `/api/machines/${mac}`, { locked: true })
+    await watching.waitFor(/52-54-00-00-02-05 {2}locked/)
+    watching.child.kill('SIGINT')
+    const { code, stderr } = await watching.ended
+    assert.equal(code, 130)
+    assert.doesNotMatch(stderr, /Connection lost/)
   })
 
   it('misses nothing while the connection is cut, and says so', async () => {
