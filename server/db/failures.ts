@@ -15,7 +15,20 @@ export function isDiskFull(err: unknown): boolean {
   return sqlState(err) === '53100'
 }
 
+/** Whether all connections to Postgres were in use for as long as one is waited for: nothing was begun. */
+export function isWithoutConnection(err: unknown): boolean {
+  const cause = causeOf(err)
+  return cause instanceof Error && cause.message === POOL_TIMEOUT_MESSAGE
+}
+
+/** pg-pool gives it no code. */
+const POOL_TIMEOUT_MESSAGE = 'timeout exceeded when trying to connect'
+
 function sqlState(err: unknown): unknown {
-  const cause = err instanceof DrizzleQueryError ? err.cause : err
+  const cause = causeOf(err)
   return cause instanceof Error && 'code' in cause ? cause.code : undefined
+}
+
+function causeOf(err: unknown): unknown {
+  return err instanceof DrizzleQueryError ? err.cause : err
 }

@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
 import { explainProblems } from '#protocol/schema-problems.ts'
-import { isDiskFull } from '#server/db/failures.ts'
+import { isDiskFull, isWithoutConnection } from '#server/db/failures.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
 
 /** What a caller did wrong, as a status, a stable code and a finished sentence. */
@@ -141,6 +141,12 @@ function answerFor(error: FastifyError, request: FastifyRequest): Answer {
       507,
       'database-full',
       'The disk of the database is full, so nothing was changed; make room on it and try again',
+    )
+  if (isWithoutConnection(error))
+    return answer(
+      503,
+      'database-busy',
+      'The database is busy with other requests and had no connection for this one; try again in a moment',
     )
   return answer(500, 'internal', 'Something failed in the server; its log says what')
 }
