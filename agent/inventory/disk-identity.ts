@@ -11,6 +11,8 @@ export interface DiskAttributes {
   wwid?: string | undefined
   model?: string | undefined
   vendor?: string | undefined
+  /** Of the USB device that the disk is, or is behind: USB disks rarely tell their own. */
+  usbSerial?: string | undefined
 }
 
 export interface DiskIdentity {
@@ -24,7 +26,8 @@ export interface DiskIdentity {
 const PAGE_HEADER_BYTES = 4
 
 export function identifyDisk(attributes: DiskAttributes): DiskIdentity {
-  const serial = attributes.serial ?? parseSerialPage(attributes.vpdPage80)
+  const { vpdPage80, usbSerial } = attributes
+  const serial = attributes.serial ?? parseSerialPage(vpdPage80) ?? usbSerial
   const wwn = parseWwid(attributes.wwid)
   const transport = findTransport(attributes.name, attributes.devicePath)
   const { model } = attributes
@@ -57,6 +60,14 @@ export function parseWwid(wwid: string | undefined): string | undefined {
   const naa = wwid?.match(/^naa\.([0-9a-fA-F]+)/)
   if (naa) return `0x${naa[1]!.toLowerCase()}`
   return wwid && /^(eui|uuid)\./.test(wwid) ? wwid : undefined
+}
+
+/**
+ * The folder of the USB device that a disk hangs from, behind however many hubs:
+ * `/sys/devices/…/usb1/1-4/1-4.2/1-4.2:1.0/host6/…` → `/sys/devices/…/usb1/1-4/1-4.2`.
+ */
+export function usbDeviceFolder(devicePath: string): string | undefined {
+  return devicePath.match(/^.*\/usb\d+(?:\/\d+-[\d.]+)+(?=\/\d+-[\d.]+:)/)?.[0]
 }
 
 const TRANSPORT_OF_PATH = [

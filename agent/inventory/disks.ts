@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import type { Disk } from '#protocol/machine/inventory.ts'
 import { deviceNumber } from '../device-number.ts'
 import type { Exec } from '../exec.ts'
-import { identifyDisk } from './disk-identity.ts'
+import { identifyDisk, usbDeviceFolder } from './disk-identity.ts'
 import {
   layoutFingerprint,
   readLayout,
@@ -135,14 +135,17 @@ async function readLayoutOrNone(
 
 async function readAttributes(folder: string, name: string) {
   const device = (attribute: string) => readText(join(folder, 'device', attribute))
+  const devicePath = await realpath(folder)
+  const usbDevice = usbDeviceFolder(devicePath)
   return {
     name,
-    devicePath: await realpath(folder),
+    devicePath,
     serial: (await readText(join(folder, 'serial'))) ?? (await device('serial')),
     vpdPage80: await readBytes(join(folder, 'device/vpd_pg80')),
     wwid: (await readText(join(folder, 'wwid'))) ?? (await device('wwid')),
     model: (await device('model')) ?? (await device('name')),
     vendor: await device('vendor'),
+    usbSerial: usbDevice && (await readText(join(usbDevice, 'serial'))),
   }
 }
 

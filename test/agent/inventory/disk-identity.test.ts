@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { identifyDisk, parseSerialPage, parseWwid } from '#agent/inventory/disk-identity.ts'
+import { identifyDisk, parseSerialPage } from '#agent/inventory/disk-identity.ts'
+import { parseWwid, usbDeviceFolder } from '#agent/inventory/disk-identity.ts'
 
 /** As a Samsung SATA disk answers through libata: header, length, serial padded with blanks. */
 const SERIAL_PAGE = Buffer.from('\x00\x80\x00\x14S3Z2NB0K123456A     ', 'latin1')
@@ -34,6 +35,12 @@ describe('identifyDisk', () => {
     assert.deepEqual(identity, { serial: 'golden-a', transport: 'virtio' })
   })
 
+  it('takes the serial of the USB device for a USB disk that tells none', () => {
+    const usb = { name: 'sdb', devicePath: '/sys/devices/usb1/1-1/1-1:1.0/host6', usbSerial: 'U1' }
+    assert.deepEqual(identifyDisk(usb), { serial: 'U1', transport: 'usb' })
+    assert.equal(identifyDisk({ ...usb, vpdPage80: SERIAL_PAGE }).serial, 'S3Z2NB0K123456A')
+  })
+
   for (const [name, devicePath, transport] of [
     ['nvme0n1', '/sys/devices/pci0000:00/0000:00:04.0/nvme/nvme0/nvme0n1', 'nvme'],
     [
@@ -58,6 +65,24 @@ describe('identifyDisk', () => {
       assert.equal(identifyDisk({ name, devicePath }).transport, transport)
     })
   }
+})
+
+describe('usbDeviceFolder', () => {
+  const port = '/sys/devices/pci0000:00/0000:00:14.0/usb2'
+
+  it('is the last USB device on the way to the disk, not a hub', () => {
+    const scsi = 'host6/target6:0:0/6:0:0:0/block/sdb'
+    assert.equal(usbDeviceFolder(`${port}/2-1/2-1:1.0/${scsi}`), `${port}/2-1`)
+    assert.equal(
+      usbDeviceFolder(`${port}/2-1/2-1.4/2-1.4.2/2-1.4.2:1.0/${scsi}`),
+      `${port}/2-1/2-1.4/2-1.4.2`,
+    )
+  })
+
+  it('is none for another disk', () => {
+    const sata = '/sys/devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda'
+    assert.equal(usbDeviceFolder(sata), undefined)
+  })
 })
 
 describe('parseSerialPage', () => {
