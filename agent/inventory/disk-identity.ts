@@ -70,6 +70,11 @@ export function usbDeviceFolder(devicePath: string): string | undefined {
   return devicePath.match(/^.*\/usb\d+(?:\/\d+-[\d.]+)+(?=\/\d+-[\d.]+:)/)?.[0]
 }
 
+/** Of the types of an MMC bus, the ones in a slot. The kernel calls neither them nor eMMC (`MMC`) removable. */
+export function isMemoryCard(mmcType: string | undefined): boolean {
+  return mmcType === 'SD' || mmcType === 'SDcombo'
+}
+
 const TRANSPORT_OF_PATH = [
   [/\/usb\d+\//, 'usb'],
   [/\/nvme\//, 'nvme'],

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import type { Disk } from '#protocol/machine/inventory.ts'
 import { deviceNumber } from '../device-number.ts'
 import type { Exec } from '../exec.ts'
-import { identifyDisk, usbDeviceFolder } from './disk-identity.ts'
+import { identifyDisk, isMemoryCard, usbDeviceFolder } from './disk-identity.ts'
 import {
   layoutFingerprint,
   readLayout,
@@ -107,7 +107,7 @@ async function readDisk(exec: Exec, name: string, use: SystemUse): Promise<Disk>
     sectorBytes,
     ...(physical !== undefined && physical >= 512 && { physicalSectorBytes: physical }),
     rotational: await readFlag(join(folder, 'queue/rotational')),
-    removable: await readFlag(join(folder, 'removable')),
+    removable: (await readFlag(join(folder, 'removable'))) || (await isCardInSlot(folder, name)),
     readOnly: await readFlag(join(folder, 'ro')),
     ...(busy !== undefined && { busy }),
     ...layout,
@@ -147,6 +147,11 @@ async function readAttributes(folder: string, name: string) {
     vendor: await device('vendor'),
     usbSerial: usbDevice && (await readText(join(usbDevice, 'serial'))),
   }
+}
+
+/** An MMC device tells its type where a SCSI device tells its own, a number. */
+async function isCardInSlot(folder: string, name: string): Promise<boolean> {
+  return name.startsWith('mmcblk') && isMemoryCard(await readText(join(folder, 'device/type')))
 }
 
 async function readPartitionNames(folder: string, name: string): Promise<string[]> {

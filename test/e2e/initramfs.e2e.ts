@@ -57,15 +57,21 @@ describe('initramfs', () => {
   it('brings the agent to its hello through the card it booted from, in 512 MB', async () => {
     const real = join(folder, 'real')
     await buildInitramfs({ ...OPTIONS, agentEntry: AGENT_ENTRY, outputFolder: real })
-    const disk = join(folder, 'usb.img')
-    await writeFile(disk, '')
-    await truncate(disk, DISK_BYTES)
+    for (const name of ['usb.img', 'card.img']) {
+      await writeFile(join(folder, name), '')
+      await truncate(join(folder, name), DISK_BYTES)
+    }
     await using server = await openHelloServer({ sessionToken: 'session', run: null })
     const otherCard = ['-netdev', 'user,id=other', '-device', 'virtio-net-pci,netdev=other']
     const ours = ['-device', `e1000,netdev=net0,mac=${MAC}`]
-    const usb = ['-device', 'qemu-xhci', '-device', 'usb-storage,drive=u0']
-    const drive = ['-drive', `if=none,id=u0,format=raw,file=${disk}`]
-    const devices = [otherCard, ours, usb, drive].flat()
+    const drive = (id: string, name: string) => [
+      '-drive',
+      `if=none,id=${id},format=raw,file=${join(folder, name)}`,
+    ]
+    const usb = ['-device', 'qemu-xhci', '-device', 'usb-storage,drive=u0,serial=USB-SERIAL']
+    const memoryCard = ['-device', 'sdhci-pci', '-device', 'sd-card,drive=m0']
+    const drives = [drive('u0', 'usb.img'), drive('m0', 'card.img')].flat()
+    const devices = [otherCard, ours, drives, usb, memoryCard].flat()
     const words = [`stampede.url=${server.url}`, 'stampede.token=secret-token']
     await using machine = await boot(words, { folder: real, devices, memoryMib: 512 })
     await machine.console.waitFor(/Asking for an address on eth\d \(52:54:00:12:34:56\)/, {
@@ -79,9 +85,11 @@ describe('initramfs', () => {
     await machine.ended
     const { path, body } = await server.hello
     assert.equal(path, '/agent/hello')
-    const usbDisk = { path: '/dev/sda', sizeBytes: DISK_BYTES, transport: 'usb' }
+    const facts = { sizeBytes: DISK_BYTES, sectorBytes: 512 }
+    const card = { path: '/dev/mmcblk0', ...facts, transport: 'mmc', removable: true }
+    const usbDisk = { path: '/dev/sda', ...facts, transport: 'usb', serial: 'USB-SERIAL' }
     assert.partialDeepStrictEqual(body, { mac: MAC, bootToken: 'secret-token' })
-    assert.partialDeepStrictEqual((body['inventory'] as Inventory).disks, [usbDisk])
+    assert.partialDeepStrictEqual((body['inventory'] as Inventory).disks, [card, usbDisk])
     assert.doesNotMatch(await machine.console.text(), /secret-token/)
   })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { identifyDisk, parseSerialPage } from '#agent/inventory/disk-identity.ts'
+import { identifyDisk, isMemoryCard, parseSerialPage } from '#agent/inventory/disk-identity.ts'
 import { parseWwid, usbDeviceFolder } from '#agent/inventory/disk-identity.ts'
 
 /** As a Samsung SATA disk answers through libata: header, length, serial padded with blanks. */
@@ -83,6 +83,11 @@ describe('usbDeviceFolder', () => {
     const sata = '/sys/devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda'
     assert.equal(usbDeviceFolder(sata), undefined)
   })
+})
+
+it('takes cards in a slot for removable, not what is soldered in', () => {
+  const types = ['SD', 'SDcombo', 'MMC', undefined]
+  assert.deepEqual(types.map(isMemoryCard), [true, true, false, false])
 })
 
 describe('parseSerialPage', () => {

@@ -1,4 +1,4 @@
-# Drivers: every device says in its modalias which modules could drive it.
+# Drivers: every device says in its uevent which modules could drive it.
 
 KNOWN_ALIASES=/run/stampede/aliases
 
@@ -14,13 +14,14 @@ create_static_nodes() {
 }
 
 # Asks for the modules of all devices there are; a new bus or disk may bring new devices. What was
-# asked for is not asked again, and the long aliases of CPU and mainboard have no driver here.
+# asked for is not asked again, and the long aliases of CPU and mainboard have no driver here. A card
+# on an MMC bus (eMMC, SD) has no file modalias, so all are read from uevent.
 load_drivers() {
   # An empty list of patterns would match everything in busybox's grep.
   [ -e "$KNOWN_ALIASES" ] || echo none >"$KNOWN_ALIASES"
   for _ in 1 2 3 4 5; do
-    aliases=$(find /sys/devices -name modalias -exec cat {} + 2>/dev/null | grep -v '^\(cpu\|dmi\):' |
-      sort -u | grep -vxFf "$KNOWN_ALIASES")
+    aliases=$(find /sys/devices -name uevent -exec sed -n 's/^MODALIAS=//p' {} + 2>/dev/null |
+      grep -v '^\(cpu\|dmi\):' | sort -u | grep -vxFf "$KNOWN_ALIASES")
     [ -n "$aliases" ] || break
     echo "$aliases" >>"$KNOWN_ALIASES"
     echo "$aliases" | tr '\n' '\0' | xargs -0 modprobe -a -b -q 2>/dev/null
