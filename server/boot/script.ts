@@ -83,6 +83,7 @@ function agentLines(script: Extract<BootScript, { kind: 'agent' }>): string[] {
   const purpose = script.purpose === 'run' ? 'to do its run' : 'to look at its hardware'
   return [
     ...echoLines(`Stampede: starting the agent on ${script.mac} ${purpose}`),
+    ...unless64Bit('give-up'),
     ...withRetries({
       commands: [
         'imgfree',
@@ -96,6 +97,21 @@ function agentLines(script: Extract<BootScript, { kind: 'agent' }>): string[] {
     ':give-up',
     'imgfree',
     ...localDisk(),
+  ]
+}
+
+/**
+ * A kernel for 64 bits says on a processor without them that it cannot boot, and stays there: the
+ * machine would not get to its disk. Bit 0 (there is an FPU) is set on all: where that fails, this
+ * iPXE cannot ask, as on ARM.
+ */
+function unless64Bit(label: string): string[] {
+  return [
+    'cpuid 0 || goto x86-64',
+    'cpuid --ext 29 && goto x86-64 ||',
+    ...echoLines('The agent needs a 64-bit processor, and this machine has none.'),
+    `goto ${label}`,
+    ':x86-64',
   ]
 }
 

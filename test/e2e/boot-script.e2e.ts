@@ -28,6 +28,7 @@ async function boot(
   firmware: 'bios' | 'uefi',
   makeScript: (url: string) => string,
   observe: (console: Console, requests: string[]) => Promise<void>,
+  processor = 'qemu64',
 ): Promise<void> {
   await using dir = await mkdtempDisposable(join(tmpdir(), 'boot-script-'))
   const requests: string[] = []
@@ -47,7 +48,8 @@ async function boot(
   const qemu = spawn(
     'qemu-system-x86_64',
     [
-      ['-machine', 'q35,graphics=off', '-accel', 'tcg', '-m', '512', '-nodefaults'],
+      ['-machine', 'q35,graphics=off', '-accel', 'tcg', '-cpu', processor],
+      ['-m', '512', '-nodefaults'],
       ['-display', 'none', '-vga', 'std', '-chardev', 'stdio,id=c0', '-serial', 'chardev:c0'],
       ['-netdev', `user,id=n0,bootfile=${url}/first.ipxe`],
       ['-device', `virtio-net-pci,netdev=n0,mac=${mac},bootindex=0`],
@@ -93,6 +95,15 @@ describe('iPXE in a machine', () => {
       await console.waitFor(/Starting the local disk[^]*LOCAL-DISK-STARTED/, deadline)
       assert.doesNotMatch(await console.text(), /^HACKED/m)
     })
+  })
+
+  it('on a processor without 64 bits says so, loads nothing and starts the disk', async () => {
+    const observe = async (console: Console, requests: string[]) => {
+      await console.waitFor(/The agent needs a 64-bit processor/, deadline)
+      await console.waitFor(/Starting the local disk[^]*LOCAL-DISK-STARTED/, deadline)
+      assert.deepEqual(requests, ['/first.ipxe'])
+    }
+    await boot('bios', agentScript, observe, 'qemu32')
   })
 
   for (const firmware of ['bios', 'uefi'] as const)

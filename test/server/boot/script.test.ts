@@ -46,6 +46,17 @@ describe('the script that starts the agent', () => {
     assert.match(script, /exit 1\n$/)
   })
 
+  it('looks for 64 bits before it loads anything, and goes to the local disk without them', () => {
+    const lines = writeScript(agent).split('\n')
+    const asked = lines.indexOf('cpuid --ext 29 && goto x86-64 ||')
+    const { length } = lines.slice(0, asked).filter((line) => line.startsWith('kernel '))
+    assert.ok(asked > 0 && length === 0)
+    assert.equal(lines[asked - 1], 'cpuid 0 || goto x86-64') // an iPXE without the command
+    const after = lines.slice(asked + 1, asked + 4)
+    assert.match(after[0]!, /^echo The agent needs a 64-bit processor/)
+    assert.deepEqual(after.slice(1), ['goto give-up', ':x86-64'])
+  })
+
   it('is not made from what could be another command', () => {
     const bad = ['a b', 'a;b', '${x}', 'a\nb', 'a||b', '', '#', 'a"b', 'a\\b']
     for (const text of bad) {
