@@ -71,7 +71,8 @@ describe('initramfs', () => {
     const usb = ['-device', 'qemu-xhci', '-device', 'usb-storage,drive=u0,serial=USB-SERIAL']
     const memoryCard = ['-device', 'sdhci-pci', '-device', 'sd-card,drive=m0']
     const drives = [drive('u0', 'usb.img'), drive('m0', 'card.img')].flat()
-    const devices = [otherCard, ours, drives, usb, memoryCard].flat()
+    const emptyBattery = ['-rtc', 'base=2001-02-03T04:05:06']
+    const devices = [otherCard, ours, drives, usb, memoryCard, emptyBattery].flat()
     const words = [`stampede.url=${server.url}`, 'stampede.token=secret-token']
     await using machine = await boot(words, { folder: real, devices, memoryMib: 512 })
     await machine.console.waitFor(/Asking for an address on eth\d \(52:54:00:12:34:56\)/, {
@@ -89,7 +90,9 @@ describe('initramfs', () => {
     const card = { path: '/dev/mmcblk0', ...facts, transport: 'mmc', removable: true }
     const usbDisk = { path: '/dev/sda', ...facts, transport: 'usb', serial: 'USB-SERIAL' }
     assert.partialDeepStrictEqual(body, { mac: MAC, bootToken: 'secret-token' })
-    assert.partialDeepStrictEqual((body['inventory'] as Inventory).disks, [card, usbDisk])
+    const inventory = body['inventory'] as Inventory
+    assert.partialDeepStrictEqual(inventory.disks, [card, usbDisk])
+    assert.ok(Math.abs(Date.parse(inventory.at) - Date.now()) < DEADLINE_MS, inventory.at)
     assert.doesNotMatch(await machine.console.text(), /secret-token/)
   })
 

@@ -66,11 +66,11 @@ export async function openInitramfsMachine(
 export interface HelloServer extends AsyncDisposable {
   /** As a machine sees it. */
   url: string
-  /** The first request: its path and body. */
+  /** The first request with a body: its path and that. */
   hello: Promise<{ path: string; body: Record<string, unknown> }>
 }
 
-/** Waits for one JSON request, whatever its path, and answers each with `answer`. */
+/** Waits for one POST of JSON, whatever its path, and answers each request with `answer`. */
 export async function openHelloServer(answer: unknown): Promise<HelloServer> {
   const { promise: hello, resolve, reject } = Promise.withResolvers<Awaited<HelloServer['hello']>>()
   const server = createServer((request, response) => {
@@ -81,6 +81,7 @@ export async function openHelloServer(answer: unknown): Promise<HelloServer> {
     })
     request.on('end', () => {
       response.setHeader('content-type', 'application/json').end(JSON.stringify(answer))
+      if (request.method !== 'POST') return
       try {
         resolve({ path: request.url ?? '', body: JSON.parse(text) as Record<string, unknown> })
       } catch (err) {

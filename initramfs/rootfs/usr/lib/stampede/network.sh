@@ -1,6 +1,7 @@
 # The network card that the machine booted from, and its address.
 
 DHCP_ATTEMPTS=8
+CLOCK_TOLERANCE_SECONDS=5
 
 list_nics() {
   for path in /sys/class/net/*; do
@@ -36,4 +37,17 @@ configure_network() {
     sleep "$pause"
     pause=$((pause < 16 ? pause * 2 : 16))
   done
+}
+
+# Sets the clock to the server's: where a machine's battery is empty it is in another year, and so would
+# be what receipts, logs and new files say. Nothing writes it to the hardware. A server that does not
+# answer is the agent's to wait for.
+set_clock() {
+  # timeout(1), since wget's own makes Debian's static busybox crash.
+  date=$(timeout 10 wget -q -S -O - "$url/healthz" 2>&1 | sed -n 's/^ *date: *//Ip' | tr -d '\r')
+  now=$(date -u -D '%a, %d %b %Y %H:%M:%S' -d "$date" +%s 2>/dev/null) || return 0
+  off=$((now - $(date +%s)))
+  [ "${off#-}" -gt "$CLOCK_TOLERANCE_SECONDS" ] || return 0
+  say "The clock says $(date -u '+%F %T') UTC; it is set to the server's, $date"
+  date -u -s "@$now" >/dev/null
 }
