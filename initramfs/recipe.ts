@@ -71,7 +71,7 @@ const NETWORK_MODULES = words(`
   e1000 e1000e igb igc ixgbe i40e ice
   r8169 realtek 8139cp 8139too tg3 broadcom bnx2 bnxt_en
   mlx4_en mlx5_core cxgb4 sfc qede be2net enic atlantic
-  forcedeth sky2 skge alx atl1c jme pcnet32
+  forcedeth sky2 skge alx atl1c jme pcnet32 tulip e100 ne2k-pci
   r8152 ax88179_178a asix ax88796b aqc111 cdc_ether cdc_ncm
   lan78xx smsc95xx smsc
 `)
@@ -81,7 +81,7 @@ const DISK_MODULES = words(`
   ahci ata_generic ata_piix sata_mv sata_nv sata_sil sata_sil24 sata_via
   nvme vmd mmc_block sdhci_acpi sdhci_pci
   mpt3sas mptsas mptspi megaraid_mbox megaraid_sas aacraid arcmsr
-  hpsa hptiop isci mvsas pm80xx smartpqi sym53c8xx 3w-9xxx 3w-sas
+  hpsa hptiop isci mvsas pm80xx smartpqi sym53c8xx am53c974 3w-9xxx 3w-sas
   sd_mod uas usb_storage
 `)
 

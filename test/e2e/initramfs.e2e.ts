@@ -71,8 +71,10 @@ describe('initramfs', () => {
     const usb = ['-device', 'qemu-xhci', '-device', 'usb-storage,drive=u0,serial=USB-SERIAL']
     const memoryCard = ['-device', 'sdhci-pci', '-device', 'sd-card,drive=m0']
     const drives = [drive('u0', 'usb.img'), drive('m0', 'card.img')].flat()
+    const olderCards = ['tulip', 'i82559er', 'ne2k_pci'].flatMap((model) => ['-device', model])
+    const olderDrivers = ['tulip', 'e100', 'ne2k-pci']
     const emptyBattery = ['-rtc', 'base=2001-02-03T04:05:06']
-    const devices = [otherCard, ours, drives, usb, memoryCard, emptyBattery].flat()
+    const devices = [otherCard, ours, olderCards, drives, usb, memoryCard, emptyBattery].flat()
     const words = [`stampede.url=${server.url}`, 'stampede.token=secret-token']
     await using machine = await boot(words, { folder: real, devices, memoryMib: 512 })
     await machine.console.waitFor(/Asking for an address on eth\d \(52:54:00:12:34:56\)/, {
@@ -92,6 +94,9 @@ describe('initramfs', () => {
     assert.partialDeepStrictEqual(body, { mac: MAC, bootToken: 'secret-token' })
     const inventory = body['inventory'] as Inventory
     assert.partialDeepStrictEqual(inventory.disks, [card, usbDisk])
+    const drivers = inventory.nics.map(({ driver }) => driver)
+    for (const driver of olderDrivers)
+      assert.ok(drivers.includes(driver), `${driver}: ${drivers.join()}`)
     assert.ok(Math.abs(Date.parse(inventory.at) - Date.now()) < DEADLINE_MS, inventory.at)
     assert.doesNotMatch(await machine.console.text(), /secret-token/)
   })
