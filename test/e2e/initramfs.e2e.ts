@@ -94,6 +94,8 @@ describe('initramfs', () => {
     assert.partialDeepStrictEqual(body, { mac: MAC, bootToken: 'secret-token' })
     const inventory = body['inventory'] as Inventory
     assert.partialDeepStrictEqual(inventory.disks, [card, usbDisk])
+    const other = inventory.nics.find(({ driver }) => driver === 'virtio_net')
+    assert.partialDeepStrictEqual(other, { link: true, addresses: [] })
     const drivers = inventory.nics.map(({ driver }) => driver)
     for (const driver of olderDrivers)
       assert.ok(drivers.includes(driver), `${driver}: ${drivers.join()}`)

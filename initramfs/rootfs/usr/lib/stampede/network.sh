@@ -22,6 +22,17 @@ find_nic() {
   return 1
 }
 
+# A card that is down does not tell whether it has a link, which the inventory says of all. Without ARP
+# and IPv6 the others take no part in their networks: they may be on the one that we booted from.
+raise_other_nics() {
+  for path in /sys/class/net/*; do
+    other=${path##*/}
+    [ -e "$path/device" ] && [ "$other" != "$nic" ] || continue
+    echo 1 >"/proc/sys/net/ipv6/conf/$other/disable_ipv6"
+    ip link set "$other" arp off up
+  done 2>/dev/null
+}
+
 # udhcpc stays in the background and renews the lease as long as the agent works.
 configure_network() {
   say "Asking for an address on $nic ($mac)"
