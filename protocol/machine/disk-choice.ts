@@ -30,7 +30,14 @@ export function chooseDisk(disks: readonly Disk[], hints: DiskHints | undefined)
     ? `${matching.length} disks fit${wanted}: ${matching.map(describeDisk).join(', ')}`
     : `No disk fits${wanted}; this machine has ${disks.map(describeDisk).join(', ') || 'none'}`
   const code = disk ? 'disk-ambiguous' : 'disk-missing'
-  return { kind: 'refused', code, reason: `${found}. Name one disk in the run, say by its serial` }
+  const name = differInSerial(disk ? matching : disks) ? 'serial' : 'path'
+  return { kind: 'refused', code, reason: `${found}. Name one disk in the run, say by its ${name}` }
+}
+
+/** Virtual disks often have no serial, and namespaces of an NVMe drive share one. */
+function differInSerial(disks: readonly Disk[]): boolean {
+  const serials = disks.map(({ serial }) => serial?.trim().toLowerCase())
+  return !serials.includes(undefined) && new Set(serials).size === serials.length
 }
 
 /** `/dev/sda (8.0 GB, serial "S4EV")` */

@@ -44,6 +44,14 @@ describe('chooseDisk', () => {
     assert.match(reason, /\/dev\/sda .*serial "S4EV".*\/dev\/nvme0n1/)
   })
 
+  it('asks for what tells the disks apart: not for a serial that they share or lack', () => {
+    assert.match(chosen([SATA, NVME]), /say by its serial$/)
+    const namespace = { ...NVME, path: '/dev/nvme0n2' }
+    assert.match(chosen([NVME, namespace], { serial: 'PHKE1' }), /say by its path$/)
+    const { serial: _, ...nameless } = SATA
+    assert.match(chosen([nameless, NVME]), /say by its path$/)
+  })
+
   it('refuses a machine without disks, and one where nothing fits the hints', () => {
     assert.match(chosen([]), /No disk fits; this machine has none/)
     assert.match(chosen([SATA], { serial: 'OTHER' }), /No disk fits for {"serial":"OTHER"}/)
