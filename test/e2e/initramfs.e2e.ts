@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtempDisposable, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { before, describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import type { Inventory } from '#protocol/machine/inventory.ts'
 import { AGENT_ENTRY } from '../../agent/build.ts'
 import { buildInitramfs } from '../../initramfs/build.ts'
@@ -37,8 +37,8 @@ describe('initramfs', () => {
   before(async () => {
     folder = folders.use(await mkdtempDisposable(join(tmpdir(), 'stampede-initramfs-'))).path
     manifest = await buildInitramfs({ ...OPTIONS, outputFolder: folder })
-    return () => folders.disposeAsync()
   })
+  after(() => folders.disposeAsync())
 
   function boot(args: string[], options: Partial<InitramfsMachineOptions> = {}) {
     const words = [...KERNEL_ARGUMENTS, `stampede.mac=${MAC}`, ...args]
