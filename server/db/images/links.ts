@@ -1,10 +1,9 @@
-import { and, desc, eq, gt, inArray, isNull, lt, notInArray, or } from 'drizzle-orm'
+import { and, desc, eq, gt, inArray, isNull, lt, notInArray } from 'drizzle-orm'
 import type { ImageLink } from '#protocol/image/image-link.ts'
 import { parseImageReference } from '#protocol/image/image-reference.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from '../database.ts'
 import { imageVersions, links } from '../schema.ts'
-import { baseName } from './image-usage.ts'
 import { findVersionRow } from './image-versions.ts'
 
 export interface Link {
@@ -95,7 +94,7 @@ async function isTo(db: Database, reference: string) {
     .select({ digest: imageVersions.digest })
     .from(imageVersions)
     .where(eq(imageVersions.image, name))
-  return or(eq(baseName(links.imageName), name), inArray(links.digest, digests))
+  return inArray(links.digest, digests)
 }
 
 /** Undefined if there is none that somebody made, or it expired. */

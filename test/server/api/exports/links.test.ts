@@ -82,6 +82,8 @@ describeOnEveryDatabase('links to images', (_open, database) => {
     // Its address has the name that it was made with, and goes on to open what it opened.
     await app.call('PATCH', '/api/images/second', { name: 'renamed' })
     assert.deepEqual(await ids('?image=renamed'), [other.id])
+    await put('second', 10)
+    assert.deepEqual(await ids('?image=second'), [], 'what has the name now is another image')
     assert.equal(await open(other), 200)
   })
 
