@@ -124,7 +124,7 @@ async function answerFor(
   const image = digest === null ? undefined : await findPinnedImage(database.db, imageName, digest)
   const createdAt = now()
   const link = await createLink(
-    { database, serverUrl: () => literalUrl(serverUrl(), request) },
+    { db: database.db, serverUrl: () => literalUrl(serverUrl(), request) },
     {
       id: randomUUIDv7(),
       kind: run.workflow === 'capture' ? 'upload' : 'download',

@@ -7,10 +7,9 @@ import {
   MAX_LINK_HOURS,
 } from '#protocol/image/image-link.ts'
 import { UUID_PATTERN } from '#protocol/names.ts'
-import { parseSha256 } from '#protocol/sha256.ts'
 import { ErrorSchema, ImageReference, listOf } from '#protocol/shapes.ts'
-import type { OpenedDatabase } from '#server/db/database.ts'
-import { findImage } from '#server/db/images/image-queries.ts'
+import type { Database, OpenedDatabase, Transaction } from '#server/db/database.ts'
+import { findImageDigest } from '#server/db/images/image-digest.ts'
 import { type Link, listLinks, revokeLink, saveLink, toImageLink } from '#server/db/images/links.ts'
 import { noteAudit } from '../access/audit.ts'
 import { createToken, hashToken } from '../access/auth.ts'
@@ -33,12 +32,12 @@ const scope = 'images'
 
 /** Saves a link; its address is the only place where the token is. */
 export async function createLink(
-  { database, serverUrl }: Pick<LinkRoutesOptions, 'database' | 'serverUrl'>,
+  { db, serverUrl }: { db: Database | Transaction; serverUrl: () => string },
   link: Link,
   suffix = EXPORT_SUFFIX,
 ): Promise<string> {
   const token = createToken()
-  await saveLink(database.db, hashToken(token), link)
+  await saveLink(db, hashToken(token), link)
   return `${serverUrl()}/l/${token}/${link.imageName}${link.kind === 'download' ? suffix : ''}`
 }
 
@@ -53,7 +52,7 @@ const LinkRequest = Type.Object(
 
 /** Making, listing and revoking links. */
 export function linkRoutes(options: LinkRoutesOptions): FastifyPluginAsyncTypebox {
-  const { database, now } = options
+  const { database, serverUrl, now } = options
   const { db } = database
   return async (app) => {
     app.post(
@@ -72,20 +71,23 @@ export function linkRoutes(options: LinkRoutesOptions): FastifyPluginAsyncTypebo
       async (request, reply) => {
         const { name } = request.params
         const { expiresInSeconds = DEFAULT_LINK_SECONDS, format = 'gz' } = request.body ?? {}
-        const image = await findImage(db, name)
-        if (!image) throw new NotFoundError(`There is no image "${name}"`)
         const createdAt = now()
-        const link: Link = {
-          id: randomUUIDv7(),
-          kind: 'download',
-          imageName: name,
-          digest: parseSha256(image.digest),
-          runId: null,
-          createdAt,
-          createdBy: originOf(request).createdBy,
-          expiresAt: new Date(createdAt.getTime() + expiresInSeconds * 1000),
-        }
-        const url = await createLink(options, link, SUFFIXES[format])
+        // Whoever deletes the image meanwhile waits, and ends the link with it.
+        const { link, url } = await db.transaction(async (tx) => {
+          const digest = await findImageDigest(tx, name)
+          if (!digest) throw new NotFoundError(`There is no image "${name}"`)
+          const link: Link = {
+            id: randomUUIDv7(),
+            kind: 'download',
+            imageName: name,
+            digest,
+            runId: null,
+            createdAt,
+            createdBy: originOf(request).createdBy,
+            expiresAt: new Date(createdAt.getTime() + expiresInSeconds * 1000),
+          }
+          return { link, url: await createLink({ db: tx, serverUrl }, link, SUFFIXES[format]) }
+        })
         await database.flush()
         noteAudit(request, { details: { link: link.id } })
         return reply.code(201).send({ ...toImageLink({ ...link, lastUsedAt: null }), url })

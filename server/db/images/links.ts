@@ -1,10 +1,13 @@
-import { and, desc, eq, gt, inArray, isNull, lt, notInArray } from 'drizzle-orm'
+import { and, desc, eq, gt, inArray, isNull, lt, notInArray, sql } from 'drizzle-orm'
 import type { ImageLink } from '#protocol/image/image-link.ts'
 import { parseImageReference } from '#protocol/image/image-reference.ts'
 import type { Sha256 } from '#protocol/sha256.ts'
 import type { Database, Transaction } from '../database.ts'
 import { imageVersions, links } from '../schema.ts'
 import { findVersionRow } from './image-versions.ts'
+
+/** Taken by whoever ends links with what they open. */
+const LINKS_LOCK = 7_823_475
 
 export interface Link {
   /** Of version 7, so that ids are in the order of their making. */
@@ -112,6 +115,8 @@ export async function revokeLink(
 
 /** Ends what somebody made to contents that no image has any more. */
 export async function endLinksTo(tx: Transaction, digests: readonly Sha256[]): Promise<void> {
+  // Of two images with one content that are deleted at once, each would leave its links to the other.
+  await tx.execute(sql`select pg_advisory_xact_lock(${LINKS_LOCK})`)
   const kept = tx.select({ digest: imageVersions.digest }).from(imageVersions)
   await tx
     .delete(links)

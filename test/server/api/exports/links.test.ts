@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import type { CreatedImageLink, ImageLink } from '#protocol/image/image-link.ts'
 import { addToken, addUser } from '#test/support/accounts.ts'
@@ -114,6 +115,39 @@ describeOnEveryDatabase('links to images', (_open, database) => {
     assert.deepEqual(await ids('?image=same'), [present.id])
     assert.equal((await app.call('DELETE', '/api/images/same')).status, 204)
     assert.deepEqual([await open(present), await ids('?image=ending')], [404, []])
+  })
+
+  /** What is changed in links meanwhile has not been committed yet. */
+  const lingerAfter = async (what: 'insert' | 'delete') => {
+    const { db } = app.database
+    await db.execute(sql`create or replace function linger() returns trigger as
+      $$ begin perform pg_sleep(0.5); return null; end $$ language plpgsql`)
+    await db.execute(sql`create trigger lingering after ${sql.raw(what)} on links
+      execute function linger()`)
+    return {
+      [Symbol.asyncDispose]: async () => void (await db.execute('drop trigger lingering on links')),
+    }
+  }
+  const remove = (name: string) => app.call('DELETE', `/api/images/${name}`)
+  const isListed = async (name: string) => (await list()).items.some(({ image }) => image === name)
+
+  it('end with what is deleted while they are made', async () => {
+    await put('going', 11)
+    await using _ = await lingerAfter('insert')
+    const made = app.call('POST', '/api/images/going/links', {})
+    await setTimeout(100)
+    assert.equal((await remove('going')).status, 204)
+    assert.ok([201, 404].includes((await made).status))
+    assert.equal(await isListed('going'), false)
+  })
+
+  it('end with the last of two images of one content, also if both are deleted at once', async () => {
+    await put('one', 12)
+    await put('other', 12)
+    await link('one')
+    await using _ = await lingerAfter('delete')
+    await Promise.all([remove('one'), remove('other')])
+    assert.equal(await isListed('one'), false)
   })
 
   it("do not show what a run's BOOTy was given, which ends with the run", async () => {
