@@ -64,6 +64,8 @@ export interface RecompressState {
 const MAX_UNRENEWED = 16_384
 const SAVE_MILLISECONDS = 30_000
 const LOOK_FOR_OTHERS_MILLISECONDS = 1000
+/** S3 does not say how much room it has: each look costs a try, and a sweep that lists the whole store. */
+const FULL_MILLISECONDS = 600_000
 
 /**
  * Stores chunks in fewer bytes when there is nothing else to do. Goes by the prefix of hashes and
@@ -71,12 +73,22 @@ const LOOK_FOR_OTHERS_MILLISECONDS = 1000
  */
 export function openRecompression(options: RecompressOptions): StoreJob {
   const { db, log } = options
+  let full: { at: number; requestedAt: Date | null } | undefined
+  /** Until then nothing is tried, unless somebody asks for it anew. */
+  const isFull = ({ requestedAt }: JobRow) =>
+    full !== undefined &&
+    performance.now() - full.at < FULL_MILLISECONDS &&
+    requestedAt?.getTime() === full.requestedAt?.getTime()
   return openStoreJob({
     name: 'recompress',
     db,
     log,
-    isDue: (row) => isDue(options, row),
-    work: (context) => recompressStore(options, context),
+    isDue: async (row) => (await isDue(options, row)) && !isFull(row),
+    async work(context) {
+      const { requestedAt } = context.row
+      const hadRoom = await recompressStore(options, context)
+      full = hadRoom ? undefined : { at: performance.now(), requestedAt }
+    },
   })
 }
 
@@ -98,7 +110,8 @@ async function contentsOf(db: Database): Promise<string> {
   return createHash('sha256').update(`${RECOMPRESS_LEVEL} ${digests.join()}`).digest('hex')
 }
 
-async function recompressStore(options: RecompressOptions, context: JobContext): Promise<void> {
+/** False if the store had no room for a single form. */
+async function recompressStore(options: RecompressOptions, context: JobContext): Promise<boolean> {
   const { db } = options
   await using recompressor = new Recompressor()
   const idle = new AbortController()
@@ -111,10 +124,11 @@ async function recompressStore(options: RecompressOptions, context: JobContext):
   try {
     const of = await contentsOf(db)
     await round.renewLeft()
+    const { replacedChunks } = round.state
     const isDone = await round.recompressAll()
     // Where there was no room for more, the old forms took it: once no layout names them, they go.
     await round.renew()
-    if (!isDone) return
+    if (!isDone) return round.state.replacedChunks !== replacedChunks
     const finishedAt = new Date().toISOString()
     await context.save({ ...round.state, position: 0, doneOf: of, finishedAt })
     await changeJob(db, 'recompress', { requestedAt: null })
@@ -124,6 +138,7 @@ async function recompressStore(options: RecompressOptions, context: JobContext):
     idle.abort()
     await watching
   }
+  return true
 }
 
 async function watch(

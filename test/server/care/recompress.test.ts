@@ -224,6 +224,40 @@ describeOnEveryDatabase('recompression', (openTestDatabase, kind) => {
     assert.equal((await state()).replacedChunks, replacedChunks + CHUNKS)
   })
 
+  it('leaves a store alone that is full and did not say so before, unless it is asked to', async () => {
+    const { replacedChunks, finishedAt } = await state()
+    let isFull = true
+    let tries = 0
+    let looks = 0
+    const store: ChunkStore = {
+      ...test.store,
+      async replace(hash, bytes) {
+        tries++
+        if (isFull) throw new StoreFullError('The bucket is full')
+        return await test.store.replace(hash, bytes)
+      },
+    }
+    const isIdle = async () => {
+      looks++
+      return true
+    }
+    await captureDisk(test.store, library, 'bucket', compressibleDisk(CHUNKS, 'bucket '))
+    await again()
+    await using job = openRound(database, library, { store, isIdle })
+    await waitFor('its end', async () => tries > 0 && !job.isWorking)
+    for (const _ of [1, 2]) {
+      const before = looks
+      job.wake()
+      await waitFor('another look', async () => looks > before)
+    }
+    assert.equal(tries, 1)
+    assert.equal((await state()).replacedChunks, replacedChunks)
+    isFull = false
+    await again()
+    job.wake()
+    await waitFor('the rest', async () => (await state()).finishedAt !== finishedAt)
+  })
+
   it('is one server’s at a time', async () => {
     await captureDisk(test.store, library, 'third', compressibleDisk(CHUNKS, 'third '))
     const { finishedAt, replacedChunks = 0 } = await state()
