@@ -9,7 +9,13 @@ import { applyRetention } from '#server/db/images/image-retention.ts'
 import type { VersionOrigin } from '#server/db/images/image-versions.ts'
 import type { RetentionRule } from '#protocol/image/image-version.ts'
 import { findImage, findManifest, saveImage } from '#server/db/images/image-queries.ts'
-import { closeUpload, endUploadOf, SERVER_UPLOAD, touchUpload } from '#server/db/images/uploads.ts'
+import {
+  closeUpload,
+  endUpload,
+  findOpenUpload,
+  SERVER_UPLOAD,
+  touchUpload,
+} from '#server/db/images/uploads.ts'
 import { checkImage, parseManifest } from '#server/images/commit/check-image.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import type { CommitLock } from '#server/images/commit/commit-lock.ts'
@@ -149,11 +155,11 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     log,
     now,
   })
-  const refusals = watchRefusedUploads((holder, refusedAt) => {
-    touchedAt.delete(holder)
-    endUploadOf(db, holder, refusedAt).then(
+  const refusals = watchRefusedUploads((upload) => {
+    touchedAt.delete(upload.holder)
+    endUpload(db, upload).then(
       () => sweeps.sweepSoon(),
-      (err: unknown) => log.warn({ err, holder }, 'Upload could not be ended'),
+      (err: unknown) => log.warn({ err, upload }, 'Upload could not be ended'),
     )
   })
   let uploading = 0
@@ -261,7 +267,12 @@ export function openImageLibrary(options: ImageLibraryOptions): ImageLibrary {
     upload,
     commit,
     touch,
-    refused: (holder) => refusals.refused(holder),
+    refused(holder) {
+      findOpenUpload(db, holder).then(
+        (upload) => upload && refusals.refused(upload),
+        (err: unknown) => log.warn({ err, holder }, 'Upload will be ended late'),
+      )
+    },
     sweep: () => sweeps.sweep(),
     sweepSoon: () => sweeps.sweepSoon(),
     statistics: () => counting.read(),

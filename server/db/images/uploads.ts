@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { and, eq, gte, like, lte, or, sql } from 'drizzle-orm'
+import { and, eq, gte, like, or, sql } from 'drizzle-orm'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import type { Database } from '../database.ts'
 import { uploads } from '../schema.ts'
@@ -97,14 +97,17 @@ export async function listOpenUploads(db: Database): Promise<OpenUpload[]> {
   return await db.select().from(uploads)
 }
 
-/** Unless somebody went on with it since it was listed. */
-export async function endUpload(db: Database, { id, touchedAt }: OpenUpload): Promise<void> {
-  await db.delete(uploads).where(and(eq(uploads.id, id), eq(uploads.touchedAt, touchedAt)))
+export async function findOpenUpload(
+  db: Database,
+  holder: string,
+): Promise<OpenUpload | undefined> {
+  const [row] = await db.select().from(uploads).where(eq(uploads.holder, holder))
+  return row
 }
 
-/** The holder's, unless somebody went on with it since that moment. */
-export async function endUploadOf(db: Database, holder: string, since: Date): Promise<void> {
-  await db.delete(uploads).where(and(eq(uploads.holder, holder), lte(uploads.touchedAt, since)))
+/** Unless somebody went on with it since it was listed or found. */
+export async function endUpload(db: Database, { id, touchedAt }: OpenUpload): Promise<void> {
+  await db.delete(uploads).where(and(eq(uploads.id, id), eq(uploads.touchedAt, touchedAt)))
 }
 
 /** Exports that took longer than a minute, on all servers. */
