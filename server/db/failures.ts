@@ -1,4 +1,5 @@
 import { DrizzleQueryError } from 'drizzle-orm'
+import { NoConnectionError } from './postgres-pool.ts'
 
 /** Whether a query failed because a row with that key is there already (SQLSTATE 23505). */
 export function isUniqueViolation(err: unknown): boolean {
@@ -15,14 +16,27 @@ export function isDiskFull(err: unknown): boolean {
   return sqlState(err) === '53100'
 }
 
-/** Whether all connections to Postgres were in use for as long as one is waited for: nothing was begun. */
-export function isWithoutConnection(err: unknown): boolean {
+/** Whether all connections to Postgres were in use for as long as one is waited for. */
+export function isDatabaseBusy(err: unknown): boolean {
   const cause = causeOf(err)
-  return cause instanceof Error && cause.message === POOL_TIMEOUT_MESSAGE
+  return cause instanceof NoConnectionError && cause.isBusy
 }
 
-/** pg-pool gives it no code. */
-const POOL_TIMEOUT_MESSAGE = 'timeout exceeded when trying to connect'
+/** Whether Postgres is away, or went away in the middle of a query. */
+export function isDatabaseAway(err: unknown): boolean {
+  const cause = causeOf(err)
+  if (cause instanceof NoConnectionError) return true
+  if (!(err instanceof DrizzleQueryError) || !(cause instanceof Error)) return false
+  return LOST_STATES.has(String(sqlState(err))) || LOST_MESSAGES.has(cause.message)
+}
+
+/** SQLSTATEs of class 57 with which Postgres ends a connection, and what the kernel says of one that broke. */
+const LOST_STATES = new Set(['57P01', '57P02', '57P03', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
+/** pg gives these no code. */
+const LOST_MESSAGES = new Set([
+  'Connection terminated unexpectedly',
+  'Client has encountered a connection error and is not queryable',
+])
 
 function sqlState(err: unknown): unknown {
   const cause = causeOf(err)

@@ -5,12 +5,13 @@ import { drizzle as drizzlePostgres } from 'drizzle-orm/node-postgres'
 import { migrate as migratePostgres } from 'drizzle-orm/node-postgres/migrator'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
-import pg from 'pg'
+import type pg from 'pg'
 import type { Database, DatabaseConfig, OpenedDatabase } from './database.ts'
 import { DatabaseFullError, findLackOfRoom, stopAtPanic } from './embedded-failure.ts'
 import { openFolderSync } from './folder-sync.ts'
 import { findNewerRelease } from './newer-release.ts'
 import { listenOnPostgres } from './postgres-listener.ts'
+import { openPostgresPool } from './postgres-pool.ts'
 import * as schema from './schema.ts'
 import { completeTransactions } from './transactions.ts'
 
@@ -25,9 +26,6 @@ export class DatabaseOpenError extends Error {
 }
 
 const MIGRATIONS_FOLDER = new URL('../../migrations', import.meta.url).pathname
-const CONNECT_TIMEOUT_MILLISECONDS = 10_000
-const STATEMENT_TIMEOUT_MILLISECONDS = 60_000
-const MAX_CONNECTIONS = 10
 /** Any number will do, as long as all our processes take the same one. */
 const MIGRATION_LOCK = 7_823_461
 
@@ -83,17 +81,7 @@ async function createPglite(folder: string): Promise<PGlite> {
 
 async function openPostgres(url: string): Promise<OpenedDatabase> {
   await using opened = new AsyncDisposableStack()
-  const pool = opened.adopt(
-    new pg.Pool({
-      connectionString: url,
-      max: MAX_CONNECTIONS,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MILLISECONDS,
-      statement_timeout: STATEMENT_TIMEOUT_MILLISECONDS,
-    }),
-    (open) => open.end(),
-  )
-  // An idle connection that breaks is replaced at the next query; unheard, it would end the process.
-  pool.on('error', () => {})
+  const pool = opened.adopt(openPostgresPool(url), (open) => open.end())
   const db = completeTransactions(drizzlePostgres(pool, { schema, casing: 'snake_case' }))
   await migrateUnderLock(pool, url)
   const resources = opened.move()

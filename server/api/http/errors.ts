@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
 import { explainProblems } from '#protocol/schema-problems.ts'
-import { isDiskFull, isWithoutConnection } from '#server/db/failures.ts'
+import { isDatabaseAway, isDatabaseBusy, isDiskFull } from '#server/db/failures.ts'
 import { RunRefusedError } from '#server/runs/refused.ts'
 
 /** What a caller did wrong, as a status, a stable code and a finished sentence. */
@@ -142,11 +142,17 @@ function answerFor(error: FastifyError, request: FastifyRequest): Answer {
       'database-full',
       'The disk of the database is full, so nothing was changed; make room on it and try again',
     )
-  if (isWithoutConnection(error))
+  if (isDatabaseBusy(error))
     return answer(
       503,
       'database-busy',
       'The database is busy with other requests and had no connection for this one; try again in a moment',
+    )
+  if (isDatabaseAway(error))
+    return answer(
+      503,
+      'database-away',
+      'The database does not answer, so this may not have been done; try again in a moment',
     )
   return answer(500, 'internal', 'Something failed in the server; its log says what')
 }
