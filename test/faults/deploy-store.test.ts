@@ -20,6 +20,9 @@ const OTHER_CHUNK = 11
 const AWAY_MILLISECONDS = 1500
 /** The write of the image's second half is under way. */
 const LATER_CHUNK = 9
+const COMMIT = /^\/api\/images\/.*\/manifest$/
+/** Of an answer of 500 an agent takes three. */
+const MANY_ATTEMPTS = 4
 
 interface StoreLab extends FaultLab {
   captured: Buffer
@@ -154,6 +157,35 @@ const MANIFEST: Cell<StoreLab> = {
   },
 }
 
+const DATABASE_AWAY_AT_COMMIT: Cell<StoreLab> = {
+  place: 'database, of a capture',
+  kind: 'unreachable',
+  moment: 'for a while at the commit',
+  outcomes: ['complete'],
+  async run(lab) {
+    const [leave, back] = DATABASE_AWAY
+    const image = 'committed'
+    lab.reset(await systemDisk(4))
+    let asked = 0
+    const isOver = Promise.withResolvers<void>()
+    lab.proxy.alterAnswer = ({ path }) => {
+      if (COMMIT.test(path) && ++asked === MANY_ATTEMPTS) isOver.resolve()
+      return undefined
+    }
+    let leaving: Promise<void> | undefined
+    lab.proxy.hold = async ({ path }) => {
+      if (COMMIT.test(path)) await (leaving ??= leave(lab))
+    }
+    const { ended } = lab.start('capture', { image, serverUrl: lab.proxy.url })
+    try {
+      await Promise.race([isOver.promise, ended])
+    } finally {
+      await back(lab)
+    }
+    return lab.judgeCapture(image, await ended)
+  },
+}
+
 const CELLS: Cell<StoreLab>[] = [
   stored(CHUNK, 'missing', ['untouched']),
   stored(CHUNK, 'empty', ['untouched']),
@@ -170,6 +202,7 @@ const CELLS: Cell<StoreLab>[] = [
   MANIFEST,
   away('store', true, ['verified'], FOLDER_AWAY),
   away('database', true, ['verified'], DATABASE_AWAY),
+  DATABASE_AWAY_AT_COMMIT,
 ]
 
 async function queryOnce(connectionString: string, statement: string): Promise<void> {
