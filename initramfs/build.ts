@@ -135,7 +135,7 @@ if (import.meta.main) {
     await buildInitramfs({
       outputFolder: resolve(values.output),
       agentEntry: resolve(values.agent),
-      firmware: process.env['STAMPEDE_FIRMWARE'] === '1',
+      firmware: process.env['STAMPEDE_FIRMWARE'] !== '0',
       refresh: values.refresh,
     })
   } catch (err) {

@@ -9,6 +9,8 @@ import { DEBIAN_SUITE, FIRMWARE_COMPONENT, FIRMWARE_PACKAGES } from './recipe.ts
 import { PACKAGES, UNUSED_DEPENDENCIES } from './recipe.ts'
 import { run } from './run.ts'
 
+type PrivateApt = Awaited<ReturnType<typeof openPrivateApt>>
+
 export interface PackageOptions {
   cacheFolder: string
   /** With the firmware that some network cards need, which Debian keeps in non-free-firmware. */
@@ -33,7 +35,7 @@ export async function fetchPackages(options: PackageOptions): Promise<PackageFil
   const apt = await openPrivateApt(folder.path, firmware ? [FIRMWARE_COMPONENT] : [])
   report('Reading the package index of Debian')
   await apt.refresh()
-  const resolved = await apt.resolve(wanted)
+  const resolved = await resolveWith(apt, firmware ? FIRMWARE_PACKAGES : [])
   const files = resolved.filter((file) => !UNUSED_DEPENDENCIES.test(file.name))
   await download(apt, await missingFrom(debFolder, files), folder.path, debFolder)
   await writeFile(join(folder.path, 'list.json'), JSON.stringify(files, undefined, 2))
@@ -42,8 +44,22 @@ export async function fetchPackages(options: PackageOptions): Promise<PackageFil
   return files
 }
 
+/** Not every mirror has the firmware, and most machines do without it. */
+async function resolveWith(apt: PrivateApt, optional: string[]): Promise<PackageFile[]> {
+  if (optional.length === 0) return apt.resolve(PACKAGES)
+  try {
+    return await apt.resolve([...PACKAGES, ...optional])
+  } catch {
+    const resolved = await apt.resolve(PACKAGES)
+    report(
+      `The Debian mirror has no ${FIRMWARE_COMPONENT}: network cards that need firmware will not work`,
+    )
+    return resolved
+  }
+}
+
 async function download(
-  apt: Awaited<ReturnType<typeof openPrivateApt>>,
+  apt: PrivateApt,
   files: PackageFile[],
   folder: string,
   debFolder: string,

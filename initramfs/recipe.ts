@@ -68,10 +68,11 @@ export const DATA_FILES = ['etc/mke2fs.conf']
 
 const NETWORK_MODULES = words(`
   virtio_net vmxnet3 hv_netvsc xen-netfront ena gve mana
-  e1000 e1000e igb igc ixgbe i40e ice
-  r8169 realtek 8139cp 8139too tg3 broadcom bnx2 bnxt_en
-  mlx4_en mlx5_core cxgb4 sfc qede be2net enic atlantic
-  forcedeth sky2 skge alx atl1c jme pcnet32 tulip e100 ne2k-pci
+  e1000 e1000e igb igc ixgbe i40e ice igbvf ixgbevf iavf
+  r8169 realtek 8139cp 8139too tg3 broadcom bnx2 bnx2x bnxt_en
+  mlx4_en mlx5_core cxgb4 sfc qlcnic qede be2net enic hinic atlantic
+  dwmac-intel amd-xgbe forcedeth sky2 skge alx atl1c jme
+  pcnet32 tulip e100 ne2k-pci 3c59x via-rhine via-velocity sis900 sis190
   r8152 ax88179_178a asix ax88796b aqc111 cdc_ether cdc_ncm
   lan78xx smsc95xx smsc
 `)
@@ -79,9 +80,12 @@ const NETWORK_MODULES = words(`
 const DISK_MODULES = words(`
   virtio_blk virtio_scsi vmw_pvscsi hv_storvsc xen-blkfront
   ahci ata_generic ata_piix sata_mv sata_nv sata_sil sata_sil24 sata_via
-  nvme vmd mmc_block sdhci_acpi sdhci_pci
-  mpt3sas mptsas mptspi megaraid_mbox megaraid_sas aacraid arcmsr
-  hpsa hptiop isci mvsas pm80xx smartpqi sym53c8xx am53c974 3w-9xxx 3w-sas
+  pata_ali pata_amd pata_atiixp pata_jmicron pata_marvell pata_oldpiix
+  pata_rdc pata_sch pata_serverworks pata_sil680 pata_sis pata_via
+  nvme vmd mmc_block sdhci_acpi sdhci_pci ufshcd-pci
+  mpi3mr mpt3sas mptsas mptspi megaraid_mbox megaraid_sas aacraid arcmsr
+  hpsa hptiop isci mvsas mvumi pm80xx smartpqi stex
+  sym53c8xx am53c974 aic7xxx aic79xx 3w-9xxx 3w-sas
   sd_mod uas usb_storage
 `)
 
@@ -104,5 +108,11 @@ const FILE_SYSTEM_MODULES = words(`
 export const MODULES = [...BUS_MODULES, ...NETWORK_MODULES, ...DISK_MODULES, ...FILE_SYSTEM_MODULES]
 
 /** Where the optional firmware comes from; only files that a module above names are taken. */
-export const FIRMWARE_PACKAGES = ['firmware-bnx2', 'firmware-misc-nonfree', 'firmware-realtek']
+export const FIRMWARE_PACKAGES = [
+  'firmware-bnx2',
+  'firmware-bnx2x',
+  'firmware-misc-nonfree',
+  'firmware-qlogic',
+  'firmware-realtek',
+]
 export const FIRMWARE_COMPONENT = 'non-free-firmware'

@@ -18,7 +18,7 @@ it('UEFI firmware gets one entry of ours, and only while there is no fallback pa
   await using temporary = await mkdtempDisposable(join(tmpdir(), 'stampede-boot-entry-'))
   const folder = temporary.path
   const agentEntry = resolve(import.meta.dirname, '../fixtures/boot-entry-agent.ts')
-  await buildInitramfs({ agentEntry, outputFolder: folder, firmware: false, refresh: false })
+  await buildInitramfs({ agentEntry, outputFolder: folder, firmware: true, refresh: false })
   await copyFile(join(OVMF, 'OVMF_VARS_4M.fd'), join(folder, 'vars.fd'))
   await writeFile(join(folder, 'disk.img'), '')
   await truncate(join(folder, 'disk.img'), 100 * 1024 * 1024)

@@ -17,7 +17,7 @@ const FIXTURE_AGENT = resolve(import.meta.dirname, '../fixtures/initramfs-agent.
 const DEADLINE_MS = 180_000
 const FAIL_ON = /Kernel panic|ERROR: No/
 const CARD = ['-device', `virtio-net-pci,netdev=net0,mac=${MAC}`]
-const OPTIONS = { agentEntry: FIXTURE_AGENT, firmware: false, refresh: false }
+const OPTIONS = { agentEntry: FIXTURE_AGENT, firmware: true, refresh: false }
 const DISK_BYTES = 64 * 1024 * 1024
 const KERNEL_ARGUMENTS = ['console=tty0', 'console=ttyS0', 'rootfstype=ramfs', 'quiet', 'panic=1']
 

@@ -34,7 +34,7 @@ describe('a machine that is not as its plan says', { skip: NEEDS_ROOT }, () => {
     await buildInitramfs({
       agentEntry: AGENT_ENTRY,
       outputFolder: path.join(folder, 'server/data/boot'),
-      firmware: false,
+      firmware: true,
       refresh: false,
     })
     lab = await openLab(folder)

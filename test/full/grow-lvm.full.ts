@@ -45,7 +45,7 @@ describe('growth and identity on LVM', () => {
     await buildInitramfs({
       outputFolder: initramfs,
       agentEntry: FIXTURE_AGENT,
-      firmware: false,
+      firmware: true,
       refresh: false,
     })
 
