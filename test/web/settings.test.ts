@@ -113,7 +113,7 @@ describe('settings and network', () => {
   it('fold what an entry of the audit log says of a call about many machines', async () => {
     const macs = Array.from({ length: 60 }, (_, index) => `52:54:00:00:77:${10 + index}`)
     await app.call('POST', '/api/plans', { workflow: 'wipe', macs })
-    const { page } = await open(`/settings/audit?target=${macs[0]}`)
+    const { page } = await open('/settings/audit?action=plan.create')
     await page.setViewportSize({ width: 1024, height: 900 })
     const row = page.getByRole('row', { name: /plan\.create/ }).first()
     const height = async () => (await row.boundingBox())!.height

@@ -1,15 +1,6 @@
-import {
-  Anchor,
-  Code,
-  Group,
-  Skeleton,
-  Spoiler,
-  Stack,
-  Table,
-  Text,
-  TextInput,
-} from '@mantine/core'
+import { Anchor, Code, Group, Skeleton, Stack, Table, Text, TextInput } from '@mantine/core'
 import { useInfiniteQuery } from '@tanstack/react-query'
+import { useState } from 'react'
 import { Link, useSearchParams } from 'react-router'
 import type { AuditEntry } from '#protocol/account.ts'
 import { BusyButton } from '../components/BusyButton.tsx'
@@ -207,24 +198,36 @@ function Outcome({ status }: { status: number }) {
   )
 }
 
-/** Four lines of them. */
-const DETAILS_PIXELS = 88
+/** About four lines of a column, or of a phone. */
+const FOLDED_CHARACTERS = 120
 
-/** Each machine of a plan has its entry, and each entry says what the whole plan was asked for. */
+/**
+ * Each machine of a plan has its entry, and each entry says what the whole plan was asked for.
+ * Mantine's Spoiler makes each of them a landmark, all without a name.
+ */
 function Details({ details }: Pick<AuditEntry, 'details'>) {
+  const [isOpen, setOpen] = useState(false)
   if (details === undefined || details === null) return undefined
+  const text = JSON.stringify(details)
+  const isLong = text.length > FOLDED_CHARACTERS
   return (
-    <Spoiler
-      maxHeight={DETAILS_PIXELS}
-      showLabel="Show all"
-      hideLabel="Show less"
-      transitionDuration={0}
-      styles={{ control: { fontSize: 'var(--mantine-font-size-sm)' } }}
-    >
+    <>
       <Code style={{ overflowWrap: 'anywhere', whiteSpace: 'pre-wrap' }}>
-        {JSON.stringify(details)}
+        {isLong && !isOpen ? `${text.slice(0, FOLDED_CHARACTERS)}…` : text}
       </Code>
-    </Spoiler>
+      {isLong && (
+        <Anchor
+          component="button"
+          type="button"
+          size="sm"
+          display="block"
+          aria-expanded={isOpen}
+          onClick={() => setOpen(!isOpen)}
+        >
+          {isOpen ? 'Show less' : 'Show all'}
+        </Anchor>
+      )}
+    </>
   )
 }
 
