@@ -80,6 +80,8 @@ export function createTestContext(options: TestContextOptions): TestContext {
         zeroUnused: false,
         identity: 'reset',
         force: false,
+        // Loop devices are taken only by name.
+        disk: { path: disk.path },
         ...options.options,
       },
     },

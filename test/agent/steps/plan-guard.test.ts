@@ -5,10 +5,12 @@ import { exec } from '#agent/exec.ts'
 import { readDiskAt } from '#agent/inventory/disks.ts'
 import { runSteps } from '#agent/run-steps.ts'
 import { STEPS } from '#agent/steps/index.ts'
+import { confirmTarget } from '#agent/steps/confirm-target.ts'
 import { wipeDisk } from '#agent/steps/wipe-disk.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
 import { expectTarget } from '#protocol/run/expected-target.ts'
 import { CHUNK_BYTES } from '#protocol/image/image.ts'
+import type { DiskHints } from '#protocol/machine/disk-hints.ts'
 import type { Disk } from '#protocol/machine/inventory.ts'
 import type { ExpectedTarget } from '#protocol/run/plan.ts'
 import { openChunkServer } from '#test/support/chunk-server.ts'
@@ -163,6 +165,32 @@ describe('a disk that no plan names', { skip: NEEDS_ROOT }, () => {
       assert.equal(await disk.digest(), before)
     })
   }
+
+  it('is left as it is if another one that fits has appeared since the inventory', async () => {
+    await using device = await openPrecious()
+    const found = await readDiskAt(exec, device.path)
+    await using run = await openRun('deploy', { found })
+    // Loop devices fit only by their path.
+    const disk = { ...found, transport: 'sata', serial: 'A' }
+    const late = { ...disk, path: '/dev/sdz', serial: 'B', sizeBytes: 2 * DISK_BYTES }
+    const look = async (hints: DiskHints | undefined, disks: Disk[]) => {
+      const options = { ...run.context.run.options, disk: hints }
+      await confirmTarget(
+        { ...run.context, run: { ...run.context.run, options } },
+        async () => disks,
+      )
+    }
+    for (const hints of [undefined, { minBytes: DISK_BYTES }])
+      await assert.rejects(
+        look(hints, [disk, late]),
+        /changed since .* nothing was written\. 2 disks fit.*Name one disk .* by its serial/,
+      )
+    await assert.rejects(look({ serial: 'B' }, [disk, late]), /Now \/dev\/sdz .* fits instead/)
+    for (const hints of [{ path: disk.path }, { serial: 'A' }, { maxBytes: DISK_BYTES }])
+      await look(hints, [disk, late])
+    await look(undefined, [disk])
+    await look(undefined, [disk, { ...late, removable: true }])
+  })
 
   it('is written if it is as it was', async () => {
     await using disk = await openPrecious()
