@@ -14,6 +14,8 @@ export interface DiskLayout {
   partitionTable: { type: 'gpt' | 'mbr' | 'none'; uuid?: string }
   partitions: Partition[]
   fileSystem?: FileSystem
+  /** Why there is no more than that to tell. */
+  layoutError?: string
 }
 
 /** A partition that the kernel knows, from sysfs. */
@@ -58,6 +60,7 @@ export async function readLayout(
     partitionTable: { type: table.type, ...(table.uuid !== undefined && { uuid: table.uuid }) },
     partitions: partitions.toSorted((a, b) => a.number - b.number),
     ...(whole && { fileSystem: whole }),
+    ...(table.error !== undefined && { layoutError: table.error }),
   }
 }
 
@@ -78,6 +81,7 @@ interface Table {
   type: 'gpt' | 'mbr' | 'none'
   uuid?: string
   partitions: Omit<Partition, 'path'>[]
+  error?: string
 }
 
 function parseTable(head: Buffer, sectorBytes: number): Table {
@@ -91,7 +95,12 @@ function parseTable(head: Buffer, sectorBytes: number): Table {
     }
   } catch (err) {
     // A damaged table is none: the kernel, too, may see no partitions there.
-    if (err instanceof GptDecodeError) return { type: 'none', partitions: [] }
+    if (err instanceof GptDecodeError)
+      return {
+        type: 'none',
+        partitions: [],
+        error: `its partition table is damaged: ${err.message}`,
+      }
     throw err
   }
 }

@@ -128,8 +128,9 @@ async function readLayoutOrNone(
   try {
     return await readLayout(exec, path, sectorBytes, known)
   } catch (err) {
-    if ((err as NodeJS.ErrnoException).syscall === undefined) throw err
-    return none
+    const { syscall, code } = err as NodeJS.ErrnoException
+    if (syscall === undefined) throw err
+    return { ...none, layoutError: `its beginning cannot be read: ${code}` }
   }
 }
 

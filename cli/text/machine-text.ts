@@ -81,10 +81,16 @@ export function describeDisk(disk: Disk): string {
   const content = disk.fileSystem
     ? `${printable(disk.fileSystem.type)} on the whole disk`
     : table === 'none'
-      ? 'no partition table'
+      ? tellNothing(disk)
       : undefined
   const lines = content ? [content] : partitionLines(disk.partitions)
   return [head, ...lines.map((line) => `  ${line}`)].join('\n')
+}
+
+function tellNothing({ layoutError }: Disk): string {
+  return layoutError === undefined
+    ? 'no partition table'
+    : `what is on it is not known: ${printable(layoutError)}`
 }
 
 /** A line for each partition. */

@@ -55,7 +55,8 @@ function targetText(disk: { path: string; model?: string; serial?: string; sizeB
   return printable(`${disk.path} (${facts.filter(Boolean).join(', ')})`)
 }
 
-function presentLines({ partitionTable, partitions, fileSystem, operatingSystem }: Present) {
+function presentLines(present: Present) {
+  const { partitionTable, partitions, fileSystem, operatingSystem, layoutError } = present
   const system = operatingSystem ? `${printable(operatingSystem)}, ` : ''
   if (partitions.length > 0)
     return [
@@ -64,7 +65,9 @@ function presentLines({ partitionTable, partitions, fileSystem, operatingSystem 
     ]
   const content = fileSystem
     ? `${printable(fileSystem.type)} on the whole disk`
-    : 'nothing that is known'
+    : layoutError === undefined
+      ? 'nothing that is known'
+      : `not known: ${printable(layoutError)}`
   return [`on it now    ${system}${content}`]
 }
 type Present = NonNullable<PlanItem['present']>

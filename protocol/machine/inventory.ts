@@ -51,6 +51,8 @@ export const DiskSchema = Type.Object({
   partitions: Type.Array(PartitionSchema),
   /** A file system, PV or RAID member directly on the disk. */
   fileSystem: Type.Optional(FileSystemSchema),
+  /** Why it is not known what is on the disk: its beginning cannot be read, or its partition table is damaged. */
+  layoutError: Text,
   /**
    * SHA-256 of table type, GUIDs, starts, sizes, and each partition's type, UUID and label: two
    * inventories with the same fingerprint describe the same layout.

@@ -74,6 +74,8 @@ export const PlanItemSchema = Type.Object({
       fileSystem: Type.Optional(FileSystemSchema),
       /** An operating system, as far as labels tell: `Windows`, `Linux (LVM)`. */
       operatingSystem: Type.Optional(Type.String()),
+      /** Why it is not known what is there, as in the inventory. */
+      layoutError: Type.Optional(Type.String()),
     }),
   ),
   /** What will be lost, a sentence each; empty where nothing is written. */

@@ -14,6 +14,7 @@ export function describePresent(disk: Disk): Present {
     partitions: disk.partitions,
     ...(disk.fileSystem && { fileSystem: disk.fileSystem }),
     ...(operatingSystem !== undefined && { operatingSystem }),
+    ...(disk.layoutError !== undefined && { layoutError: disk.layoutError }),
   }
 }
 
@@ -26,6 +27,8 @@ export function describeLosses(disk: Disk): string[] {
     losses.push(
       `${describeContent(disk.fileSystem)} on the whole disk, ${formatBytes(disk.sizeBytes)}`,
     )
+  if (disk.layoutError !== undefined)
+    losses.push(`What is on the disk is not known: ${disk.layoutError}`)
   if (losses.length > 0) return losses
   const { type } = disk.partitionTable
   const table = type === 'none' ? 'no partition table' : `an empty ${type.toUpperCase()}`

@@ -1405,6 +1405,7 @@ export interface components {
                 uuid?: string;
                 label?: string;
             };
+            layoutError?: string;
             fingerprint: string;
         };
         Partition: {
@@ -1457,6 +1458,7 @@ export interface components {
                     label?: string;
                 };
                 operatingSystem?: string;
+                layoutError?: string;
             } | null;
             losses: string[];
             untouched: {

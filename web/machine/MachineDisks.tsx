@@ -67,6 +67,9 @@ function DiskCard({ disk }: { disk: Disk }) {
         label={`Disk ${disk.path}`}
       />
       {disk.partitions.length > 0 && <PartitionTable partitions={disk.partitions} />}
+      {disk.layoutError !== undefined && (
+        <Text size="sm">What is on it is not known: {disk.layoutError}</Text>
+      )}
       {disk.busy !== undefined && <Text size="sm">In use: {disk.busy}</Text>}
     </Stack>
   )
@@ -86,11 +89,11 @@ function diskMarks({ transport, rotational, removable, readOnly }: Disk): string
   ].filter((mark) => mark !== '')
 }
 
-function tableText({ partitionTable, partitions }: Disk): string {
+function tableText({ partitionTable, partitions, layoutError }: Disk): string | undefined {
   const count = partitions.length === 1 ? '1 partition' : `${partitions.length} partitions`
   switch (partitionTable.type) {
     case 'none':
-      return 'no partition table'
+      return layoutError === undefined ? 'no partition table' : undefined
     case 'gpt':
       return `GPT, ${count}`
     case 'mbr':

@@ -8,6 +8,8 @@ import { imageQuery } from '../images/image-queries.ts'
 import { drawnPartition } from '../machine/drawn-partition.ts'
 import { diskAfterDeploy } from './disk-after.ts'
 
+type Present = NonNullable<PlanItem['present']>
+
 /** The target as it is and as it will be, and the disks that stay as they are. */
 export function PlanDisks({ item, plan }: { item: PlanItem; plan: Plan }) {
   const { target, present, untouched, inventoryAt } = item
@@ -17,8 +19,7 @@ export function PlanDisks({ item, plan }: { item: PlanItem; plan: Plan }) {
       {present && (
         <div>
           <Caption>
-            Now{present.operatingSystem && `: ${present.operatingSystem}`}, as of{' '}
-            <RelativeTime at={inventoryAt} />
+            Now{nowText(present)}, as of <RelativeTime at={inventoryAt} />
           </Caption>
           <DiskBar
             sizeBytes={target.sizeBytes}
@@ -92,4 +93,9 @@ function diskText({ path, model, serial, sizeBytes }: PlanItem['untouched'][numb
   return [model ?? path, serial && `serial ${serial}`, formatBytes(sizeBytes)]
     .filter(Boolean)
     .join(', ')
+}
+
+function nowText({ operatingSystem, layoutError }: Present): string {
+  if (operatingSystem !== undefined) return `: ${operatingSystem}`
+  return layoutError === undefined ? '' : ': not known'
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm, symlink, writeFile, truncate } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -143,10 +143,22 @@ describe('readDisks', { skip: NEEDS_ROOT }, () => {
     await using file = await open(disk.path, 'r+')
     await file.write(Buffer.alloc(32, 0xff), 0, 32, 512 + 40)
     await file.sync()
-    assert.partialDeepStrictEqual(await inventoryOf(disk), { partitions: [] })
+    assert.partialDeepStrictEqual(await inventoryOf(disk), {
+      partitions: [],
+      layoutError: 'its partition table is damaged: The checksum of the GPT header is wrong',
+    })
 
     await using noise = await openLoopDevice({ content: randomBytes(MIB) })
-    assert.partialDeepStrictEqual(await inventoryOf(noise), { partitions: [] })
+    const { partitions: none, layoutError } = await inventoryOf(noise)
+    assert.deepEqual([none, layoutError], [[], undefined])
+  })
+
+  it('says that it is not known what is on a disk whose beginning cannot be read', async () => {
+    await using disk = await openLoopDevice({ sizeBytes: DISK_BYTES })
+    // To read behind the end of its file is an error of the device.
+    await truncate(disk.file, 0)
+    const { partitions, layoutError } = await inventoryOf(disk)
+    assert.deepEqual([partitions, layoutError], [[], 'its beginning cannot be read: EIO'])
   })
 
   it('finds a disk in use that is mounted through a loop device, which no exclusive open notices', async () => {

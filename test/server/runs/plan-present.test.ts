@@ -90,6 +90,15 @@ describe('what is lost', () => {
     assert.deepEqual(describeLosses(disk), ['xfs "scratch" on the whole disk, 21.5 GB'])
   })
 
+  it('is told of as not known where the beginning of the disk cannot be read', () => {
+    const layoutError = 'its beginning cannot be read: EIO'
+    const disk = createDisk({ layoutError })
+    assert.deepEqual(describeLosses(disk), [
+      'What is on the disk is not known: its beginning cannot be read: EIO',
+    ])
+    assert.equal(describePresent(disk).layoutError, layoutError)
+  })
+
   it('is never called nothing, since a disk may hold what nobody recognises', () => {
     assert.match(
       describeLosses(createDisk())[0] ?? '',
