@@ -4,6 +4,8 @@ import { dirname } from 'node:path'
 import { bootSession, RunFailedError } from './boot-session.ts'
 import { runCli } from './cli.ts'
 import { exec } from './exec.ts'
+import { awaitDisks } from './inventory/await-disks.ts'
+import { readDisks } from './inventory/disks.ts'
 import { takeInventory } from './inventory/inventory.ts'
 import { parseSettings } from './settings.ts'
 
@@ -15,6 +17,7 @@ async function runBooted(signal: AbortSignal): Promise<number> {
   const print = (text: string) => console.log(text)
   try {
     const settings = parseSettings(process.env, await readFile('/proc/cmdline', 'utf8'))
+    await awaitDisks(() => readDisks(exec), { signal, say: print })
     const readInventory = () => takeInventory(exec)
     const inventory = await readInventory()
     const after = await bootSession({ settings, inventory, readInventory, print, signal })

@@ -69,7 +69,8 @@ function isNaming(hints: DiskHints): boolean {
   return hints.serial !== undefined || hints.wwn !== undefined || hints.path !== undefined
 }
 
-function isCandidate(disk: Disk, hints: DiskHints): boolean {
+/** Whether a run may take the disk without one of the hints that name it. */
+export function isCandidate(disk: Disk, hints: DiskHints = {}): boolean {
   if (disk.busy !== undefined || disk.transport === 'loop') return false
   const isPortable = disk.removable || disk.transport === 'usb'
   return !isPortable || hints.removable === true
