@@ -49,8 +49,8 @@ describe('a plan and its run', () => {
   })
 
   /** A machine whose agent told what is on its only disk. */
-  async function addMachine(mac: string, name: string): Promise<void> {
-    await hello(app, mac, await bootToken(app, mac), createInventory({ disks: [CONTENT] }))
+  async function addMachine(mac: string, name: string, disk = CONTENT): Promise<void> {
+    await hello(app, mac, await bootToken(app, mac), createInventory({ disks: [disk] }))
     await app.call('PUT', `/api/machines/${mac}`, { name })
   }
 
@@ -102,6 +102,20 @@ describe('a plan and its run', () => {
     await page.getByText('Failed', { exact: true }).first().waitFor()
     await assertGoodLooks(page)
     opened.assertQuiet()
+  })
+
+  it('do not call a disk empty that cannot be read', async () => {
+    const mac = '52:54:00:00:cc:08'
+    const layoutError = 'its beginning cannot be read: EIO'
+    await addMachine(mac, 'unread', createDisk({ layoutError }))
+    await page.goto(`${app.lanUrl}/machines/${mac}`)
+    const bar = page.getByRole('list', { name: /^Disk/ })
+    await bar.filter({ hasText: 'Not known' }).waitFor()
+    await page.getByText(`What is on it is not known: ${layoutError}`).waitFor()
+    await page.goto(`${app.lanUrl}/plan?workflow=deploy&image=${IMAGE}&macs=${mac}`)
+    await page.getByRole('button', { name: 'Show the plan' }).click()
+    await bar.filter({ hasText: 'Not known' }).waitFor()
+    await page.getByText(`What is on the disk is not known: ${layoutError}`).waitFor()
   })
 
   it('show the partitions of the very version that is deployed', async () => {

@@ -11,18 +11,26 @@ interface DiskBarProps {
   partitions: DrawnPartition[]
   /** What is on the disk itself, without partitions. */
   fileSystem?: string | undefined
+  /** False: it could not be read what is there. */
+  isKnown?: boolean
   /** `Disk /dev/sda`. */
   label: string
 }
 
 /** A disk drawn to scale. Small partitions keep a width that can be seen; what each is says its tip. */
-export function DiskBar({ sizeBytes, partitions, fileSystem, label }: DiskBarProps) {
+export function DiskBar({
+  sizeBytes,
+  partitions,
+  fileSystem,
+  isKnown = true,
+  label,
+}: DiskBarProps) {
   const parts = diskParts(sizeBytes, partitions)
   if (partitions.length === 0)
     return (
       <ul className={classes.bar} aria-label={`${label}, ${formatBytes(sizeBytes)}`}>
         <li className={fileSystem ? classes.partition : classes.free} style={{ flexGrow: 1 }}>
-          {fileSystem ?? 'Empty: no partitions'}
+          {fileSystem ?? (isKnown ? 'Empty: no partitions' : 'Not known')}
         </li>
       </ul>
     )

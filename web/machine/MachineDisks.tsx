@@ -64,6 +64,7 @@ function DiskCard({ disk }: { disk: Disk }) {
         sizeBytes={disk.sizeBytes}
         partitions={disk.partitions.map(drawnPartition)}
         fileSystem={disk.fileSystem?.type}
+        isKnown={disk.layoutError === undefined}
         label={`Disk ${disk.path}`}
       />
       {disk.partitions.length > 0 && <PartitionTable partitions={disk.partitions} />}

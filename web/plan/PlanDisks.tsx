@@ -25,6 +25,7 @@ export function PlanDisks({ item, plan }: { item: PlanItem; plan: Plan }) {
             sizeBytes={target.sizeBytes}
             partitions={present.partitions.map(drawnPartition)}
             fileSystem={present.fileSystem?.type}
+            isKnown={present.layoutError === undefined}
             label={`Disk ${target.path} now`}
           />
         </div>
