@@ -17,6 +17,8 @@ const POLL_MS = 20
  * stays out of the question (RFC 5227 2.1.1), so that nobody learns anything from it.
  */
 export async function findHolder(interfaceName: string, address: Ipv4): Promise<Mac | undefined> {
+  // This host may have more addresses than the one that it serves from, and hears no question of its own.
+  if (isOurs(address)) return macOfInterface(interfaceName)
   using socket = openPacketSocket(interfaceName, ETHERTYPE_ARP)
   const probe = encodeProbe(macOfInterface(interfaceName), address)
   for (let sent = 0; sent < PROBES; sent += 1) {
@@ -41,6 +43,13 @@ export function macOfInterface(interfaceName: string): Mac {
   const mac = networkInterfaces()[interfaceName]?.[0]?.mac
   if (mac === undefined) throw new Error(`Interface "${interfaceName}" has no address`)
   return parseMac(mac)
+}
+
+/** On whichever interface: Linux answers ARP for all addresses of the host on each of them. */
+function isOurs(address: Ipv4): boolean {
+  return Object.values(networkInterfaces()).some((own) =>
+    own?.some((one) => one.address === address),
+  )
 }
 
 /** RFC 826, in an Ethernet frame to everybody. */

@@ -68,6 +68,16 @@ describe('DHCP on a network', { skip: NEEDS_ROOT, concurrency: 2 }, () => {
     assert.equal(event['address'], '10.77.0.10')
   })
 
+  it('never offers another address of its own host', async () => {
+    await using lab = await openDhcpLab()
+    await lab.network.run('ip', ['address', 'add', '10.77.0.10/24', 'dev', 'lab0'])
+    const host = await lab.network.openHost()
+    const [answer] = await exchange(host, [packetFrom('discover')])
+    assert.equal(answer?.packet.yiaddr, '10.77.0.11')
+    const event = await lab.server.waitFor(({ kind }) => kind === 'address-in-use')
+    assert.equal(event['address'], '10.77.0.10')
+  })
+
   it('reports an empty pool and goes on', async () => {
     await using lab = await openDhcpLab({ range: '10.77.0.10-10.77.0.10' })
     const host = await lab.network.openHost()
