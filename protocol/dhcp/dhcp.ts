@@ -44,6 +44,12 @@ const OPTIONS_START = 240
 const OVERLOADS_FILE = 1
 const OVERLOADS_SNAME = 2
 
+/**
+ * Goes after option 67: some firmware, from old PXE ROMs to the UEFI of 2016, reads it as a C string past its length,
+ * and asks TFTP for `undionly.kpxe` with the next options behind it.
+ */
+const PAD = Uint8Array.of(DHCP_OPTION.pad)
+
 /** RFC 1542 2.1: a BOOTP message has 300 bytes, and some clients drop shorter ones. */
 export const MIN_PACKET_BYTES = 300
 
@@ -202,5 +208,8 @@ function fieldsInOrder(options: DhcpOptions): Uint8Array[] {
   const relay = options.get(relayAgentInformation)
   const entries = [...options].filter(([code]) => code !== relayAgentInformation)
   if (relay) entries.push([relayAgentInformation, relay])
-  return entries.map(([code, value]) => encodeField(code, value))
+  return entries.map(([code, value]) => {
+    const field = encodeField(code, value)
+    return code === DHCP_OPTION.bootFileName ? Buffer.concat([field, PAD]) : field
+  })
 }

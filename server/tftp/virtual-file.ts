@@ -27,9 +27,13 @@ export class NetasciiTooLargeError extends Error {
   override name = 'NetasciiTooLargeError'
 }
 
-/** Firmware writes `/undionly.kpxe`, `\undionly.kpxe`, `./undionly.kpxe` or `//undionly.kpxe`. */
+/**
+ * Firmware writes `/undionly.kpxe`, `\undionly.kpxe`, `./undionly.kpxe` or `//undionly.kpxe`. Some that gets the
+ * name from a DHCP server by option 67 takes it for a C string, and the END of the options, 255, for a part of it.
+ */
 export function virtualName(requested: string): string {
   return requested
+    .replace(/\xff+$/, '')
     .replaceAll('\\', '/')
     .split('/')
     .filter((part) => part !== '' && part !== '.')

@@ -98,6 +98,18 @@ describe('DHCP codec', () => {
     assert.deepEqual(decodeDhcp(bytes).options.get(67), value)
   })
 
+  it('has a NUL after the name of the boot file, which old firmware reads as a C string', () => {
+    const name = Buffer.from('undionly.kpxe')
+    const options = new Map([
+      [67, name],
+      [66, Buffer.from('10.0.0.1')],
+    ])
+    const bytes = Buffer.from(encodeDhcp({ ...DISCOVER, options }))
+    const start = bytes.indexOf(name)
+    assert.equal(bytes.toString('latin1', start, bytes.indexOf(0, start)), 'undionly.kpxe')
+    assert.deepEqual(decodeDhcp(bytes).options, options)
+  })
+
   it('reads options from file and sname where option 52 says so, in the order of RFC 3396', () => {
     const bytes = Buffer.from(encodeDhcp({ ...DISCOVER, options: new Map() }))
     bytes.set([52, 1, 3, 12, 1, 97, 255], 240)

@@ -8,6 +8,10 @@ describe('the name of a virtual file', () => {
     for (const name of ['a/b.efi', '/a/b.efi', '//a//b.efi', '\\a\\b.efi', './a/./b.efi'])
       assert.equal(virtualName(name), 'a/b.efi')
   })
+
+  it('is found where firmware took the END of the DHCP options for a part of it', () => {
+    for (const name of ['b.efi\xff', '/b.efi\xff\xff']) assert.equal(virtualName(name), 'b.efi')
+  })
 })
 
 describe('netascii', () => {
