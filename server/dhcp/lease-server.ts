@@ -43,14 +43,14 @@ export async function serveLease(
     case 'allocate':
       return await allocate(packet, mac!, decision, reservations, options)
     case 'offer':
-      return await offer(packet, decision.lease, options)
+      return await offer(packet, decision.lease, reservations, options)
     case 'ack':
-      return await acknowledge(packet, decision.lease, options)
+      return await acknowledge(packet, decision.lease, reservations, options)
     case 'nak':
       log.info({ mac, reason: decision.reason }, 'Refused a DHCP request')
       return createNak(packet, decision.reason, settings.address)
     case 'inform':
-      return createAnswer(packet, 'ack', undefined, bootOf(packet, settings), settings)
+      return answer(packet, 'ack', undefined, reservations, settings)
     case 'end':
       await save(decision.lease, options)
       return undefined
@@ -88,8 +88,7 @@ async function allocate(
     }
     if (!(await save(lease, options))) continue
     const holder = await options.findHolder(address)
-    if (!holder || holder === mac)
-      return createAnswer(packet, 'offer', lease, bootOf(packet, settings), settings)
+    if (!holder || holder === mac) return answer(packet, 'offer', lease, reservations, settings)
     log.debug({ address, holder }, 'Address is in use by a machine that has no lease')
     emit({ kind: 'address-in-use', address, holder })
     await save({ ...lease, state: 'declined', expiresAt: after(DECLINE_SECONDS) }, options)
@@ -100,21 +99,22 @@ async function allocate(
 async function offer(
   packet: DhcpPacket,
   lease: Lease,
+  reservations: readonly Reservation[],
   options: LeaseServerOptions,
 ): Promise<DhcpPacket | undefined> {
   const { settings } = options
   if (lease.state === 'offered' && !(await save(lease, options))) return undefined
-  return createAnswer(packet, 'offer', lease, bootOf(packet, settings), settings)
+  return answer(packet, 'offer', lease, reservations, settings)
 }
 
 async function acknowledge(
   packet: DhcpPacket,
   lease: Lease,
+  reservations: readonly Reservation[],
   options: LeaseServerOptions,
 ): Promise<DhcpPacket> {
   const { settings } = options
-  if (await save(lease, options))
-    return createAnswer(packet, 'ack', lease, bootOf(packet, settings), settings)
+  if (await save(lease, options)) return answer(packet, 'ack', lease, reservations, settings)
   return createNak(packet, 'That address is another machine’s', settings.address)
 }
 
@@ -124,6 +124,19 @@ async function save(lease: Lease, { leases, emit, log }: LeaseServerOptions): Pr
   log.info({ mac, address, state }, 'DHCP lease')
   emit({ kind: 'lease', lease })
   return true
+}
+
+/** What the machine boots goes with it, and what its reservation calls it. */
+function answer(
+  packet: DhcpPacket,
+  message: 'offer' | 'ack',
+  lease: Lease | undefined,
+  reservations: readonly Reservation[],
+  settings: ServerSettings,
+): DhcpPacket {
+  const mac = findMac(packet)
+  const hostname = reservations.find((one) => one.mac === mac)?.hostname
+  return createAnswer(packet, message, lease, bootOf(packet, settings), settings, hostname)
 }
 
 function bootOf(packet: DhcpPacket, settings: ServerSettings): BootFields {

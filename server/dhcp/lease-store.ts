@@ -22,6 +22,8 @@ export interface Lease {
 export interface Reservation {
   mac: Mac
   address: Ipv4
+  /** What the machine is told that it is called. */
+  hostname?: string
 }
 
 /**

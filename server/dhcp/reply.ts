@@ -31,6 +31,7 @@ export function createAnswer(
   lease: Lease | undefined,
   boot: BootFields,
   settings: ServerSettings,
+  hostname?: string,
 ): DhcpPacket {
   const options = answerOptions(packet, message, settings.address)
   if (lease) setTimes(options, settings.pool.leaseSeconds)
@@ -40,7 +41,10 @@ export function createAnswer(
   if (pool.nameServers.length > 0)
     options.set(DHCP_OPTION.nameServers, addressBytes(...pool.nameServers))
   options.set(DHCP_OPTION.broadcastAddress, addressBytes(broadcastOf(network)))
-  return reply(packet, options, boot, lease?.address ?? NO_ADDRESS)
+  const answer = reply(packet, options, boot, lease?.address ?? NO_ADDRESS)
+  // After all else: a long name must not push out what the machine boots from.
+  if (hostname !== undefined) answer.options.set(DHCP_OPTION.hostname, textBytes(hostname))
+  return answer
 }
 
 /** RFC 2131 4.4.5: renew at half of the time, ask everybody at seven eighths. */

@@ -64,7 +64,11 @@ export async function openDhcp(options: DhcpOptions): Promise<AsyncDisposable> {
       mode: 'server',
       settings: { ...settings, network: network.cidr, pool },
       leases: createDatabaseLeaseStore(db),
-      reservations: () => listReservations(db),
+      reservations: async () =>
+        (await listReservations(db)).map(({ hostname, ...reservation }) => ({
+          ...reservation,
+          ...(hostname !== null && { hostname }),
+        })),
     }),
   )
   return opened.move()

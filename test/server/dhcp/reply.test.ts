@@ -104,6 +104,17 @@ describe('an answer in mode server', () => {
     assert.match(Buffer.from(fields.options.get(67)!).toString(), /52-54-00-12-34-56\.ipxe$/)
   })
 
+  it('leaves a name out rather than what the machine boots from', () => {
+    const packet = packetFrom('discover', { options: [[61, Buffer.alloc(200)]] })
+    const options = new Map([[43, Buffer.alloc(9)]])
+    const boot = { ...NO_BOOT, bootFileName: 'a', serverName: 'b', options }
+    const answer = createAnswer(packet, 'offer', LEASE, boot, SETTINGS, 'n'.repeat(63))
+    assert.equal(textOption(answer, 12), 'n'.repeat(63))
+    const sent = decodeDhcp(encodeDhcp(answer))
+    assert.equal(hexOption(sent, 12), undefined)
+    assert.equal(hexOption(sent, 43), '00'.repeat(9))
+  })
+
   it('gives back the client’s identifier and, last, the relay’s information', () => {
     const relay = Buffer.from('010401020304', 'hex')
     const reply = offer({

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempDisposable, readdir } from 'node:fs/promises'
+import { mkdtempDisposable, readdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -60,6 +60,19 @@ describe('the server on a network', { skip: NEEDS_ROOT }, () => {
     const leases = await server.api.get<{ items: Lease[] }>('/api/leases')
     assert.ok(leases.items.some((one) => one.mac === mac))
     await assert.rejects(server.api.get(`/api/machines/${mac}`), /404/)
+  })
+
+  it('tells a machine the name of its reservation, and gives it that address', async () => {
+    const host = await network.openHost()
+    const reservation = { address: '10.79.0.90', hostname: 'rack3-node7' }
+    await server.api.put(`/api/reservations/${await macOf(host)}`, reservation)
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-udhcpc-'))
+    const script = join(folder.path, 'script')
+    await writeFile(script, '#!/bin/sh\n[ $1 = bound ] && echo "got $ip $hostname"\n', {
+      mode: 0o755,
+    })
+    const output = await host.run('busybox', [...UDHCPC, '-s', script, ...PXE])
+    assert.match(output, /got 10\.79\.0\.90 rack3-node7/)
   })
 
   it('gives a boot token to the card that it is for, and to no other', async () => {
