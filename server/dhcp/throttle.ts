@@ -7,11 +7,13 @@ export function createThrottle(limits: {
   keys: number
 }): (key: string, now: Date) => boolean {
   const passed = new Set<string>()
-  let windowEnds = new Date(0)
+  let windowBegan = new Date(0)
   return (key, now) => {
-    if (now >= windowEnds) {
+    const seconds = (now.getTime() - windowBegan.getTime()) / 1000
+    // A clock that was set back would else keep a window open for as long as it was ahead.
+    if (seconds < 0 || seconds >= limits.windowSeconds) {
       passed.clear()
-      windowEnds = new Date(now.getTime() + limits.windowSeconds * 1000)
+      windowBegan = now
     }
     if (passed.has(key) || passed.size >= limits.keys) return false
     passed.add(key)

@@ -18,4 +18,10 @@ describe('createThrottle', () => {
     assert.deepEqual(passed, [true, true, false, false])
     assert.ok(mayPass('c', at(10)))
   })
+
+  it('goes on when the clock is set back', () => {
+    const mayPass = createThrottle({ windowSeconds: 10, keys: 5 })
+    const passed = [0, -7200, -7199, -7190].map((second) => mayPass('a', at(second)))
+    assert.deepEqual(passed, [true, true, false, true])
+  })
 })
