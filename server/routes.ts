@@ -126,7 +126,8 @@ async function addOperatorRoutes(http: FastifyInstance, parts: Parts): Promise<v
   await http.register(runStartRoutes({ database, checkCapture, now }), UNDER_API)
   await http.register(runRoutes({ database, reports: parts.reports, now }), UNDER_API)
   await http.register(receiptRoutes({ db, key: parts.receipts.publicKey }), UNDER_API)
-  await http.register(leaseRoutes({ db }), UNDER_API)
+  const served = config.dhcp.mode === 'server' ? config.network?.cidr : undefined
+  await http.register(leaseRoutes({ db, ...(served && { served }) }), UNDER_API)
   await http.register(eventRoutes({ feed: parts.feed, stopping: parts.stopping }), UNDER_API)
   await http.register(webhookRoutes({ db, now, sender: parts.webhooks }), UNDER_API)
 }

@@ -1,6 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { IPV4_PATTERN, parseIpv4 } from '#protocol/ipv4.ts'
+import {
+  formatIpv4Cidr,
+  IPV4_PATTERN,
+  isHostAddress,
+  parseIpv4,
+  type Ipv4,
+  type Ipv4Cidr,
+} from '#protocol/ipv4.ts'
 import { LeaseSchema } from '#protocol/lease.ts'
 import { parseMac, type Mac } from '#protocol/mac.ts'
 import { ErrorSchema, Hostname, listOf, MacText } from '#protocol/shapes.ts'
@@ -15,7 +22,7 @@ import {
   saveReservation,
   type ReservationRow,
 } from '#server/db/network/reservations.ts'
-import { ConflictError, NotFoundError } from '../http/errors.ts'
+import { ConflictError, NotFoundError, UnprocessableError } from '../http/errors.ts'
 import { entityTag, ifMatch, sendTagged } from '../http/etag.ts'
 import { pageOf, pageQuery } from '../http/paging.ts'
 
@@ -32,7 +39,13 @@ const ReservationPutSchema = Type.Object(
 )
 const tags = ['dhcp']
 
-export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox {
+export interface LeaseRoutesOptions {
+  db: Database
+  /** Our address and network, if it is we who give out addresses. */
+  served?: Ipv4Cidr
+}
+
+export function leaseRoutes({ db, served }: LeaseRoutesOptions): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.get(
       '/leases',
@@ -103,12 +116,13 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
           summary: 'Reserve an address for a network card',
           params: Params,
           body: ReservationPutSchema,
-          response: { 200: ReservationSchema, 409: ErrorSchema },
+          response: { 200: ReservationSchema, 409: ErrorSchema, 422: ErrorSchema },
         },
       },
       async (request, reply) => {
         const { params, body } = request
         const fields = { address: parseIpv4(body.address), hostname: body.hostname ?? null }
+        if (served) refuseUnlessGivable(fields.address, served)
         const check = ifMatch(request, tagOf)
         try {
           const saved = await saveReservation(db, parseMac(params.mac), fields, check)
@@ -142,6 +156,16 @@ export function leaseRoutes({ db }: { db: Database }): FastifyPluginAsyncTypebox
       },
     )
   }
+}
+
+/** DHCP would pass over it without a word, and give the machine another. */
+function refuseUnlessGivable(address: Ipv4, served: Ipv4Cidr): void {
+  if (address !== served.address && isHostAddress(served, address)) return
+  const why = address === served.address ? "this server's own" : 'not an address of a host there'
+  throw new UnprocessableError(
+    `DHCP gives out addresses of ${formatIpv4Cidr(served)}, and ${address} is ${why}; reserve another`,
+    'address-not-served',
+  )
 }
 
 /** A card that is no machine's may have a lease too. */

@@ -75,6 +75,15 @@ describe('the server on a network', { skip: NEEDS_ROOT }, () => {
     assert.match(output, /got 10\.79\.0\.90 rack3-node7/)
   })
 
+  it('refuses to reserve an address that it would never give', async () => {
+    const reserve = (address: string) =>
+      server.api.put('/api/reservations/52:54:00:00:00:99', { address })
+    await assert.rejects(reserve('10.97.0.20'), /10\.97\.0\.20 is not an address of a host there/)
+    await assert.rejects(reserve('10.79.0.255'), /not an address of a host there/)
+    await assert.rejects(reserve('10.79.0.1'), /10\.79\.0\.1 is this server's own/)
+    await reserve('10.79.0.99')
+  })
+
   it('gives a boot token to the card that it is for, and to no other', async () => {
     const machine = await network.openHost({ address: '10.79.0.20/24' })
     const other = await network.openHost({ address: '10.79.0.21/24' })
