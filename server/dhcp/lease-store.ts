@@ -18,7 +18,7 @@ export interface Lease {
   expiresAt: Date
 }
 
-/** An address that only this machine gets; it need not lie in the pool's range. */
+/** An address that only this machine gets, reserved or written into its system; it need not lie in the pool's range. */
 export interface Reservation {
   mac: Mac
   address: Ipv4

@@ -5,9 +5,9 @@ import type { BootProgress } from './boot-progress.ts'
 import type { Config, DhcpConfig, NetworkConfig } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import { recordEvent } from '../db/events.ts'
+import { listHeldAddresses } from '../db/network/held-addresses.ts'
 import { createDatabaseLeaseStore } from '../db/network/leases.ts'
 import { findMachineRow } from '../db/machines/machines.ts'
-import { listReservations } from '../db/network/reservations.ts'
 import type { DhcpEvent, SeenMachine } from '../dhcp/dhcp-event.ts'
 import { openDhcpServer, type DhcpServerOptions } from '../dhcp/dhcp-server.ts'
 import { findInheritedSocket } from '../dhcp/inherited-sockets.ts'
@@ -64,11 +64,7 @@ export async function openDhcp(options: DhcpOptions): Promise<AsyncDisposable> {
       mode: 'server',
       settings: { ...settings, network: network.cidr, pool },
       leases: createDatabaseLeaseStore(db),
-      reservations: async () =>
-        (await listReservations(db)).map(({ hostname, ...reservation }) => ({
-          ...reservation,
-          ...(hostname !== null && { hostname }),
-        })),
+      reservations: () => listHeldAddresses(db, network.cidr),
     }),
   )
   return opened.move()

@@ -1,11 +1,11 @@
 import { networkInterfaces } from 'node:os'
-import { formatIpv4, rangeContains, type Ipv4Range } from '#protocol/ipv4.ts'
+import { formatIpv4, rangeContains, type Ipv4Cidr, type Ipv4Range } from '#protocol/ipv4.ts'
 import type { NetworkStatus } from '#protocol/network-status.ts'
 import type { Config, DhcpServerConfig } from '../config.ts'
 import type { Database } from '../db/database.ts'
+import { listHeldAddresses } from '../db/network/held-addresses.ts'
 import { createDatabaseLeaseStore } from '../db/network/leases.ts'
 import { listOtherDhcpServers } from '../db/network/other-dhcp-servers.ts'
-import { listReservations } from '../db/network/reservations.ts'
 
 export interface NetworkStatusOptions {
   config: Pick<Config, 'network' | 'dhcp' | 'unknown'>
@@ -25,7 +25,10 @@ export async function readNetworkStatus(options: NetworkStatusOptions): Promise<
     url,
     interface: network?.interface ?? null,
     interfaces: listInterfaces(),
-    dhcp: dhcp.mode === 'server' ? await readPool(db, dhcp, now()) : { mode: dhcp.mode, dns: [] },
+    dhcp:
+      network && dhcp.mode === 'server'
+        ? await readPool(db, network.cidr, dhcp, now())
+        : { mode: dhcp.mode, dns: [] },
     otherServers: others.map(({ address, firstHeardAt, lastHeardAt }) => ({
       address,
       firstHeardAt: firstHeardAt.toISOString(),
@@ -52,11 +55,12 @@ function listInterfaces(): NetworkStatus['interfaces'] {
 
 async function readPool(
   db: Database,
+  served: Ipv4Cidr,
   dhcp: DhcpServerConfig,
   now: Date,
 ): Promise<NetworkStatus['dhcp']> {
   const { range, router, dns, leaseSeconds } = dhcp
-  const reservations = await listReservations(db)
+  const held = await listHeldAddresses(db, served)
   const leases = (await createDatabaseLeaseStore(db).list()).filter(
     ({ state, expiresAt }) => state !== 'released' && expiresAt > now,
   )
@@ -66,7 +70,7 @@ async function readPool(
     ...(router && { router }),
     dns,
     leaseSeconds,
-    pool: countPool(range, leases, reservations),
+    pool: countPool(range, leases, held),
   }
 }
 

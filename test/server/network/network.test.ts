@@ -75,6 +75,19 @@ describe('the server on a network', { skip: NEEDS_ROOT }, () => {
     assert.match(output, /got 10\.79\.0\.90 rack3-node7/)
   })
 
+  it('leaves the address of a deployed system to its machine, which may be switched off', async () => {
+    const address = '10.79.0.120'
+    const [owner, other] = [await network.openHost(), await network.openHost()]
+    const macs = [await macOf(owner), await macOf(other)]
+    await server.api.put(`/api/machines/${macs[0]}`, { network: { address: `${address}/24` } })
+    await other.run('busybox', [...UDHCPC, '-r', address, ...PXE])
+    await owner.run('busybox', [...UDHCPC, ...PXE])
+    const leases = await server.api.get<{ items: Lease[] }>('/api/leases')
+    const holder = leases.items.find((lease) => lease.address === address)?.mac
+    assert.equal(holder, macs[0])
+    assert.ok(leases.items.some(({ mac }) => mac === macs[1]))
+  })
+
   it('refuses to reserve an address that it would never give', async () => {
     const reserve = (address: string) =>
       server.api.put('/api/reservations/52:54:00:00:00:99', { address })
