@@ -8,6 +8,7 @@ import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import type pg from 'pg'
 import type { Database, DatabaseConfig, OpenedDatabase } from './database.ts'
 import { DatabaseFullError, findLackOfRoom, stopAtPanic } from './embedded-failure.ts'
+import { isForbidden } from './failures.ts'
 import { openFolderSync } from './folder-sync.ts'
 import { findNewerRelease } from './newer-release.ts'
 import { listenOnPostgres } from './postgres-listener.ts'
@@ -109,12 +110,23 @@ async function migrateUnderLock(pool: pg.Pool, url: string): Promise<void> {
     try {
       await refuseNewer(db)
       await migratePostgres(db, { migrationsFolder: MIGRATIONS_FOLDER })
+    } catch (err) {
+      throw isForbidden(err) ? forbidden(url, err) : err
     } finally {
       await db.execute(sql`select pg_advisory_unlock(${MIGRATION_LOCK})`)
     }
   } finally {
     client.release()
   }
+}
+
+/** As it is for whoever was only given a password: since Postgres 15 nobody else's database takes tables. */
+function forbidden(url: string, err: Error): DatabaseOpenError {
+  const { message } = err.cause instanceof Error ? err.cause : err
+  return new DatabaseOpenError(
+    `The user of ${withoutPassword(url)} may not make tables in that database (${message}); make it the owner, by "alter database … owner to …"`,
+    { cause: err },
+  )
 }
 
 async function refuseNewer(db: Database): Promise<void> {
