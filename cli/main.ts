@@ -3,7 +3,9 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 // What reading our source takes, but once only. In the user's own folder: what is in there is run.
-const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
+// XDG Base Directory Specification: a relative path is to be ignored; code would be run from wherever this is started.
+const { XDG_CACHE_HOME: named } = process.env
+const cache = named?.startsWith('/') ? named : join(homedir(), '.cache')
 enableCompileCache(join(cache, 'stampede', 'command'))
 const { runCli } = await import('./run-cli.ts')
 const { unwritable } = await import('./local-file.ts')

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { symlinkSync } from 'node:fs'
+import { readdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { execFileSync } from 'node:child_process'
@@ -20,6 +20,13 @@ describe('the command stampede', () => {
     symlinkSync(LAUNCHER, link)
     const version = execFileSync(link, ['--version'], { env: { PATH: '/usr/bin:/bin' } })
     assert.match(version.toString(), /^\d+\.\d+\.\d+\n$/)
+  })
+
+  it('keeps nothing where it happens to run, whatever folder of caches is named', async () => {
+    using own = createShell(NO_PORT)
+    for (const XDG_CACHE_HOME of ['', 'relative'])
+      await own.run(['--version'], { env: { XDG_CACHE_HOME, NODE_COMPILE_CACHE: '' } })
+    assert.deepEqual(readdirSync(own.home), ['.cache'])
   })
 
   it('every command says what it does, and shows an example', () => {
