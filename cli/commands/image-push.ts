@@ -119,7 +119,7 @@ async function pushOther(
   target: Target & { format: string; asIs?: boolean },
 ): Promise<Image> {
   if (target.format === 'qcow2' && !target.asIs) {
-    const folder = context.env.TMPDIR ?? '/var/tmp'
+    const folder = context.env.TMPDIR || '/var/tmp'
     await using raw = await convertQcow2(path, { folder, signal: context.signal, say: context.say })
     if (raw) return await pushChunks(context, api, raw.path, target, path)
   }

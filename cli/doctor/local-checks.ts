@@ -25,7 +25,7 @@ export async function localChecks(env: Record<string, string | undefined>): Prom
     await checkHttp(env),
     checkInterfaces(env),
     await checkBootFiles(),
-    await checkDataFolder(env.STAMPEDE_DATA ?? 'data'),
+    await checkDataFolder(env.STAMPEDE_DATA || 'data'),
   ]
 }
 

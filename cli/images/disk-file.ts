@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { formatBytes } from '#protocol/machine/disk-choice.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
+import { unwritable } from '../local-file.ts'
 
 /** What a file holds, by its first bytes. */
 export type DiskFormat = 'raw' | 'qcow2' | 'gzip' | 'xz' | 'zstd' | 'bzip2'
@@ -49,13 +50,16 @@ export async function convertQcow2(
 ): Promise<ConvertedDisk | undefined> {
   const needed = await measure(path)
   if (needed === undefined) return undefined
-  const { bavail, bsize } = await statfs(folder)
+  const failed = (err: unknown): never => {
+    throw unwritable(folder, err)
+  }
+  const { bavail, bsize } = await statfs(folder).catch(failed)
   if (bavail * bsize < needed) {
     say(`${folder} has no room for ${formatBytes(needed)}; set TMPDIR to send less`)
     return undefined
   }
   await using opened = new AsyncDisposableStack()
-  const scratch = await mkdtemp(join(folder, 'stampede-push-'))
+  const scratch = await mkdtemp(join(folder, 'stampede-push-')).catch(failed)
   opened.defer(() => rm(scratch, { recursive: true, force: true }))
   const raw = join(scratch, 'disk.raw')
   say('Reading the qcow2 with qemu-img')

@@ -85,6 +85,8 @@ describe('stampede doctor', () => {
     assert.match(checkOf(outcome, `TCP port ${port}`)!.message, /Another program has it/)
     assert.equal(checkOf(outcome, 'data folder')?.ok, false)
     assert.ok(checkOf(outcome, 'interfaces'))
+    const empty = await shell.run(['doctor', '--local', '--json'], { env: { STAMPEDE_DATA: '' } })
+    assert.match(checkOf(empty, 'data folder')!.message, new RegExp(`^${shell.home}/data `))
   })
 
   it('says so when nothing answers', async () => {

@@ -110,6 +110,16 @@ describe('stampede images', () => {
     assert.deepEqual(left, [])
   })
 
+  it('takes /var/tmp for an empty TMPDIR, and says so where there is no such folder', async () => {
+    execFileSync('qemu-img', ['create', '-f', 'qcow2', 'empty.qcow2', '1M'], { cwd: shell.home })
+    const push = (TMPDIR: string) =>
+      shell.run(['images', 'push', 'empty.qcow2', '--replace'], { env: { TMPDIR } })
+    assert.equal((await push('')).code, 0)
+    const { code, stderr } = await push('/nowhere')
+    assert.equal(code, 1)
+    assert.match(stderr, /^Error: \/nowhere cannot be written: there is no such folder$/m)
+  })
+
   it('refuses a qcow2 that would bring other files along', async () => {
     const cwd = shell.home
     execFileSync(
