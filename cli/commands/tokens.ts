@@ -1,5 +1,10 @@
 import type { Command } from 'commander'
-import { TOKEN_SCOPES, type ApiToken, type AuditEntry } from '#protocol/account.ts'
+import {
+  DEFAULT_TOKEN_DAYS,
+  TOKEN_SCOPES,
+  type ApiToken,
+  type AuditEntry,
+} from '#protocol/account.ts'
 import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
 import { collect, examples } from '../help.ts'
@@ -23,6 +28,7 @@ interface AuditOptions {
 }
 
 const DEFAULT_AUDIT_ENTRIES = '100'
+const DAY_MILLISECONDS = 24 * 3600 * 1000
 
 export function addTokens(program: Command, signal: AbortSignal): void {
   const tokens = program.command('tokens').alias('token').description('API tokens, for programs')
@@ -41,12 +47,12 @@ export function addTokens(program: Command, signal: AbortSignal): void {
       `may change only this: ${TOKEN_SCOPES.join(', ')}; may be given again`,
       collect,
     )
-    .option('--days <number>', 'how long it is good, else 90')
+    .option('--days <number>', 'how long it is good, else 90; no longer than a token that makes it')
     .option('--forever', 'until it is revoked')
     .addHelpText(
       'after',
       examples(
-        'stampede tokens create nightly-capture --scope runs --days 365',
+        'stampede tokens create nightly-capture --scope runs --days 30',
         'TOKEN=$(stampede tokens create ci --role viewer)',
       ),
     )
@@ -115,11 +121,18 @@ async function create(context: Context, name: string, options: CreateOptions): P
   const api = await context.api()
   const made = await api.call<{ token: ApiToken; secret: string }>('POST', '/api/tokens', { json })
   context.show(made, ({ secret }) => secret)
-  const { expiresAt } = made.token
-  if (!context.isJson)
-    context.say(
-      `It is not shown again; ${expiresAt ? `good until ${localTime(expiresAt)}` : 'good until it is revoked'}`,
-    )
+  if (!context.isJson) context.say(`It is not shown again; ${goodFor(made.token, options)}`)
+}
+
+/** A token ends with the one that made it, at the latest. */
+function goodFor({ expiresAt }: ApiToken, { days, forever }: CreateOptions): string {
+  if (expiresAt === null) return 'good until it is revoked'
+  const until = `good until ${localTime(expiresAt)}`
+  const asked = Number(days ?? DEFAULT_TOKEN_DAYS)
+  const isCut = forever || Date.parse(expiresAt) < Date.now() + (asked - 1) * DAY_MILLISECONDS
+  return isCut
+    ? `${until}, no longer than the token that made it; for more, sign in with "stampede login --days …" before, or make it in the web interface`
+    : until
 }
 
 async function revoke(context: Context, given: string[]): Promise<void> {

@@ -69,6 +69,14 @@ describe('stampede leases, reservations, users, tokens, audit and webhooks', () 
     assert.ok(token === undefined || token.revokedAt !== null)
   })
 
+  it('says so where a token ends sooner than was asked, as the one that made it', async () => {
+    const env = { STAMPEDE_TOKEN: (await run('tokens', 'create', 'a-week', '--days', '7')).trim() }
+    const create = (...args: string[]) => shell.run(['tokens', 'create', 'inner', ...args], { env })
+    assert.doesNotMatch((await create('--days', '6')).stderr, /no longer/)
+    for (const args of [['--days', '365'], ['--forever'], []])
+      assert.match((await create(...args)).stderr, /good until .*, no longer than the token/)
+  })
+
   it('tells who did what', async () => {
     await run('machines', 'lock', 'rack1-node03')
     const entries = JSON.parse(await run('audit', '-n', '5', '--json')) as { items: AuditEntry[] }
