@@ -2,7 +2,7 @@ import type { Command, Option } from 'commander'
 import { ROLES, TOKEN_SCOPES } from '#protocol/account.ts'
 import type { Image } from '#protocol/image/image-info.ts'
 import { MACHINE_SORT_KEYS, MACHINE_STATES, type Machine } from '#protocol/machine/machine.ts'
-import type { Run } from '#protocol/run/run.ts'
+import { ACTIVE_RUN_STATES, FINAL_RUN_STATES, WORKFLOWS, type Run } from '#protocol/run/run.ts'
 import { WEBHOOK_EVENTS } from '#protocol/webhook.ts'
 import type { ApiClient } from './api-client.ts'
 import { printable } from './text/text.ts'
@@ -30,15 +30,15 @@ export async function complete(
   const { command, argument, option } = locate(program, words.slice(0, -1))
   const [, name, start] = /^(--[^=]+)=(.*)$/.exec(typed) ?? []
   if (name !== undefined) {
-    const found = await valuesOf(optionOf(command, name)?.name() ?? '', openApi)
+    const found = await valuesOf(optionOf(command, name)?.name() ?? '', command, openApi)
     if (found === 'files') return found
     return matching(found, start!).map((each) => ({ ...each, value: `${name}=${each.value}` }))
   }
-  if (option) return matchingOrFiles(await valuesOf(option.name(), openApi), typed)
+  if (option) return matchingOrFiles(await valuesOf(option.name(), command, openApi), typed)
   if (typed.startsWith('-')) return matching(optionsOf(command), typed)
   if (command.commands.length > 0) return matching(commandsOf(command), typed)
   if (argument === undefined) return []
-  return matchingOrFiles(await valuesOf(argument, openApi), typed)
+  return matchingOrFiles(await valuesOf(argument, command, openApi), typed)
 }
 
 interface Place {
@@ -110,7 +110,7 @@ function matchingOrFiles(found: Candidates, start: string): Candidates {
 }
 
 const FIXED: Record<string, readonly string[]> = {
-  state: [...MACHINE_STATES, 'succeeded', 'cancelled', 'timed-out'],
+  state: MACHINE_STATES,
   sort: MACHINE_SORT_KEYS,
   role: ROLES,
   scope: TOKEN_SCOPES,
@@ -121,9 +121,20 @@ const FIXED: Record<string, readonly string[]> = {
   shell: ['bash', 'zsh'],
 }
 
-/** By the name of an option or argument. */
-async function valuesOf(name: string, openApi: () => Promise<ApiClient>): Promise<Candidates> {
-  const fixed = FIXED[name]
+/** Where `runs` takes others than machines and plans do. */
+const FIXED_OF_RUNS: Record<string, readonly string[]> = {
+  state: [...ACTIVE_RUN_STATES, ...FINAL_RUN_STATES],
+  workflow: WORKFLOWS,
+}
+
+/** By the name of an option or argument of `command`. */
+async function valuesOf(
+  name: string,
+  command: Command,
+  openApi: () => Promise<ApiClient>,
+): Promise<Candidates> {
+  const isOfRuns = command.parent?.name() === 'runs'
+  const fixed = (isOfRuns ? FIXED_OF_RUNS[name] : undefined) ?? FIXED[name]
   if (fixed) return fixed.map((value) => ({ value, description: '' }))
   switch (name) {
     case 'file':
@@ -132,6 +143,7 @@ async function valuesOf(name: string, openApi: () => Promise<ApiClient>): Promis
     case 'machine':
       return await machineNames(await openApi())
     case 'image':
+    case 'version':
     case 'assigned':
       return await imageNames(await openApi())
     case 'run':

@@ -69,6 +69,15 @@ describe('completion in bash', () => {
     assert.deepEqual(await offered('stampede machines ls --state dep'), ['deployed'])
     assert.deepEqual(await offered('stampede machines ls --state=dep'), ['deployed'])
     assert.deepEqual(await offeredByServer('stampede deploy rack3-node7 --image d'), ['debian-13'])
+    assert.deepEqual(await offeredByServer('stampede images promote d'), ['debian-13'])
+  })
+
+  it('offers of states and workflows those that the command takes', async () => {
+    assert.deepEqual(await offered('stampede runs ls --state s'), ['succeeded'])
+    assert.deepEqual(await offered('stampede runs ls --state d'), [''])
+    assert.deepEqual(await offered('stampede runs ls --workflow v'), ['verify'])
+    assert.deepEqual(await offered('stampede machines ls --state s'), [''])
+    assert.deepEqual(await offered('stampede plan --workflow v'), [''])
   })
 
   it('offers machines by name, and by MAC where the name cannot be typed', async () => {
