@@ -6,7 +6,7 @@ import type { ImagePull } from '#protocol/image/image-pull.ts'
 import { withPatience, type ApiClient } from '../api-client.ts'
 import { action, type Context } from '../context.ts'
 import { CliError, EXIT, UsageError } from '../errors.ts'
-import { examples } from '../help.ts'
+import { collect, examples } from '../help.ts'
 import { OUTAGE_SECONDS } from '../images/chunks.ts'
 import { createProgress, type Progress } from '../text/progress.ts'
 import type { Column } from '../text/table.ts'
@@ -50,7 +50,11 @@ export function addImport(images: Command, signal: AbortSignal): void {
         'Whoever stops waiting leaves the server at it; "images imports" tells how far it is.',
     )
     .option('--sha256 <digest>', 'of the file; nothing is made of another')
-    .option('--header <line...>', 'to be sent along, such as "Authorization: Bearer …"')
+    .option(
+      '--header <line>',
+      'to be sent along, such as "Authorization: Bearer …"; may be given again',
+      collect,
+    )
     .option('--description <text>', 'what it is')
     .option('--sector-size <bytes>', '512 or 4096, where its GPT does not tell')
     .option('--no-promote', 'the name goes on standing for what it stands for')

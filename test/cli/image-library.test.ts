@@ -198,7 +198,7 @@ describe('stampede images, as a library', () => {
     await once(server, 'listening')
     try {
       const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/web.img.gz`
-      const got = await run('import', 'fetched', url, '--header', 'X-Key: letmein')
+      const got = await run('import', '--header', 'X-Key: letmein', 'fetched', url)
       assert.match(got, /Source +pull of http/)
       const { code, stderr } = await shell.run(['images', 'import', 'fetched', url])
       assert.deepEqual([code, /answers 403/.test(stderr)], [1, true])
