@@ -40,5 +40,5 @@ VOLUME /data
 EXPOSE 67/udp 69/udp 4011/udp 8080/tcp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
-  CMD node -e "fetch('http://127.0.0.1:8080/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"
+  CMD node -e "fetch('http://' + (process.env.STAMPEDE_HTTP || '127.0.0.1:8080') + '/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"
 CMD ["node", "server/main.ts"]

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
+import { promisify } from 'node:util'
 import { PACKAGES } from '../../setup/debian-packages.mjs'
 
 const root = join(import.meta.dirname, '../..')
@@ -18,6 +23,17 @@ describe('the Dockerfile', () => {
     const sources = [...copied].flatMap(([, list]) => list!.split(' '))
     assert.ok(sources.length > 5)
     for (const source of sources) assert.ok(existsSync(join(root, source)), source)
+  })
+
+  it('asks for the health of the server where STAMPEDE_HTTP has it', async () => {
+    const [, command = ''] = /^HEALTHCHECK .*\\\n +CMD (.*)$/m.exec(runStage!) ?? []
+    const server = createServer((_request, response) => response.end('{}')).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const PATH = `${dirname(process.execPath)}:/usr/bin:/bin`
+    const env = { PATH, STAMPEDE_HTTP: `127.0.0.1:${port}` }
+    await promisify(execFile)('sh', ['-c', command], { env }).finally(() => server.close())
+    await assert.rejects(promisify(execFile)('sh', ['-c', command], { env }))
   })
 
   it('brings every folder that the server or the initramfs imports from', () => {
