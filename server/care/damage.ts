@@ -15,7 +15,7 @@ import {
   ifLost,
 } from '#server/images/store/chunk-store.ts'
 import type { HealSource } from './heal-source.ts'
-import { findAbsent, findLostChunks, saveIfLost } from './lost-chunks.ts'
+import { findGaps, findLostChunks, saveIfLost } from './lost-chunks.ts'
 import { renewForms } from './renew-forms.ts'
 
 export interface DamageOptions {
@@ -37,7 +37,10 @@ export interface DamageCare {
    * how many that were not known of.
    */
   findLost(signal: AbortSignal): Promise<number>
-  /** The same of one image alone, and of files that cannot be whole chunks; what was found until the signal is kept. */
+  /**
+   * The same of one image alone, and of files that cannot be whole chunks; what was found until the signal is kept.
+   * Its layouts name the forms that its chunks have.
+   */
   findLostOf(digest: Sha256, signal: AbortSignal): Promise<void>
   /** Looks for lost chunks that came again; how many are back. */
   heal(options?: HealOptions): Promise<number>
@@ -58,8 +61,18 @@ export function createDamageCare({ db, store, lock, source, log }: DamageOptions
   async function found(hash: Sha256, reason: string): Promise<void> {
     const state = await settle(hash, reason)
     // Whoever found it read it a while ago, or took another form for it than its images name.
-    if (state === 'whole') await renewForms({ db, store, lock, hashes: [hash] })
+    if (state === 'whole') await renewAround(hash)
     if (state === 'gone') await missed(hash)
+  }
+
+  /** The chunk, and whatever else of its images has another form than they name: in a restored store that is many. */
+  async function renewAround(hash: Sha256): Promise<void> {
+    const hashes = new Set([hash])
+    for (const digest of await imagesWith(hash)) {
+      const { reshaped } = await findGaps({ db, store }, digest, new AbortController().signal)
+      for (const each of reshaped) hashes.add(each)
+    }
+    await renewForms({ db, store, lock, hashes: [...hashes] })
   }
 
   async function look(hash: Sha256, reason: string): Promise<void> {
@@ -96,7 +109,8 @@ export function createDamageCare({ db, store, lock, source, log }: DamageOptions
   }
 
   async function findLostOf(digest: Sha256, signal: AbortSignal): Promise<void> {
-    const absent = await findAbsent(lost, digest, signal)
+    const { absent, reshaped } = await findGaps(lost, digest, signal)
+    await renewForms({ db, store, lock, hashes: reshaped })
     const gone = new Set(await saveIfLost(lost, digest, absent, signal))
     if (gone.size > 0) await heal({ ask: gone })
     signal.throwIfAborted()

@@ -3,11 +3,14 @@ import { decodeSegment, HASH_BYTES, isStored } from '#protocol/image/image.ts'
 import { parseSha256, type Sha256 } from '#protocol/sha256.ts'
 import { listDamage, saveLost } from '#server/db/images/damaged-chunks.ts'
 import type { Database } from '#server/db/database.ts'
+import { getLayout } from '#server/db/images/image-layouts.ts'
 import { eachManifest, findManifest } from '#server/db/images/image-queries.ts'
 import { parseManifest } from '#server/images/commit/check-image.ts'
 import type { CommitLock } from '#server/images/commit/commit-lock.ts'
+import { patchLayout } from '#server/images/export/layout.ts'
 import {
   ChunkCorruptError,
+  type ChunkForm,
   ChunkMissingError,
   type ChunkStore,
   ifLost,
@@ -24,6 +27,8 @@ export interface LostChunksOptions {
 
 /** What is written down in one go, and looked for whenever an image comes. A store that lost more is named by that, too. */
 const MAX_LOST = 10_000
+/** What layouts are renewed for in one go; of more, the rest is found by the next look. */
+const MAX_RESHAPED = 262_144
 /** A store far away takes seconds for these; only between them whoever waits can be let go. */
 const TOUCHED_AT_ONCE = 256
 
@@ -60,40 +65,56 @@ export async function findLostChunks(
   return lost
 }
 
+/** What the store does not have as an image says. */
+export interface ImageGaps {
+  /** It has no whole file of these. */
+  absent: Sha256[]
+  /** Among these are some that it has in another form: the database or the store was restored from a copy. */
+  reshaped: Sha256[]
+}
+
 /**
- * Chunks of one image that the store has no whole file of, looked for one by one: how long that takes is up to
- * the image, not to the store. Those that were found until the signal.
+ * Of one image, looked for chunk by chunk: how long that takes is up to the image, not to the store. What was found
+ * until the signal.
  */
-export async function findAbsent(
+export async function findGaps(
   { db, store }: Pick<LostChunksOptions, 'db' | 'store'>,
   digest: Sha256,
   signal: AbortSignal,
-): Promise<Sha256[]> {
+): Promise<ImageGaps> {
   const manifest = await findManifest(db, digest)
   const absent: Sha256[] = []
+  const reshaped: Sha256[] = []
   const read = createSegmentReader(store)
-  for (const text of manifest ? parseManifest(manifest).segments : []) {
+  for (const [index, text] of (manifest ? parseManifest(manifest).segments : []).entries()) {
     if (text === null) continue
     const segment = await read(parseSha256(text)).catch(ifLost)
     if (!segment) absent.push(parseSha256(text))
-    else for await (const hash of absentOf(store, segment, signal)) absent.push(hash)
-    if (absent.length >= MAX_LOST || signal.aborted) break
+    else {
+      const present = new Map<Sha256, ChunkForm>()
+      for await (const { hash, form } of formsOf(store, segment, signal))
+        if (form) present.set(hash, form)
+        else absent.push(hash)
+      const layout = await getLayout(db, digest, index)
+      if (patchLayout(layout, decodeSegment(segment), present)) reshaped.push(...present.keys())
+    }
+    if (absent.length >= MAX_LOST || reshaped.length >= MAX_RESHAPED || signal.aborted) break
   }
-  return absent.slice(0, MAX_LOST)
+  return { absent: absent.slice(0, MAX_LOST), reshaped }
 }
 
-async function* absentOf(
+async function* formsOf(
   store: ChunkStore,
   segment: Uint8Array,
   signal: AbortSignal,
-): AsyncGenerator<Sha256> {
+): AsyncGenerator<{ hash: Sha256; form: ChunkForm | undefined }> {
   const batchBytes = TOUCHED_AT_ONCE * HASH_BYTES
   for (let start = 0; start < segment.length && !signal.aborted; start += batchBytes) {
     const batch = new Set(
       decodeSegment(segment.subarray(start, start + batchBytes)).filter(isStored),
     )
-    const present = await store.touch([...batch])
-    for (const hash of batch) if (!present.has(hash)) yield hash
+    const forms = await store.touch([...batch])
+    for (const hash of batch) yield { hash, form: forms.get(hash) }
   }
 }
 
