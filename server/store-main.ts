@@ -18,6 +18,7 @@ import { createS3Store } from './images/s3/s3-store.ts'
 import type { TouchLog } from './images/s3/touch-log.ts'
 import { makeFolder } from './make-folder.ts'
 import { refuseOverlap, refuseStrangers } from './store/open-store.ts'
+import { claimBucket, claimFolder, findBucketOwner, findFolderOwner } from './store/store-owner.ts'
 import { ServiceError } from './service-error.ts'
 import { parseStore, type StoreConfig } from './settings/store-config.ts'
 
@@ -32,6 +33,9 @@ const TELL_MILLISECONDS = 5000
 class StoppedError extends Error {
   override name = 'StoppedError'
 }
+
+/** The database that a store is marked as that of. */
+type Owner = string | undefined
 
 /** No server sweeps a store that none uses. */
 const NO_TOUCHES: TouchLog = {
@@ -56,10 +60,10 @@ async function main(): Promise<void> {
   ]
   const source = await openSource(fromConfig)
   await refuseOverlap(fromConfig, toConfig)
-  await using target = await openTarget(toConfig)
+  await using target = await openTarget(toConfig, source.owner)
   let toldAt = Date.now()
   const copied = await copyStore({
-    from: source,
+    from: source.store,
     to: target.store,
     verify,
     signal: stop.signal,
@@ -106,23 +110,33 @@ function told({ seenChunks, copiedChunks, copiedBytes }: CopyProgress): string {
 }
 
 /** Only read, so that a server may use it. */
-async function openSource(config: StoreConfig): Promise<ChunkStore> {
-  if (config.kind === 's3') return await openBucket(config)
+async function openSource(config: StoreConfig): Promise<{ store: ChunkStore; owner: Owner }> {
+  if (config.kind === 's3') {
+    const { store, client } = await openBucket(config)
+    return { store, owner: await findBucketOwner(client) }
+  }
   const { folder } = config
   const found = await stat(folder).catch(() => undefined)
   if (!found?.isDirectory()) throw new ServiceError(`There is no chunk store in "${folder}"`)
-  return createDirectoryStore({ folder, flush: async () => {} })
+  const store = createDirectoryStore({ folder, flush: async () => {} })
+  return { store, owner: await findFolderOwner(folder) }
 }
 
-async function openTarget(config: StoreConfig): Promise<{ store: ChunkStore } & AsyncDisposable> {
+/** A copy is its database's as well, unless it is another's already. */
+async function openTarget(
+  config: StoreConfig,
+  owner: Owner,
+): Promise<{ store: ChunkStore } & AsyncDisposable> {
   if (config.kind === 's3') {
-    const store = await openBucket(config)
+    const { store, client } = await openBucket(config)
+    if (owner !== undefined && !(await findBucketOwner(client))) await claimBucket(client, owner)
     return { store, async [Symbol.asyncDispose]() {} }
   }
   const { folder } = config
   await refuseStrangers(folder)
   await makeFolder(folder, 0o750)
   await prepareDirectoryStore(folder)
+  if (owner !== undefined && !(await findFolderOwner(folder))) await claimFolder(folder, owner)
   const folderSync = await openFolderSync(folder)
   return {
     store: createDirectoryStore({ folder, flush: () => folderSync.flush() }),
@@ -130,9 +144,10 @@ async function openTarget(config: StoreConfig): Promise<{ store: ChunkStore } & 
   }
 }
 
-async function openBucket({ access }: Extract<StoreConfig, { kind: 's3' }>): Promise<ChunkStore> {
+async function openBucket({ access }: Extract<StoreConfig, { kind: 's3' }>) {
   await checkS3Store(access)
-  return createS3Store(createS3Client(access), NO_TOUCHES)
+  const client = createS3Client(access)
+  return { client, store: createS3Store(client, NO_TOUCHES) }
 }
 
 // The threads that hash do not keep a process that waits for them.

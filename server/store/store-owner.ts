@@ -24,6 +24,18 @@ export async function isFolderOwned(folder: string, owner: string): Promise<bool
   return marks.length > 0
 }
 
+/** Of which database the folder is, as far as it says so. */
+export async function findFolderOwner(folder: string): Promise<string | undefined> {
+  const mark = (await readdir(folder)).find((name) => name.startsWith(OWNER_PREFIX))
+  return mark?.slice(OWNER_PREFIX.length)
+}
+
+/** The same of a bucket. Throws the error of a store. */
+export async function findBucketOwner(client: S3Client): Promise<string | undefined> {
+  const found = await createS3Objects(client).sendUnless([404], { method: 'GET', key: OWNER_KEY })
+  return found && new TextDecoder().decode(found.body).trim()
+}
+
 /** Marks a folder that nobody has. Throws ServiceError, also if another database came at the same moment. */
 export async function claimFolder(folder: string, owner: string): Promise<void> {
   const mark = join(folder, OWNER_PREFIX + owner)
@@ -43,9 +55,8 @@ export async function claimBucket(client: S3Client, owner: string): Promise<void
   const body = new TextEncoder().encode(`${owner}\n`)
   const headers = { 'if-none-match': '*' }
   if (await objects.sendUnless([412], { method: 'PUT', key: OWNER_KEY, headers, body })) return
-  const found = await objects.sendUnless([404], { method: 'GET', key: OWNER_KEY })
   const { address } = client.access
-  if (!found || new TextDecoder().decode(found.body).trim() !== owner)
+  if ((await findBucketOwner(client)) !== owner)
     throw foreign(address, `${address.replace(/\/$/, '')}/${OWNER_KEY}`)
 }
 

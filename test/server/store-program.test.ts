@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtempDisposable } from 'node:fs/promises'
+import { mkdir, mkdtempDisposable, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -18,6 +18,28 @@ describe('npm run store', () => {
     const { stdout, stderr } = await promisify(execFile)(process.execPath, [PROGRAM, '--help'])
     assert.match(stdout, /^Usage: npm run store -- migrate --from /)
     assert.equal(stderr, '')
+  })
+
+  it("marks a copy as that of the database whose store it is, unless it is another's", async () => {
+    await using from = await openTestStore()
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-copy-'))
+    const mark = 'database-0a0a0a0a-1111-4222-8333-444444444444'
+    const other = 'database-0b0b0b0b-1111-4222-8333-444444444444'
+    await mkdir(join(from.folder, mark))
+    await mkdir(join(folder.path, 'others', other), { recursive: true })
+    const marksOf = async (name: string) =>
+      (await readdir(join(folder.path, name))).filter((each) => each.startsWith('database'))
+    for (const name of ['new', 'others']) {
+      const args = [
+        'migrate',
+        '--from',
+        `file:${from.folder}`,
+        '--to',
+        `file:${folder.path}/${name}`,
+      ]
+      await promisify(execFile)(process.execPath, [PROGRAM, ...args], { env: cleanEnvironment({}) })
+    }
+    assert.deepEqual([await marksOf('new'), await marksOf('others')], [[mark], [other]])
   })
 
   it('does not say that all is there when it left what is damaged', async () => {
