@@ -16,11 +16,6 @@ export function isDiskFull(err: unknown): boolean {
   return sqlState(err) === '53100'
 }
 
-/** Whether the user of the database may not do what was asked (SQLSTATE 42501). */
-export function isForbidden(err: unknown): err is Error {
-  return sqlState(err) === '42501'
-}
-
 /** Whether all connections to Postgres were in use for as long as one is waited for. */
 export function isDatabaseBusy(err: unknown): boolean {
   const cause = causeOf(err)

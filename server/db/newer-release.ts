@@ -2,18 +2,20 @@ import { sql } from 'drizzle-orm'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import type { Database } from './database.ts'
 
+/** As drizzle takes them. */
+export const MIGRATIONS = {
+  migrationsFolder: new URL('../../migrations', import.meta.url).pathname,
+}
+
 /**
  * Why a database that a newer release has changed is not to be used: what this one does not know of, it would
  * not keep from being swept. Undefined if all that was done to it is known here.
  */
-export async function findNewerRelease(
-  db: Database,
-  migrationsFolder: string,
-): Promise<string | undefined> {
+export async function findNewerRelease(db: Database): Promise<string | undefined> {
   const table = 'drizzle.__drizzle_migrations'
   const [found] = await rowsOf(db, sql`select to_regclass(${table}) is not null as value`)
   if (!found?.value) return undefined
-  const newest = readMigrationFiles({ migrationsFolder }).at(-1)?.folderMillis ?? 0
+  const newest = readMigrationFiles(MIGRATIONS).at(-1)?.folderMillis ?? 0
   const unknown = await rowsOf(
     db,
     sql`select hash as value from drizzle.__drizzle_migrations where created_at > ${newest}`,

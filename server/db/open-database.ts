@@ -1,16 +1,20 @@
 import { mkdir } from 'node:fs/promises'
 import { PGlite } from '@electric-sql/pglite'
-import { sql } from 'drizzle-orm'
+import { DrizzleQueryError, sql } from 'drizzle-orm'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/node-postgres'
 import { migrate as migratePostgres } from 'drizzle-orm/node-postgres/migrator'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import type pg from 'pg'
 import type { Database, DatabaseConfig, OpenedDatabase } from './database.ts'
-import { DatabaseFullError, findLackOfRoom, stopAtPanic } from './embedded-failure.ts'
-import { isForbidden } from './failures.ts'
+import {
+  DatabaseFailedError,
+  DatabaseFullError,
+  findLackOfRoom,
+  stopAtPanic,
+} from './embedded-failure.ts'
 import { openFolderSync } from './folder-sync.ts'
-import { findNewerRelease } from './newer-release.ts'
+import { findNewerRelease, MIGRATIONS } from './newer-release.ts'
 import { listenOnPostgres } from './postgres-listener.ts'
 import { openPostgresPool } from './postgres-pool.ts'
 import * as schema from './schema.ts'
@@ -26,7 +30,6 @@ export class DatabaseOpenError extends Error {
   override name = 'DatabaseOpenError'
 }
 
-const MIGRATIONS_FOLDER = new URL('../../migrations', import.meta.url).pathname
 /** Any number will do, as long as all our processes take the same one. */
 const MIGRATION_LOCK = 7_823_461
 
@@ -49,8 +52,8 @@ async function openEmbedded(folder: string): Promise<OpenedDatabase> {
   const failed = stopAtPanic(client, folder)
   const db = completeTransactions(drizzlePglite(client, { schema, casing: 'snake_case' }))
   // The data folder's lock keeps other processes out, so nobody else can be migrating.
-  await refuseNewer(db)
-  await migratePglite(db, { migrationsFolder: MIGRATIONS_FOLDER })
+  const migrate = () => migratePglite(db, MIGRATIONS)
+  await bringUpToDate(db, migrate, `make sure that the disk of "${folder}" has room`)
   const folderSync = opened.use(await openFolderSync(folder))
   const resources = opened.move()
   return {
@@ -108,10 +111,12 @@ async function migrateUnderLock(pool: pg.Pool, url: string): Promise<void> {
     const db = drizzlePostgres(client, { schema, casing: 'snake_case' })
     await db.execute(sql`select pg_advisory_lock(${MIGRATION_LOCK})`)
     try {
-      await refuseNewer(db)
-      await migratePostgres(db, { migrationsFolder: MIGRATIONS_FOLDER })
-    } catch (err) {
-      throw isForbidden(err) ? forbidden(url, err) : err
+      const migrate = () => migratePostgres(db, MIGRATIONS)
+      await bringUpToDate(
+        db,
+        migrate,
+        'make sure that it has room, and that the user of DATABASE_URL owns it and all of its tables (since Postgres 15 nobody else may make any)',
+      )
     } finally {
       await db.execute(sql`select pg_advisory_unlock(${MIGRATION_LOCK})`)
     }
@@ -120,18 +125,26 @@ async function migrateUnderLock(pool: pg.Pool, url: string): Promise<void> {
   }
 }
 
-/** As it is for whoever was only given a password: since Postgres 15 nobody else's database takes tables. */
-function forbidden(url: string, err: Error): DatabaseOpenError {
-  const { message } = err.cause instanceof Error ? err.cause : err
-  return new DatabaseOpenError(
-    `The user of ${withoutPassword(url)} may not make tables in that database (${message}); make it the owner, by "alter database … owner to …"`,
-    { cause: err },
-  )
-}
-
-async function refuseNewer(db: Database): Promise<void> {
-  const newer = await findNewerRelease(db, MIGRATIONS_FOLDER)
-  if (newer !== undefined) throw new DatabaseOpenError(newer)
+/** Throws DatabaseOpenError. All migrations are one transaction. */
+async function bringUpToDate(
+  db: Database,
+  migrate: () => Promise<void>,
+  advice: string,
+): Promise<void> {
+  try {
+    const newer = await findNewerRelease(db)
+    if (newer !== undefined) throw new DatabaseOpenError(newer)
+    await migrate()
+  } catch (cause) {
+    if (cause instanceof DatabaseOpenError) throw cause
+    const reason = cause instanceof DrizzleQueryError ? cause.cause : cause
+    if (reason instanceof DatabaseFailedError)
+      throw new DatabaseOpenError(reason.message, { cause })
+    throw new DatabaseOpenError(
+      `The tables of the database could not be brought up to date and are as they were (${reason instanceof Error ? reason.message : String(reason)}); ${advice}, and start the server again`,
+      { cause },
+    )
+  }
 }
 
 function withoutPassword(url: string): string {

@@ -40,21 +40,6 @@ describeOnEveryDatabase('database', (openTestDatabase, kind) => {
     assert.deepEqual(await database.db.select().from(machines), [])
   })
 
-  it('says whose the database has to be, to a user who may make no tables in it', async () => {
-    if (kind === 'embedded') return
-    await using database = await openTestDatabase()
-    if (database.config.kind !== 'postgres') return
-    const url = new URL(database.config.url)
-    const user = `guest of ${url.pathname.slice(1)}`
-    await database.db.execute(sql`create role ${sql.identifier(user)} login`)
-    url.username = encodeURIComponent(user)
-    await assert.rejects(openDatabase({ kind: 'postgres', url: url.href }), {
-      name: 'DatabaseOpenError',
-      message: /may not make tables .* \(permission denied .*\); make it the owner/,
-    })
-    await database.db.execute(sql`drop role ${sql.identifier(user)}`)
-  })
-
   it('tells listeners of a notification when it is committed', async () => {
     await using database = await openTestDatabase()
     const heard = Promise.withResolvers<string>()

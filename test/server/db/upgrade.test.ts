@@ -105,3 +105,23 @@ describeOnEveryDatabase('a database of a newer release', (_open, kind) => {
     )
   })
 })
+
+it('a Postgres whose user does not own it, as after a restore, is refused in a sentence', async () => {
+  await using fresh = await openFreshDatabase('postgres')
+  assert.ok(fresh.config.kind === 'postgres')
+  const client = new pg.Client({ connectionString: fresh.config.url })
+  await client.connect()
+  await client.query('create role guest login')
+  const url = fresh.config.url.replace('postgres@', 'guest@')
+  try {
+    await assert.rejects(
+      openDatabase({ kind: 'postgres', url }),
+      (err) =>
+        err instanceof DatabaseOpenError &&
+        /up to date and are as they were \(permission denied .*\); make sure/.test(err.message),
+    )
+  } finally {
+    await client.query('drop role guest')
+    await client.end()
+  }
+})
