@@ -7,6 +7,7 @@ import { pruneLayouts } from '#server/db/images/image-layouts.ts'
 import { eachManifest, pruneManifests } from '#server/db/images/image-queries.ts'
 import { applyRetention } from '#server/db/images/image-retention.ts'
 import { pruneLinks } from '#server/db/images/links.ts'
+import { findNewerRelease } from '#server/db/newer-release.ts'
 import { getJob } from '#server/db/store/store-jobs.ts'
 import {
   endUpload,
@@ -20,12 +21,16 @@ import {
 import type { CommitLock } from '#server/images/commit/commit-lock.ts'
 import type { ChunkStore } from '#server/images/store/chunk-store.ts'
 import { sweepChunks } from '#server/images/sweep/sweep.ts'
+import { ConflictError } from '../http/errors.ts'
 import type { ImageExports } from './image-exports.ts'
 import type { ImageStatistics } from './image-statistics.ts'
 import type { SweepClock } from './sweep-clock.ts'
 
 export interface ImageSweeps extends AsyncDisposable {
-  /** Removes the chunks that nothing needs; how many those were. */
+  /**
+   * Removes the chunks that nothing needs; how many those were. Throws ConflictError once a newer release has
+   * started on the database.
+   */
   sweep(): Promise<number>
   /** The same in the background. */
   sweepSoon(): void
@@ -69,6 +74,8 @@ export function openImageSweeps(options: ImageSweepsOptions): ImageSweeps {
   /** One at a time: the cutoff is taken when it begins. */
   function sweep(): Promise<number> {
     const done = sweeping.then(async () => {
+      const newer = await findNewerRelease(db)
+      if (newer !== undefined) throw new ConflictError(newer, 'newer-release')
       const started = new Date()
       const onSwept = options.onSweep?.()
       const oldest = await oldestUpload(started)

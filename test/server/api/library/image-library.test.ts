@@ -237,4 +237,17 @@ describeOnEveryDatabase('the image library', (openTestDatabase, kind) => {
       },
     )
   })
+
+  it('removes nothing any more once a newer release has changed the database', async () => {
+    const content = Buffer.alloc(8192, 'only the newer one knows what for')
+    await test.store.putIfAbsent(sha256(content), gzipSync(content))
+    await using library = openImageLibrary(options(test.store))
+    await database.db.execute(
+      sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('f', 9999999999999)`,
+    )
+    await assert.rejects(library.sweep(), { code: 'newer-release', message: /newer release/ })
+    await test.store.read(sha256(content))
+    await database.db.execute(sql`delete from drizzle.__drizzle_migrations where hash = 'f'`)
+    assert.ok((await library.sweep()) > 0)
+  })
 })
