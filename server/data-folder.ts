@@ -1,4 +1,14 @@
-import { chmod, open, readFile, writeFile, type FileHandle } from 'node:fs/promises'
+import {
+  access,
+  chmod,
+  constants,
+  type FileHandle,
+  open,
+  readdir,
+  readFile,
+  writeFile,
+} from 'node:fs/promises'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import koffi from 'koffi'
 import { createToken } from './api/access/auth.ts'
@@ -23,10 +33,37 @@ export async function openDataFolder(folder: string): Promise<AsyncDisposable> {
       `The data folder "${folder}" is in use by another server (process ${holder || 'unknown'}); stop it, or set STAMPEDE_DATA to another folder`,
     )
   }
+  await refuseForeignFiles(folder)
   await lock.truncate()
   await lock.write(`${process.pid}\n`, 0)
   const resources = opened.move()
   return { [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
+
+/** As after a restore by root: to the embedded database its own files would seem broken. */
+async function refuseForeignFiles(folder: string): Promise<void> {
+  const database = join(folder, 'database')
+  try {
+    for (const name of ['admin-token', 'receipt-key.pem'])
+      await checkAccess(join(folder, name), constants.R_OK)
+    await checkAccess(database, constants.R_OK | constants.W_OK)
+    const names = existsSync(database) ? await readdir(database, { recursive: true }) : []
+    for (const name of names)
+      await checkAccess(join(database, name), constants.R_OK | constants.W_OK)
+  } catch (cause) {
+    const { code, path } = cause as NodeJS.ErrnoException
+    throw new DataFolderError(
+      `"${path}" cannot be used (${code}); give the data folder "${folder}" and all that is in it to the user of the server, as "chown -R" does`,
+      { cause },
+    )
+  }
+}
+
+/** What is not there yet is made by the server itself. */
+async function checkAccess(path: string, mode: number): Promise<void> {
+  await access(path, mode).catch((err: NodeJS.ErrnoException) => {
+    if (err.code !== 'ENOENT') throw err
+  })
 }
 
 async function openLockFile(folder: string): Promise<FileHandle> {
