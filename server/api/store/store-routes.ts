@@ -6,6 +6,7 @@ import {
   StoreStatusSchema,
   SweepResultSchema,
 } from '#protocol/store.ts'
+import { ErrorSchema } from '#protocol/shapes.ts'
 import { rethrowImageError } from '../library/image-errors.ts'
 
 export interface StoreRoutesOptions {
@@ -74,7 +75,7 @@ export function storeRoutes(options: StoreRoutesOptions): FastifyPluginAsyncType
         schema: {
           tags,
           summary: 'Remove the chunks that no image needs, and wait for it',
-          response: { 200: SweepResultSchema },
+          response: { 200: SweepResultSchema, 409: ErrorSchema },
         },
       },
       async () => ({ removedChunks: await options.sweep().catch(rethrowImageError) }),
