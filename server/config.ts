@@ -1,17 +1,6 @@
-import assert from 'node:assert'
 import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
 import { CHUNK_BYTES, SEGMENT_CHUNKS } from '#protocol/image/image.ts'
-import {
-  formatIpv4Cidr,
-  networkRange,
-  parseIpv4,
-  parseIpv4Range,
-  rangeContains,
-  type Ipv4,
-  type Ipv4Cidr,
-  type Ipv4Range,
-} from '#protocol/ipv4.ts'
 import type { RetentionRule } from '#protocol/image/image-version.ts'
 import type { DatabaseConfig } from './db/database.ts'
 import {
@@ -23,9 +12,17 @@ import {
   readOnOff,
   readSwitch,
   readVariable as read,
-  readWith,
 } from './settings/env.ts'
 import { CARE_SETTINGS, type CareConfig, readCare } from './settings/care-config.ts'
+import { DHCP_SETTINGS, type DhcpConfig, readDhcp } from './settings/dhcp-config.ts'
+import {
+  type Endpoint,
+  readEndpoint,
+  readTls,
+  readUrl,
+  type TlsConfig,
+} from './settings/http-config.ts'
+import { type Interfaces, type NetworkConfig, readNetwork } from './settings/network-config.ts'
 import { parseStore, type StoreConfig } from './settings/store-config.ts'
 
 /** All that an operator can choose; read once, checked whole. */
@@ -69,55 +66,20 @@ export interface Config {
   warnings: string[]
 }
 
-export interface Endpoint {
-  host: string
-  port: number
-}
-
-export interface TlsConfig extends Endpoint {
-  /** PEM: the certificate, and those between it and the root. */
-  certPath: string
-  keyPath: string
-}
-
-export interface NetworkConfig {
-  interface: string
-  cidr: Ipv4Cidr
-}
-
-export type DhcpConfig = { mode: 'off' } | { mode: 'proxy' } | DhcpServerConfig
-
-export interface DhcpServerConfig {
-  mode: 'server'
-  range: Ipv4Range
-  router: Ipv4 | undefined
-  dns: Ipv4[]
-  leaseSeconds: number
-  /** Start although another DHCP server answers. */
-  force: boolean
-}
-
 export const UNKNOWN_POLICIES = ['inventory', 'local', 'ignore'] as const
 export type UnknownPolicy = (typeof UNKNOWN_POLICIES)[number]
-
-type Interfaces = ReturnType<typeof networkInterfaces>
 
 export { ConfigError }
 
 const NAMES = [
-  'DATA STORE STORE_REDIRECT HTTP URL INTERFACE DHCP DHCP_RANGE DHCP_ROUTER DHCP_DNS DHCP_LEASE_SECONDS',
-  'DHCP_FORCE UNKNOWN BOOTY MAX_IMAGE_BYTES ADMIN_TOKEN TRUST_RELAYED',
+  'DATA STORE STORE_REDIRECT HTTP URL INTERFACE DHCP UNKNOWN BOOTY MAX_IMAGE_BYTES ADMIN_TOKEN TRUST_RELAYED',
   'HTTPS TLS_CERT TLS_KEY RUN_RETENTION_DAYS KEEP_VERSIONS KEEP_VERSION_DAYS PULL_LOCAL',
 ]
   .flatMap((line) => line.split(' ').map((name) => `STAMPEDE_${name}`))
-  .concat(CARE_SETTINGS)
+  .concat(DHCP_SETTINGS, CARE_SETTINGS)
 
 /** As many segments as a manifest may list: 64 TiB. */
 const MOST_IMAGE_BYTES = 2048 * SEGMENT_CHUNKS * CHUNK_BYTES
-const DEFAULT_LEASE_SECONDS = 3600
-const SHORTEST_LEASE_SECONDS = 10
-/** RFC 2131 §3.3: all ones would mean for ever. */
-const LONGEST_LEASE_SECONDS = 2 ** 31
 const WEAK_TOKEN_CHARACTERS = 16
 const DEFAULT_RETENTION_DAYS = 365
 const DEFAULT_KEPT_VERSIONS = 10
@@ -195,158 +157,6 @@ function readStore(
       'STAMPEDE_STORE_REDIRECT is "on", which needs a store in S3 that machines can reach; set STAMPEDE_STORE to one such as s3://stampede',
     )
   return { store, storeRedirect, storeAt: (address) => parseStore('The store', address, env) }
-}
-
-/** Absent without a certificate. */
-function readTls(env: Env, http: Endpoint): TlsConfig | undefined {
-  const cert = read(env, 'STAMPEDE_TLS_CERT')
-  const key = read(env, 'STAMPEDE_TLS_KEY')
-  if (cert === undefined || key === undefined) {
-    const stray = ['STAMPEDE_TLS_CERT', 'STAMPEDE_TLS_KEY', 'STAMPEDE_HTTPS'].find((name) =>
-      read(env, name),
-    )
-    if (stray === undefined) return undefined
-    const missing = cert === undefined ? 'STAMPEDE_TLS_CERT' : 'STAMPEDE_TLS_KEY'
-    throw new ConfigError(`${stray} is set, which needs ${missing} too: the path of a PEM file`)
-  }
-  const endpoint = readEndpoint('STAMPEDE_HTTPS', env, '0.0.0.0:8443')
-  if (endpoint.port !== 0 && endpoint.port === http.port)
-    throw new ConfigError(
-      `STAMPEDE_HTTPS and STAMPEDE_HTTP are both on port ${http.port}; plain HTTP stays for firmware, so choose another for HTTPS`,
-    )
-  return { ...endpoint, certPath: resolve(cert), keyPath: resolve(key) }
-}
-
-function readEndpoint(name: string, env: Env, absent: string): Endpoint {
-  const text = read(env, name) ?? absent
-  const [, bracketed, plain, port] =
-    /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text) ?? []
-  const host = bracketed ?? plain
-  if (host === undefined || Number(port) > 65_535)
-    throw new ConfigError(`${name} is "${text}" but must be address:port such as ${absent}`)
-  return { host, port: Number(port) }
-}
-
-/** The interface that was named, or the only one with an address. */
-function readNetwork(env: Env, interfaces: Interfaces, needed: boolean): NetworkConfig | undefined {
-  const networks = Object.entries(interfaces).flatMap(([name, addresses = []]) => {
-    const found = addresses.find(({ family, cidr }) => family === 'IPv4' && cidr)
-    if (!found) return []
-    const [address = '', prefixLength] = found.cidr!.split('/')
-    const cidr = { address: parseIpv4(address), prefixLength: Number(prefixLength) }
-    return [{ interface: name, cidr, internal: found.internal }]
-  })
-  const name = read(env, 'STAMPEDE_INTERFACE')
-  if (name !== undefined) {
-    const named = networks.find((network) => network.interface === name)
-    if (named) return { interface: name, cidr: named.cidr }
-    const state = name in interfaces ? 'has no IPv4 address' : 'does not exist or is down'
-    throw new ConfigError(
-      `STAMPEDE_INTERFACE is "${name}" which ${state}; ${listNetworks(networks)}`,
-    )
-  }
-  const [only, ...others] = networks.filter(({ internal }) => !internal)
-  if (only && others.length === 0) return { interface: only.interface, cidr: only.cidr }
-  if (!needed) return undefined
-  throw new ConfigError(
-    `STAMPEDE_INTERFACE must name where DHCP answers; ${listNetworks(networks)}`,
-  )
-}
-
-function listNetworks(networks: NetworkConfig[]): string {
-  const list = networks.map((network) => `${network.interface} (${formatIpv4Cidr(network.cidr)})`)
-  return list.length ? `with an address there are ${list.join(', ')}` : 'none has an IPv4 address'
-}
-
-function readUrl(
-  env: Env,
-  http: Config['http'],
-  network: NetworkConfig | undefined,
-  dhcpOn: boolean,
-): Config['serverUrl'] {
-  const text = read(env, 'STAMPEDE_URL')
-  if (text !== undefined) {
-    const url = URL.canParse(text) ? new URL(text) : undefined
-    if (!url || !/^https?:$/.test(url.protocol) || url.pathname + url.search + url.hash !== '/')
-      throw new ConfigError(
-        `STAMPEDE_URL is "${text}" but must be like http://192.0.2.1:8080, without a path`,
-      )
-    return () => url.origin
-  }
-  const everywhere = ['0.0.0.0', '::'].includes(http.host)
-  if (!everywhere && dhcpOn && http.host !== network?.cidr.address)
-    throw new ConfigError(
-      `STAMPEDE_HTTP listens on ${http.host} only, but machines on ${network?.interface} would be sent to ${network?.cidr.address}; set STAMPEDE_URL to where they reach it`,
-    )
-  const host = everywhere ? network?.cidr.address : http.host
-  if (host === undefined)
-    throw new ConfigError(
-      'STAMPEDE_URL must say how machines reach this server, such as http://192.0.2.1:8080',
-    )
-  return (openedPort) =>
-    new URL(`http://${host.includes(':') ? `[${host}]` : host}:${openedPort}`).origin
-}
-
-function readDhcp(
-  env: Env,
-  mode: DhcpConfig['mode'],
-  network: NetworkConfig | undefined,
-): DhcpConfig {
-  if (mode !== 'server') {
-    const stray = NAMES.find((name) => name.startsWith('STAMPEDE_DHCP_') && read(env, name))
-    if (stray)
-      throw new ConfigError(`${stray} is set, which is for STAMPEDE_DHCP=server only, not ${mode}`)
-    return { mode }
-  }
-  assert(network, 'a network is there whenever DHCP is on')
-  return {
-    mode,
-    range: readRange(env, network),
-    router: readRouter(env, network),
-    dns: readAddresses(env, 'STAMPEDE_DHCP_DNS', 16),
-    leaseSeconds: readInteger(env, 'STAMPEDE_DHCP_LEASE_SECONDS', {
-      least: SHORTEST_LEASE_SECONDS,
-      most: LONGEST_LEASE_SECONDS,
-      absent: DEFAULT_LEASE_SECONDS,
-    }),
-    force: readSwitch(env, 'STAMPEDE_DHCP_FORCE'),
-  }
-}
-
-function readRange(env: Env, { cidr, interface: name }: NetworkConfig): Ipv4Range {
-  const text = read(env, 'STAMPEDE_DHCP_RANGE')
-  if (text === undefined)
-    throw new ConfigError('STAMPEDE_DHCP_RANGE must say which addresses to lease, as first-last')
-  const range = readWith('STAMPEDE_DHCP_RANGE', text, parseIpv4Range)
-  const all = networkRange(cidr)
-  if (range.start < all.start || range.end > all.end)
-    throw new ConfigError(
-      `STAMPEDE_DHCP_RANGE is "${text}" which is not within ${formatIpv4Cidr(cidr)}, the network of ${name}`,
-    )
-  if (rangeContains(range, cidr.address))
-    throw new ConfigError(
-      `STAMPEDE_DHCP_RANGE is "${text}" which holds ${cidr.address}, our own address`,
-    )
-  return range
-}
-
-/** RFC 2132 §3.5: routers on the client's subnet; it could reach no other. */
-function readRouter(env: Env, { cidr, interface: name }: NetworkConfig): Ipv4 | undefined {
-  const [router] = readAddresses(env, 'STAMPEDE_DHCP_ROUTER', 1)
-  if (router !== undefined && !rangeContains(networkRange(cidr), router))
-    throw new ConfigError(
-      `STAMPEDE_DHCP_ROUTER is "${router}" which is not within ${formatIpv4Cidr(cidr)}, the network of ${name}`,
-    )
-  return router
-}
-
-function readAddresses(env: Env, name: string, most: number): Ipv4[] {
-  const text = read(env, name)
-  if (text === undefined) return []
-  const addresses = text.split(',').map((part) => readWith(name, part.trim(), parseIpv4))
-  if (addresses.length > most)
-    throw new ConfigError(`${name} is "${text}" but may hold ${most} at most`)
-  return addresses
 }
 
 function readAdminToken(env: Env): string | undefined {

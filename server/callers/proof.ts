@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Mac } from '#protocol/mac.ts'
-import type { NetworkConfig } from '../config.ts'
+import type { NetworkConfig } from '../settings/network-config.ts'
 import type { Database } from '../db/database.ts'
 import { isLeasedTo } from '../db/network/leases.ts'
 import { findNeighbour, ipv4Of, isOnLink } from '../network/neighbours.ts'

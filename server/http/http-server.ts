@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createHttp, type HttpOptions } from '../api/create-http.ts'
-import type { TlsConfig } from '../config.ts'
+import type { TlsConfig } from '../settings/http-config.ts'
 import { openTls, type TlsServer } from './tls.ts'
 
 /** How long uploads and downloads may go on when the server stops; then they are cut. */

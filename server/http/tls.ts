@@ -3,7 +3,8 @@ import { createServer, type Server } from 'node:https'
 import { createSecureContext } from 'node:tls'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { tuneServer } from '../api/create-http.ts'
-import { ConfigError, type TlsConfig } from '../config.ts'
+import { ConfigError } from '../settings/env.ts'
+import type { TlsConfig } from '../settings/http-config.ts'
 
 /** Certificates of today are renewed every few weeks, and nobody restarts a server for that. */
 const LOOK_MILLISECONDS = 3_600_000

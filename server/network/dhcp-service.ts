@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { formatIpv4Range } from '#protocol/ipv4.ts'
 import type { Mac } from '#protocol/mac.ts'
 import type { BootProgress } from './boot-progress.ts'
-import type { Config, DhcpConfig, NetworkConfig } from '../config.ts'
+import type { Config } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import { recordEvent } from '../db/events.ts'
 import { listHeldAddresses } from '../db/network/held-addresses.ts'
@@ -15,6 +15,8 @@ import { probeForServers } from '../dhcp/probe-for-servers.ts'
 import type { Metrics } from '../metrics.ts'
 import { openServerWatch, type ServerWatch } from './other-dhcp-servers.ts'
 import { ServiceError } from '../service-error.ts'
+import type { DhcpConfig } from '../settings/dhcp-config.ts'
+import type { NetworkConfig } from '../settings/network-config.ts'
 
 export interface DhcpOptions {
   config: Config

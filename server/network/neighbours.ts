@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { isIPv4 } from 'node:net'
 import { networkRange, parseIpv4, rangeContains, type Ipv4 } from '#protocol/ipv4.ts'
 import { MAC_PATTERN, parseMac, type Mac } from '#protocol/mac.ts'
-import type { NetworkConfig } from '../config.ts'
+import type { NetworkConfig } from '../settings/network-config.ts'
 
 /** net/if_arp.h: the entry was answered for. */
 const ATF_COM = 0x2

@@ -1,11 +1,12 @@
 import { networkInterfaces } from 'node:os'
 import { formatIpv4, rangeContains, type Ipv4Cidr, type Ipv4Range } from '#protocol/ipv4.ts'
 import type { NetworkStatus } from '#protocol/network-status.ts'
-import type { Config, DhcpServerConfig } from '../config.ts'
+import type { Config } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import { listHeldAddresses } from '../db/network/held-addresses.ts'
 import { createDatabaseLeaseStore } from '../db/network/leases.ts'
 import { listOtherDhcpServers } from '../db/network/other-dhcp-servers.ts'
+import type { DhcpServerConfig } from '../settings/dhcp-config.ts'
 
 export interface NetworkStatusOptions {
   config: Pick<Config, 'network' | 'dhcp' | 'unknown'>

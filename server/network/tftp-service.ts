@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { AUTOEXEC_NAME, type BootFiles } from './boot-files.ts'
 import type { BootProgress } from './boot-progress.ts'
-import type { NetworkConfig } from '../config.ts'
+import type { NetworkConfig } from '../settings/network-config.ts'
 import type { Metrics } from '../metrics.ts'
 import { ServiceError } from '../service-error.ts'
 import { openTftpServer } from '../tftp/tftp-server.ts'
