@@ -12,7 +12,6 @@ import { openBrowser, signIn, type TestBrowser } from './browser.ts'
 
 const FOLDER = path.resolve(import.meta.dirname, '../../docs/screenshots')
 const DESKTOP = { width: 1280, height: 800 }
-const PHONE = { width: 390, height: 780 }
 /** A rate chart needs some reports. */
 const REPORTS = 24
 const REPORT_MILLISECONDS = 250
@@ -27,11 +26,6 @@ interface Picture {
 
 const PICTURES: Picture[] = [
   { name: 'machines', open: (page) => show(page, '/machines', 'Machines') },
-  {
-    name: 'machines-phone',
-    open: (page) => show(page, '/machines', 'Machines'),
-    viewport: PHONE,
-  },
   { name: 'machine', open: (page) => show(page, '/machines/52:54:00:00:00:04', 'Inventory') },
   { name: 'plan', open: openPlan, viewport: { width: 1280, height: 640 } },
   { name: 'run', open: openRun },
@@ -40,7 +34,6 @@ const PICTURES: Picture[] = [
     open: (page) => show(page, '/runs/fleet', 'All at work'),
     colorScheme: 'dark',
   },
-  { name: 'images', open: (page) => show(page, '/images', 'Images') },
 ]
 
 async function show(page: Page, address: string, heading: string): Promise<void> {
@@ -87,31 +80,10 @@ async function shoot(page: Page, name: string): Promise<void> {
   console.log(`${name}.png`)
 }
 
-/** Before there is an account and a machine. */
-async function takeFirstRun(browser: TestBrowser): Promise<void> {
-  await using app = await openSeededApp({ machines: 0, withoutAccount: true })
-  const { page } = await browser.open({ viewport: DESKTOP })
-  await page.goto(app.lanUrl)
-  await page.getByRole('heading', { name: 'Welcome' }).waitFor()
-  await shoot(page, 'welcome')
-}
-
-async function takeEmptyFleet(browser: TestBrowser): Promise<void> {
-  await using app = await openSeededApp({ machines: 0 })
-  const { page } = await browser.open({ viewport: DESKTOP })
-  await signIn(page, app.lanUrl)
-  await page.getByRole('tab', { name: 'dnsmasq' }).waitFor()
-  await shoot(page, 'empty-fleet')
-}
-
 const names = process.argv.slice(2)
 const isWanted = (name: string) => names.length === 0 || names.includes(name)
 await mkdir(FOLDER, { recursive: true })
 await using browser = await openBrowser()
-if (isWanted('welcome')) await takeFirstRun(browser)
-if (isWanted('empty-fleet')) await takeEmptyFleet(browser)
-const pictures = PICTURES.filter(({ name }) => isWanted(name))
-if (pictures.length > 0) {
-  await using app = await openSeededApp({ machines: 40 })
-  for (const picture of pictures) await take(browser, app, picture)
-}
+await using app = await openSeededApp({ machines: 40 })
+for (const picture of PICTURES.filter(({ name }) => isWanted(name)))
+  await take(browser, app, picture)
