@@ -49,5 +49,8 @@ function isEqual(given: string, expected: string): boolean {
 }
 
 function crossSite(reason: string): ForbiddenError {
-  return new ForbiddenError(`A page of another site sent this (${reason})`, 'csrf')
+  return new ForbiddenError(
+    `A page of another site sent this (${reason}); if that is this server's own, the proxy before it has to pass the header Host on`,
+    'csrf',
+  )
 }
