@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import type { Command, Option } from 'commander'
 import {
   PlanSchema,
   type Plan,
@@ -97,13 +97,26 @@ function checkWorkflow(value: string): string {
   throw new UsageError(`--workflow is "${value}" but must be one of ${WORKFLOWS.join(', ')}`)
 }
 
-function withPlanOptions(command: Command): Command {
-  return withNetworkOptions(withDiskOptions(withFilters(command)))
-    .option('--all', 'all machines')
-    .option('-i, --image <name>', 'the image; a deploy takes the assigned one where none is given')
+/** Of one workflow, or of all that a plan can be of. */
+function withPlanOptions(command: Command, workflow?: PlanRequest['workflow']): Command {
+  const isOf = (...workflows: PlanRequest['workflow'][]) =>
+    workflow === undefined || workflows.includes(workflow)
+  withDiskOptions(withFilters(command)).option('--all', 'all machines')
+  if (isOf('deploy', 'capture'))
+    command.option(
+      '-i, --image <name>',
+      'the image; a deploy takes the assigned one where none is given',
+    )
+  if (isOf('deploy')) withDeployOptions(command)
+  if (isOf('capture'))
+    command.option('--whole', 'capture all of the disk, with the free space of its file systems')
+  return command.option('--poweroff', 'power off at the end, instead of a reboot')
+}
+
+function withDeployOptions(command: Command): Command {
+  return withNetworkOptions(command)
     .option('--no-grow', 'do not grow the root file system to the size of the disk')
     .option('--hostname <name>', 'what the deployed system is called')
-    .option('--poweroff', 'power off at the end, instead of a reboot')
     .option('--zero-unused', 'write zeros where the image has free space')
     .option('--keep-identity', 'keep the machine ID and SSH host keys of the image')
     .option('--force', 'also where the image seems unable to boot')
@@ -111,7 +124,6 @@ function withPlanOptions(command: Command): Command {
       '--allow-shrink',
       'also to a smaller disk, if the partitions of the image end before it',
     )
-    .option('--whole', 'capture all of the disk, with the free space of its file systems')
 }
 
 function addStart(
@@ -121,7 +133,9 @@ function addStart(
   description: string,
   lines: string[],
 ): void {
-  withPlanOptions(program.command(`${workflow} [machine...]`).description(description))
+  const command = program.command(`${workflow} [machine...]`).description(description)
+  const planning = [...withPlanOptions(command, workflow).options]
+  command
     .option('--plan <id>', 'start a plan that was made before')
     .option('-y, --yes', 'do not ask')
     .option('--confirm <text>', 'what else would be typed: the hostname, or how many machines')
@@ -129,7 +143,7 @@ function addStart(
     .addHelpText('after', examples(...lines))
     .action(
       action<[string[]], StartOptions>(signal, (context, names, options) =>
-        start(context, names, { ...options, workflow }),
+        start(context, names, { ...options, workflow }, planning),
       ),
     )
 }
@@ -172,10 +186,14 @@ function checkPlan(plan: unknown): Plan {
   )
 }
 
-async function start(context: Context, names: string[], options: StartOptions): Promise<void> {
+async function start(
+  context: Context,
+  names: string[],
+  options: StartOptions,
+  planning: readonly Option[],
+): Promise<void> {
   const api = await context.api()
-  if (options.plan !== undefined && names.length > 0)
-    throw new UsageError('A plan names its machines; give either machines or --plan')
+  if (options.plan !== undefined) refusePlanned(names, options, planning)
   const isWriting = options.workflow !== 'capture'
   // Before any work: a script that forgot to say so shall not wait for a plan first.
   if (isWriting && !options.yes && options.confirm === undefined && !canAsk())
@@ -194,6 +212,22 @@ async function start(context: Context, names: string[], options: StartOptions): 
   const runs = await startPlan(context, api, plan, typed)
   if (options.watch === false) return context.show(runs, tellStarted)
   await watchRuns(context, api, runs.items, plan.items)
+}
+
+/** A plan that was made is not changed by what would go into another one. */
+function refusePlanned(names: string[], options: StartOptions, planning: readonly Option[]): void {
+  if (names.length > 0)
+    throw new UsageError('A plan names its machines; give either machines or --plan')
+  const given = options as Readonly<Record<string, unknown>>
+  const stray = planning.find((option) => {
+    const value = given[option.attributeName()]
+    // Commander sets those that begin with "no-" where they are absent.
+    return option.negate ? value === false : value !== undefined
+  })
+  if (stray)
+    throw new UsageError(
+      `A plan says what is done, and is not changed by ${stray.long}; plan anew without --plan`,
+    )
 }
 
 function refuseHopeless({ items }: Plan): void {

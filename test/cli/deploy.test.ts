@@ -182,6 +182,32 @@ describe('stampede plan, deploy and runs', () => {
     assert.equal((await shell.run(['wipe', '--plan', id, '--yes'])).code, 2)
   })
 
+  it('does not pass over what would change a plan that was made', async () => {
+    const { stdout } = await shell.run(['plan', name, '--image', 'debian-13', '--json'])
+    const { id } = JSON.parse(stdout) as Plan
+    const start = ['deploy', '--plan', id, '--yes', '--no-watch']
+    for (const more of [['--disk-path', '/dev/vdb'], ['--no-grow'], ['--tag', 'rack']]) {
+      const { code, stderr } = await shell.run([...start, ...more])
+      assert.equal(code, 2)
+      assert.match(stderr, new RegExp(`is not changed by ${more[0]};`))
+    }
+    assert.deepEqual(await runsOf(mac), [])
+    assert.equal((await shell.run(start)).code, 0)
+  })
+
+  it('takes no option that means nothing to what is done', async () => {
+    for (const [command, option] of [
+      ['wipe', '--keep-identity'],
+      ['wipe', '--image=debian-13'],
+      ['capture', '--no-grow'],
+      ['deploy', '--whole'],
+    ] as const) {
+      const { code, stderr } = await shell.run([command, name, option, '--yes', '--no-watch'])
+      assert.equal(code, 2)
+      assert.match(stderr, /Unknown option/)
+    }
+  })
+
   it('wants the number of machines for several, and starts those that can be', async () => {
     const other = await addMachine()
     const third = await addMachine()
