@@ -36,12 +36,19 @@ export class NoBootFilesError extends Error {
  * there stays as it is, whoever put it there: so another build is dropped in under the same name, and
  * deleting a file brings the packaged one back at the next start.
  *
- * Throws NoBootFilesError if there is nothing to boot from then.
+ * Throws NoBootFilesError if there is nothing to boot from then, or the folder cannot be given what it lacks.
  */
 export async function openBootFiles(options: BootFilesOptions): Promise<BootFiles> {
   const { folder, url, packageFolder = IPXE_PACKAGE_FOLDER } = options
-  await mkdir(folder, { recursive: true })
-  for (const name of PACKAGED_FILES) await copyIfAbsent(join(packageFolder, name), folder, name)
+  try {
+    await mkdir(folder, { recursive: true })
+    for (const name of PACKAGED_FILES) await copyIfAbsent(join(packageFolder, name), folder, name)
+  } catch (cause) {
+    throw new NoBootFilesError(
+      `The folder of boot files "${folder}" lacks some of Debian's package "ipxe", and cannot be given them (${String(cause)}); let the user of the server write there, or put ${PACKAGED_FILES.join(', ')} there yourself`,
+      { cause },
+    )
+  }
   const autoexec = { bytes: Buffer.from(writeAutoexecScript(url)) }
 
   async function files(): Promise<VirtualFiles> {

@@ -81,6 +81,19 @@ describe('boot files', () => {
     assert.ok(own && 'path' in own)
   })
 
+  it('that cannot be put where they belong are an error that says what to do', async () => {
+    await using at = await openFolders()
+    await writeFile(at.folder, 'no folder')
+    await assert.rejects(
+      openBootFiles({ ...at, url }),
+      (err) =>
+        err instanceof NoBootFilesError &&
+        /cannot be given them \(Error: EEXIST: .*\); let the user of the server write/.test(
+          err.message,
+        ),
+    )
+  })
+
   it('that are missing altogether are an error that says what to do', async () => {
     await using at = await openFolders()
     const options = { ...at, packageFolder: '/nonexistent', url }
