@@ -74,7 +74,8 @@ export async function exec(
           return resolve({ stdout, stderr, exitCode })
         const reason = failureReason(err, exitCode, timeoutSeconds)
         const said = stderr.trim().slice(-MAX_ERROR_CHARACTERS)
-        const message = `"${[command, ...args].join(' ')}" ${reason}${said && `: ${said}`}`
+        const call = err.code === 'ENOENT' ? command : [command, ...args].join(' ')
+        const message = `"${call}" ${reason}${said && `: ${said}`}`
         reject(new ExecError(message, exitCode, stderr))
       },
     )

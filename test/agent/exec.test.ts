@@ -21,7 +21,7 @@ describe('exec', () => {
   })
 
   it('says of a program that it is missing', async () => {
-    await assert.rejects(exec('no-such-program', []), /"no-such-program" is not installed/)
+    await assert.rejects(exec('no-such-program', ['-x']), /"no-such-program" is not installed/)
   })
 
   it('ends a program that takes too long, and one that is not wanted any more', async () => {
