@@ -46,7 +46,7 @@ export const TOOLS = words(`
   debugfs dumpe2fs e2fsck e2image mke2fs resize2fs tune2fs
   mkfs.xfs xfs_db xfs_growfs xfs_io xfs_logprint xfs_repair
   btrfs btrfstune mkfs.btrfs fatlabel fsck.fat mkfs.fat
-  ntfscluster ntfsinfo ntfsls
+  ntfscluster ntfsinfo ntfsls ntfsresize
   partclone.btrfs partclone.exfat partclone.extfs partclone.fat partclone.ntfs
   partclone.xfs
 `)

@@ -4,6 +4,8 @@ import { runInSystemOrHere } from '../system/chroot.ts'
 import { openMount } from '../system/mount.ts'
 import { nameOf, type Root } from '../system/root-choice.ts'
 import { createSystemFiles, type SystemFiles } from '../system/system-files.ts'
+import { readNtfs } from '../used/file-systems/ntfs-state.ts'
+import { growNtfs, whyNtfsStays } from './ntfs.ts'
 
 /** e2fsck: 0 clean, 1 errors corrected. */
 const E2FSCK_CORRECTED = 1
@@ -16,6 +18,7 @@ type Growth = { beforeBytes: number; afterBytes: number; refusal?: string }
 
 /** What can be told before its partition or volume is changed: no resize2fs grows clusters of blocks. */
 export async function whyFileSystemStays(exec: Exec, root: Root): Promise<string | undefined> {
+  if (root.fileSystem === 'ntfs') return await whyNtfsStays(exec, root.path)
   if (!root.fileSystem.startsWith('ext')) return undefined
   const { stdout } = await exec('dumpe2fs', ['-h', root.path])
   if (!/^Filesystem features:.*\bbigalloc\b/m.test(stdout)) return undefined
@@ -24,15 +27,19 @@ export async function whyFileSystemStays(exec: Exec, root: Root): Promise<string
 
 /**
  * Grows a file system to the size of its partition or volume while it is mounted, with the deployed
- * system's own tool, which knows the features that its mkfs set, or else with ours.
+ * system's own tool, which knows the features that its mkfs set, or else with ours. NTFS is grown
+ * unmounted, with ours.
  */
 export async function growFileSystem(exec: Exec, root: Root): Promise<Growth> {
   const { path: device, fileSystem } = root
   const beforeBytes = await measure(exec, root)
   let refusal: string | undefined
   try {
-    await using mount = await openMount(exec, { device, fileSystem, mode: 'rw' })
-    await growMounted(exec, root, createSystemFiles(mount.path))
+    if (fileSystem === 'ntfs') refusal = await growNtfs(exec, device)
+    else {
+      await using mount = await openMount(exec, { device, fileSystem, mode: 'rw' })
+      await growMounted(exec, root, createSystemFiles(mount.path))
+    }
   } catch (err) {
     if (!(err instanceof ExecError) || !fileSystem.startsWith('ext')) throw err
     refusal = await growUnmounted(exec, root)
@@ -91,6 +98,7 @@ export function parseBtrfsDeviceId(text: string, device: string): number {
 
 async function measure(exec: Exec, root: Root): Promise<number> {
   const { path: device, fileSystem } = root
+  if (fileSystem === 'ntfs') return (await readNtfs(exec, device)).sizeBytes
   await using mount = await openMount(exec, { device, fileSystem, mode: 'ro' })
   const { blocks, bsize } = await statfs(mount.path)
   return blocks * bsize

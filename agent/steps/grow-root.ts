@@ -7,17 +7,19 @@ import {
   resizePartitions,
 } from '../grow/partition-table.ts'
 import { growVolume, whyNotGrowable } from '../grow/volume.ts'
+import type { Exec } from '../exec.ts'
 import type { SystemContext } from '../system/context.ts'
+import { findWindows } from '../system/find-windows.ts'
 import { findRaidMember } from '../system/probe.ts'
-import { nameOf, type Root } from '../system/root-choice.ts'
+import { nameOf, type Root, type RootChoice } from '../system/root-choice.ts'
 import { openTarget, type Target } from '../system/target.ts'
 import type { StepContext, StepOutcome } from './step.ts'
 
 export type GrowthContext = SystemContext & { readonly run: Pick<StepContext['run'], 'options'> }
 
 /**
- * Grows the root to the end of the disk: backup GPT, partition, physical and logical volume, file
- * system. What can't be told for sure is left alone with a warning; what is full already is fine.
+ * Grows the root of a Linux, or a Windows, to the end of the disk: backup GPT, partition, physical and
+ * logical volume, file system. What can't be told for sure is left alone with a warning; what is full already is fine.
  */
 export async function growRoot(context: GrowthContext): Promise<StepOutcome> {
   const { exec, disk, warn, run } = context
@@ -31,7 +33,7 @@ export async function growRoot(context: GrowthContext): Promise<StepOutcome> {
     return { state: 'skipped', message: reason }
   }
 
-  const { choice } = target
+  const choice = await chooseGrown(exec, target)
   // The array that its partitions are of ends before the disk does.
   const raid = await findRaidMember(exec, disk.path)
   if (raid !== undefined)
@@ -63,6 +65,21 @@ export async function growRoot(context: GrowthContext): Promise<StepOutcome> {
     : `${nameOf(root)} grew from ${size}`
   context.log(message)
   return { state: 'succeeded', message }
+}
+
+/** Of a disk without a Linux, its one Windows. */
+async function chooseGrown(exec: Exec, { choice, candidates }: Target): Promise<RootChoice> {
+  if (choice.kind === 'found' || !choice.isNone) return choice
+  const found = await findWindows(exec, candidates)
+  const [root, ...others] = found
+  if (!root) {
+    const isEncrypted = candidates.some(({ fileSystem }) => fileSystem === 'BitLocker')
+    const hint = isEncrypted ? '; an encrypted one (BitLocker) cannot be looked into' : ''
+    return { kind: 'unclear', reason: `No Linux and no Windows was found on the disk${hint}` }
+  }
+  if (others.length === 0) return { kind: 'found', root }
+  const paths = found.map((each) => nameOf(each)).join(' and ')
+  return { kind: 'unclear', reason: `${found.length} Windows were found: ${paths}` }
 }
 
 async function growPartition(context: SystemContext, plan: GrowthPlan): Promise<void> {

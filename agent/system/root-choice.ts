@@ -19,7 +19,10 @@ export type Root = Candidate & {
   subvolume?: string
 }
 
-export type RootChoice = { kind: 'found'; root: Root } | { kind: 'unclear'; reason: string }
+export type RootChoice =
+  | { kind: 'found'; root: Root }
+  /** `isNone`: there is no Linux, not even an encrypted one. */
+  | { kind: 'unclear'; reason: string; isNone?: boolean }
 
 type RootHints = Pick<ImageInfo, 'rootPartition' | 'rootVolume'>
 
@@ -29,7 +32,11 @@ export function chooseRoot(roots: readonly Root[], hints: RootHints = {}): RootC
   if (hinted.length === 1) return { kind: 'found', root: hinted[0]! }
   if (roots.length === 1) return { kind: 'found', root: roots[0]! }
   if (roots.length === 0)
-    return { kind: 'unclear', reason: 'No root file system of a Linux was found on the disk' }
+    return {
+      kind: 'unclear',
+      reason: 'No root file system of a Linux was found on the disk',
+      isNone: true,
+    }
   const paths = roots.map((root) => nameOf(root)).join(' and ')
   return { kind: 'unclear', reason: `${roots.length} root file systems were found: ${paths}` }
 }

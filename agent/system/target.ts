@@ -37,8 +37,10 @@ export async function openTarget(context: SystemContext): Promise<Target> {
   // XFS writes to its log even where it is mounted read-only.
   const roots = await findRoots(exec, candidates, log, hashed.size > 0 ? 'look' : 'ro')
   const choice = withoutHashed(chooseRoot(roots, context.run.image?.info), hashed)
-  if (choice.kind === 'unclear' && contents.some(({ type }) => type === 'crypto_LUKS'))
+  if (choice.kind === 'unclear' && contents.some(({ type }) => type === 'crypto_LUKS')) {
     choice.reason += '; an encrypted one (LUKS) cannot be looked into'
+    choice.isNone = false
+  }
 
   const resources = opened.move()
   const dispose = () => resources.disposeAsync()

@@ -3,6 +3,7 @@ import { LINUX_FILE_SYSTEMS } from '#protocol/disk/growth.ts'
 import type { ImageInfo } from '#protocol/image/image-info.ts'
 import type { Exec } from '../exec.ts'
 import { findRoots } from '../system/find-root.ts'
+import { findWindows } from '../system/find-windows.ts'
 import { openMount } from '../system/mount.ts'
 import { chooseRoot, type Candidate, type Root } from '../system/root-choice.ts'
 import { createSystemFiles, type SystemFiles } from '../system/system-files.ts'
@@ -36,7 +37,7 @@ export async function lookInside(
   const candidates: Candidate[] = []
   try {
     for (const { region, content } of contents) {
-      if (!LINUX_FILE_SYSTEMS.has(content.type)) continue
+      if (!LINUX_FILE_SYSTEMS.has(content.type) && content.type !== 'ntfs') continue
       const view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })
       const { path } = opened.use(view)
       const { partition, volume } = region
@@ -45,13 +46,24 @@ export async function lookInside(
     }
     const choice = chooseRoot(await findRoots(exec, candidates, log, 'look'))
     if (choice.kind === 'found') return await describeRoot(exec, choice.root)
+    return describeWindows(await findWindows(exec, candidates))
   } catch (err) {
     // A capture is not worse for that.
     signal.throwIfAborted()
     log(`Can't tell which system is on the disk: ${String(err)}`)
     return {}
   }
-  return (await hasWindows(options, contents)) ? { operatingSystem: 'Windows' } : {}
+}
+
+/** Of several, none is the one that is meant. */
+function describeWindows(found: readonly Candidate[]): SystemFacts {
+  const [first, ...others] = found
+  if (!first) return {}
+  const isOnly = others.length === 0 && first.partition !== undefined && !first.volume
+  return {
+    operatingSystem: 'Windows',
+    ...(isOnly && { rootPartition: first.partition }),
+  }
 }
 
 async function describeRoot(exec: Exec, root: Root): Promise<SystemFacts> {
@@ -80,21 +92,4 @@ async function findArchitecture(files: SystemFiles): Promise<string | undefined>
     if (architecture !== undefined) return architecture
   }
   return undefined
-}
-
-async function hasWindows(
-  { exec, device, disk, signal }: LookOptions,
-  contents: readonly FoundContent[],
-): Promise<boolean> {
-  for (const { region, content } of contents) {
-    if (content.type !== 'ntfs') continue
-    try {
-      await using view = await openView(exec, { device, sectorBytes: disk.sectorBytes, region })
-      const { stdout } = await exec('ntfsls', ['-p', '/Windows/System32', view.path])
-      if (/^ntoskrnl\.exe$/im.test(stdout)) return true
-    } catch {
-      signal.throwIfAborted() // else it has no such folder
-    }
-  }
-  return false
 }

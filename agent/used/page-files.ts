@@ -57,7 +57,7 @@ export function withoutOmitted(used: Extents, omissions: readonly Omission[]) {
 
 /** The first bytes of a file, as many as it has of `length`; a hole ends them. */
 export async function readHead(
-  view: RegionView,
+  view: Pick<RegionView, 'peek'>,
   pieces: readonly FilePiece[],
   length: number,
 ): Promise<Buffer> {

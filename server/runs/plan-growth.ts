@@ -1,6 +1,7 @@
 import { isExtended, type Layout, type LayoutPartition } from '#protocol/disk/disk-layout.ts'
 import { LINUX_FILE_SYSTEMS, planGrowth } from '#protocol/disk/growth.ts'
 import type { ImageInfo, ImagePartition } from '#protocol/image/image-info.ts'
+import { MICROSOFT_RECOVERY } from './plan-present.ts'
 
 /** What the agent will do to the root, as far as the image tells without being looked into. */
 export type Growth =
@@ -17,6 +18,7 @@ const ROOT_TYPES = new Set([
   '0x83',
   '0x8e',
 ])
+const WINDOWS_RECOVERY_TYPES = new Set([MICROSOFT_RECOVERY, '0x27'])
 const PARTITION_ENTRY_BYTES = 128
 const PARTITION_ENTRIES = 128
 
@@ -38,7 +40,8 @@ export function predictGrowth(info: ImageInfo, sectorBytes: number, diskBytes: n
 type RootGuess = { kind: 'found'; partition: ImagePartition } | { kind: 'unclear'; reason: string }
 
 /** The agent looks into the file systems; from outside, only one that could be the root is sure. */
-function findRoot({ partitionTable, partitions = [], rootPartition }: ImageInfo): RootGuess {
+function findRoot(info: ImageInfo): RootGuess {
+  const { partitionTable, partitions = [], rootPartition, operatingSystem } = info
   if (partitionTable === undefined || partitionTable === 'none' || partitions.length === 0)
     return { kind: 'unclear', reason: 'no partition table is known of the image' }
   const noted = partitions.find(({ number }) => number === rootPartition)
@@ -49,8 +52,14 @@ function findRoot({ partitionTable, partitions = [], rootPartition }: ImageInfo)
   )
   if (isHidden)
     return { kind: 'unclear', reason: 'the logical partitions of the image are not known' }
-  const [root, ...others] = partitions.filter(mayBeRoot)
-  if (!root) return { kind: 'unclear', reason: 'no partition of the image looks like a Linux root' }
+  const linux = partitions.filter(mayBeRoot)
+  const windows = partitions.filter((one) => mayBeWindows(one, operatingSystem))
+  const [root, ...others] = linux.length > 0 ? linux : windows
+  if (!root)
+    return {
+      kind: 'unclear',
+      reason: 'no partition of the image looks like the root of a Linux, or like a Windows',
+    }
   if (others.length === 0) return { kind: 'found', partition: root }
   const numbers = [root, ...others].map(({ number }) => number).join(' and ')
   return {
@@ -66,6 +75,15 @@ function isLogical({ number }: ImagePartition): boolean {
 function mayBeRoot({ type, fileSystem }: ImagePartition): boolean {
   if (fileSystem === undefined) return ROOT_TYPES.has(type.toLowerCase())
   return LINUX_FILE_SYSTEMS.has(fileSystem) || fileSystem === 'LVM2_member'
+}
+
+/** Of an image that was not looked into, `operatingSystem` is unknown. */
+function mayBeWindows({ type, fileSystem }: ImagePartition, operatingSystem = 'Windows'): boolean {
+  return (
+    fileSystem === 'ntfs' &&
+    operatingSystem === 'Windows' &&
+    !WINDOWS_RECOVERY_TYPES.has(type.toLowerCase())
+  )
 }
 
 /** The image's partitions on the disk that it is to be on, its backup table moved to the end. */

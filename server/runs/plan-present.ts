@@ -50,7 +50,7 @@ function describeContent({ type, label }: FileSystem): string {
 
 /** Partition types that say what a partition is for: UEFI 2.10 and Microsoft's list of PARTITION_*_GUID. */
 const MICROSOFT_RESERVED = 'e3c9e316-0b5c-4db8-817d-f92df00215ae'
-const MICROSOFT_RECOVERY = 'de94bba4-06d1-4d40-a16a-bfd50179d6ac'
+export const MICROSOFT_RECOVERY = 'de94bba4-06d1-4d40-a16a-bfd50179d6ac'
 const APPLE_APFS = '7c3457ef-0000-11aa-aa11-00306543ecac'
 const APPLE_HFS = '48465300-0000-11aa-aa11-00306543ecac'
 const FREEBSD = /^516e7cb[0-9a-f]-6ecf-11d6-8ff8-00022d09712b$/

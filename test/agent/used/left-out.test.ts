@@ -56,6 +56,7 @@ describe('what no copy needs is left out', { skip: !IS_ROOT && NEEDS_ROOT }, () 
     })
     assert.ok(disk.isUntouched)
     assert.equal(disk.info.operatingSystem, 'Windows')
+    assert.equal(disk.info.rootPartition, 1)
     const bytes = FILE_BYTES - 65_536
     assert.deepEqual(
       disk.info.leftOut!.toSorted((a, b) => (a.what < b.what ? -1 : 1)),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parseStat } from '#agent/used/file-systems/ext.ts'
 import { isCleanLog } from '#agent/used/file-systems/ntfs-log.ts'
-import { parseNtfsCluster } from '#agent/used/file-systems/ntfs.ts'
+import { parseNtfsCluster } from '#agent/used/file-systems/ntfs-state.ts'
 import { parseBmap } from '#agent/used/file-systems/xfs.ts'
 import { elfArchitecture, prettyName } from '#agent/used/system-facts.ts'
 
