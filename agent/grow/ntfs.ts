@@ -1,8 +1,11 @@
 import type { Exec } from '../exec.ts'
 import { readBytes } from '../system/read-bytes.ts'
 import { readNtfs, whyNotAtRest } from '../used/file-systems/ntfs-state.ts'
+import { deviceBytes } from './partition-table.ts'
 
 const TIMEOUT_SECONDS = 1800
+/** Windows mounts no larger one, 16 TiB with clusters of 4 KiB; ntfsresize would make it. */
+const MAX_CLUSTERS = 2 ** 32 - 1
 const REFUSED = 1
 /** What it says of its first write. */
 const BEGUN = 'Schedule chkdsk'
@@ -19,12 +22,18 @@ export async function whyNtfsStays(exec: Exec, path: string): Promise<string | u
  * ntfsresize does by itself. Answers why it refused, before it changed anything: bad clusters, damage.
  */
 export async function growNtfs(exec: Exec, path: string): Promise<string | undefined> {
+  const mostBytes = MAX_CLUSTERS * (await readNtfs(exec, path)).clusterBytes
+  const size = (await deviceBytes(exec, path)) > mostBytes ? ['--size', String(mostBytes)] : []
   // It asks before the first write. A volume that is not in order it would want to be forced to take.
-  const { exitCode, stdout, stderr } = await exec('ntfsresize', ['--no-progress-bar', path], {
-    input: 'y\n',
-    timeoutSeconds: TIMEOUT_SECONDS,
-    allowExitCodes: [REFUSED],
-  })
+  const { exitCode, stdout, stderr } = await exec(
+    'ntfsresize',
+    ['--no-progress-bar', ...size, path],
+    {
+      input: 'y\n',
+      timeoutSeconds: TIMEOUT_SECONDS,
+      allowExitCodes: [REFUSED],
+    },
+  )
   if (exitCode === 0) return undefined
   const said = /^ERROR.*/m.exec(stdout + stderr)?.[0] ?? stderr.trim()
   if (stdout.includes(BEGUN))

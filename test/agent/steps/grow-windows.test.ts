@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { exec } from '#agent/exec.ts'
+import { exec, type Exec } from '#agent/exec.ts'
+import { growNtfs } from '#agent/grow/ntfs.ts'
 import { growRoot } from '#agent/steps/grow-root.ts'
 import { parseNtfsCluster } from '#agent/used/file-systems/ntfs-state.ts'
 import { openNtfs } from '#test/support/file-system-disk.ts'
@@ -50,6 +51,20 @@ describe('growing a Windows', { skip: !IS_ROOT && 'needs root for loop devices' 
     assert.match(message!, /has its full size already/)
     const { stdout } = await exec('ntfsinfo', ['-m', windows(disk)])
     assert.match(stdout, /Volume Flags: 0x0000/)
+  })
+
+  it('becomes no larger than Windows mounts it', async () => {
+    await using disk = await openWindowsDisk(TABLES.gpt)
+    const calls: (readonly string[])[] = []
+    const hugeDevice: Exec = async (command, args, options) => {
+      if (command === 'blockdev') return { stdout: String(2 ** 45), stderr: '', exitCode: 0 }
+      if (command !== 'ntfsresize') return await exec(command, args, options)
+      calls.push(args)
+      return { stdout: '', stderr: '', exitCode: 0 }
+    }
+    await growNtfs(hugeDevice, windows(disk))
+    const most = String((2 ** 32 - 1) * 4096)
+    assert.deepEqual(calls, [['--no-progress-bar', '--size', most, windows(disk)]])
   })
 
   it('stays where its recovery lies behind it', async () => {
