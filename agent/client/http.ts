@@ -112,18 +112,23 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   return {
     async send(request) {
       const { signal } = request
+      const maxOutageMilliseconds = (options.maxOutageSeconds ?? MAX_OUTAGE_SECONDS) * 1000
       let faults = 0
       let earlier: Error | undefined
+      let awaySince: number | undefined
       return await pRetry(() => attempt(request, earlier), {
         retries: Number.POSITIVE_INFINITY,
         minTimeout: FIRST_WAIT_MILLISECONDS,
         // Its own for each request: at one that all share, they would come all at once.
         maxTimeout: MAX_WAIT_MILLISECONDS * (0.5 + Math.random() / 2),
-        maxRetryTime: (options.maxOutageSeconds ?? MAX_OUTAGE_SECONDS) * 1000,
         randomize: true,
         ...(signal && { signal }),
-        shouldRetry: ({ error }) => !isFault(error) || ++faults < MAX_FAULTS,
+        shouldRetry: ({ error }) =>
+          performance.now() - awaySince! < maxOutageMilliseconds &&
+          (!isFault(error) || ++faults < MAX_FAULTS),
         onFailedAttempt({ error }) {
+          // Not since it was asked first: a body may have been on its way for longer.
+          awaySince ??= performance.now()
           earlier = error
           reach?.failed(error.message)
         },

@@ -53,6 +53,17 @@ describe('HTTP client of the agent', () => {
     assert.equal(answers, 1)
   })
 
+  it('waits for a server that went away after it had worked on a request for long', async () => {
+    let requests = 0
+    await using server = await openServer((request, response) => {
+      if (++requests > 1) return response.end('there')
+      return setTimeout(() => request.socket.destroy(), 1500)
+    })
+    const http = createHttpClient({ serverUrl: server.url, token: undefined, maxOutageSeconds: 1 })
+    const { body } = await http.send({ method: 'PUT', path: '/', body: Buffer.from('content') })
+    assert.equal(body.toString(), 'there')
+  })
+
   it('is still waiting for an answer while the server answers something else', async () => {
     let isAway = true
     await using server = await openServer((request, response) => {
