@@ -3,6 +3,7 @@ import type { ChunkClient } from '../chunks/chunk-client.ts'
 import { compressChunk } from '../chunks/chunk-pool.ts'
 import { withFrameBuffer } from '../disk/buffer-pool.ts'
 import { LevelChooser } from './compression-level.ts'
+import { createSendLimit } from './send-limit.ts'
 
 export interface ChunkSender {
   /** Brings those that the server lacks there; buffers may be reused afterwards. */
@@ -14,6 +15,7 @@ export function createChunkSender(client: ChunkClient): ChunkSender {
   // Two places of a disk may hold the same chunk: who is first asks and sends, and others wait for that.
   const underWay = new Map<Sha256, Promise<void>>()
   const levels = new LevelChooser()
+  const inTurn = createSendLimit()
   let bytesSent = 0
 
   async function sendOne(hash: Sha256, bytes: Buffer, signal: AbortSignal): Promise<void> {
@@ -21,7 +23,7 @@ export function createChunkSender(client: ChunkClient): ChunkSender {
       const started = performance.now()
       const length = await compressChunk(bytes, frame, levels.level)
       const compressed = performance.now()
-      await client.put(hash, frame.subarray(0, length), signal)
+      await inTurn(() => client.put(hash, frame.subarray(0, length), signal))
       levels.add({
         compressMilliseconds: compressed - started,
         sendMilliseconds: performance.now() - compressed,
