@@ -135,6 +135,10 @@ function answerFor(error: FastifyError, request: FastifyRequest): Answer {
     return answer(error.statusCode, codeOf(error), error.message)
   }
   const { method, routeOptions } = request
+  if (hasGoneAway(error, request)) {
+    request.log.debug({ method, route: routeOptions.url }, 'The caller went away')
+    return answer(400, 'cut-off', 'The connection was cut before all of the request had come')
+  }
   request.log.error({ err: error, method, route: routeOptions.url }, 'Failed to answer')
   if (isDiskFull(error))
     return answer(
@@ -155,6 +159,11 @@ function answerFor(error: FastifyError, request: FastifyRequest): Answer {
       'The database does not answer, so this may not have been done; try again in a moment',
     )
   return answer(500, 'internal', 'Something failed in the server; its log says what')
+}
+
+/** In the middle of a body, as a machine does that lost its link, of dozens at once: no failure of ours. */
+function hasGoneAway({ code }: FastifyError, { raw }: FastifyRequest): boolean {
+  return code === 'ECONNRESET' && raw.destroyed && !raw.complete
 }
 
 /** Fastify's names of the parts of a request, in words. */
