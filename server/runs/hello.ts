@@ -18,7 +18,7 @@ import { findActiveRun, findRun, type RunRow } from '#server/db/runs/runs.ts'
 import { findSwappedSession, saveSession, takeBootToken } from '#server/db/machines/tokens.ts'
 import { failRun, helloRun, throwRefusal } from './moves.ts'
 import { RunRefusedError } from './refused.ts'
-import { isUnreported } from './rules.ts'
+import { isAtWork, isUnreported } from './rules.ts'
 
 export interface HelloRequest {
   bootTokenHash: Sha256
@@ -61,7 +61,8 @@ async function hello(
     inventory.smbios,
   )
   if (mismatch) {
-    if (active) await failRun(tx, active.id, mismatch, now)
+    // A clone with the same MAC does not end what the right machine is in the middle of.
+    if (active && !isAtWork(active, now)) await failRun(tx, active.id, mismatch, now)
     return new RunRefusedError(409, 'other-machine', mismatch)
   }
 

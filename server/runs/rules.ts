@@ -82,7 +82,7 @@ export function hello(
   if (!isActive(run)) return refuse('run-over', `The run is ${run.state}`)
   if (run.claimedBy === 'booty') return refuse('claimed', 'BOOTy works on the run already')
   if (run.cancelRequested) return { changes: end(run, 'cancelled', now) }
-  if (run.lastReportAt && isWithin(AGENT_SILENCE_SECONDS, run.lastReportAt, now))
+  if (isAtWork(run, now))
     return refuse(
       'agent-active',
       `Another agent reported less than ${AGENT_SILENCE_SECONDS} seconds ago; try again later`,
@@ -96,6 +96,11 @@ export function hello(
       refusal: { code: 'plan-mismatch', message: mismatch },
     }
   return { changes: start(run, 'agent', now) }
+}
+
+/** Whether an agent reported so lately that it is at work on the run. */
+export function isAtWork({ lastReportAt }: Pick<RunRecord, 'lastReportAt'>, now: Date): boolean {
+  return lastReportAt !== null && isWithin(AGENT_SILENCE_SECONDS, lastReportAt, now)
 }
 
 /** Whether the agent of this attempt has said hello, and nothing more. */

@@ -201,6 +201,18 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
     assert.match(run.error ?? '', /11111111-2222-3333-4444-555555555555/)
   })
 
+  it('goes on with the run of a machine at work when another one boots with its MAC', async () => {
+    await hello(app, mac, await bootToken(app, mac))
+    const { id } = await queueRun(app, mac)
+    const agent = await startAgent(app, mac)
+    await agent.report()
+    const clone = createInventory({ smbios: { uuid: '11111111-2222-3333-4444-555555555555' } })
+    const refused = await hello(app, mac, await bootToken(app, mac), clone)
+    assert.deepEqual([refused.status, codeOf(refused)], [409, 'other-machine'])
+    assert.deepEqual((await agent.report()).body, { cancel: false })
+    assert.equal((await readRun(app, id)).state, 'running')
+  })
+
   it('does not take what vendors forgot to fill in for an identity', async () => {
     await hello(app, mac, await bootToken(app, mac))
     await queueRun(app, mac)
