@@ -1,4 +1,5 @@
 import assert from 'node:assert'
+import { isIP } from 'node:net'
 import {
   formatIpv4Cidr,
   networkRange,
@@ -56,11 +57,13 @@ export function readDhcp(
     return { mode }
   }
   assert(network, 'a network is there whenever DHCP is on')
+  const dns = readAddresses(env, 'STAMPEDE_DHCP_DNS', 16)
+  refuseUnknownName(env, dns)
   return {
     mode,
     range: readRange(env, network),
     router: readRouter(env, network),
-    dns: readAddresses(env, 'STAMPEDE_DHCP_DNS', 16),
+    dns,
     leaseSeconds: readInteger(env, 'STAMPEDE_DHCP_LEASE_SECONDS', {
       least: SHORTEST_LEASE_SECONDS,
       most: LONGEST_LEASE_SECONDS,
@@ -95,6 +98,17 @@ function readRouter(env: Env, { cidr, interface: name }: NetworkConfig): Ipv4 | 
       `STAMPEDE_DHCP_ROUTER is "${router}" which is not within ${formatIpv4Cidr(cidr)}, the network of ${name}`,
     )
   return router
+}
+
+/** Machines know no other name servers than those that we tell them of. */
+function refuseUnknownName(env: Env, dns: readonly Ipv4[]): void {
+  const text = read(env, 'STAMPEDE_URL')
+  if (text === undefined || dns.length > 0 || !URL.canParse(text)) return
+  const { hostname } = new URL(text)
+  if (isIP(hostname.replace(/^\[|\]$/g, '')) === 0)
+    throw new ConfigError(
+      `STAMPEDE_URL is "${text}" but machines are told of no name server that knows "${hostname}"; set STAMPEDE_DHCP_DNS, or use the address`,
+    )
 }
 
 function readAddresses(env: Env, name: string, most: number): Ipv4[] {

@@ -226,6 +226,11 @@ describe('configuration', () => {
     ['two routers', { ...SERVER, STAMPEDE_DHCP_ROUTER: '10.0.0.2,10.0.0.3' }, /1 at most/],
     ['a name for an address', { ...SERVER, STAMPEDE_DHCP_DNS: 'ns.example' }, /ns\.example/],
     [
+      'a URL with a name that no machine can look up',
+      { ...SERVER, STAMPEDE_URL: 'http://images.example:8080' },
+      /no name server that knows "images\.example".*STAMPEDE_DHCP_DNS/,
+    ],
+    [
       'leases of a second',
       { ...SERVER, STAMPEDE_DHCP_LEASE_SECONDS: '1' },
       /whole number from 10 /,
