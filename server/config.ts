@@ -174,5 +174,10 @@ function findWarnings(env: Env): string[] {
   const token = readAdminToken(env)
   if (token !== undefined && token.length < WEAK_TOKEN_CHARACTERS)
     warnings.push(`STAMPEDE_ADMIN_TOKEN has fewer than ${WEAK_TOKEN_CHARACTERS} characters`)
+  const url = read(env, 'STAMPEDE_URL')
+  if (url !== undefined && /^https:/i.test(url))
+    warnings.push(
+      `STAMPEDE_URL is "${url}" but firmware and Debian's iPXE speak no HTTPS; unless an iPXE that does is in the boot folder, use the plain address such as http://192.0.2.1:8080`,
+    )
   return warnings
 }

@@ -175,6 +175,11 @@ describe('configuration', () => {
     assert.doesNotMatch(warnings[1]!, /short/)
   })
 
+  it('tells of a URL that firmware cannot open', () => {
+    const { warnings } = readConfig({ STAMPEDE_URL: 'https://images.example' }, ONE)
+    assert.match(warnings.join(), /https:\/\/images\.example.*plain address/)
+  })
+
   it('without DHCP needs no interface, if it knows where machines reach it', () => {
     const off = { STAMPEDE_DHCP: 'off', STAMPEDE_HTTP: '127.0.0.1:0' }
     const config = readConfig(off, TWO)
