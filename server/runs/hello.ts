@@ -92,14 +92,15 @@ async function hello(
 /**
  * An agent that did not hear our answer says hello once more. Until its first report it gets another
  * session of the same attempt, and nothing else changes. The earlier one stays good: which of two
- * answers got lost is not known here. Throws RunRefusedError.
+ * answers got lost is not known here. One that had no run hears that again. Throws RunRefusedError.
  */
 async function answerAgain(
   tx: Transaction,
   { bootTokenHash, sessionTokenHash, mac }: HelloRequest,
   now: Date,
-): Promise<AgentRun> {
+): Promise<AgentRun | null> {
   const swapped = await findSwappedSession(tx, bootTokenHash, mac, now)
+  if (swapped?.runId === null) return null
   const run = swapped?.runId ? await findRun(tx, swapped.runId) : undefined
   if (!swapped || !run || !isUnreported(run, swapped.attempt))
     throw new RunRefusedError(

@@ -105,6 +105,20 @@ describe('a connection that is cut', { skip: NEEDS_ROOT }, () => {
     assert.equal(imported.digest, body.digest)
   })
 
+  it('while the answer to its inventory comes back ends no machine in an error', async () => {
+    const mac = '52:54:00:00:0a:01'
+    const token = await bootToken(app, mac)
+    const broken = breakCalls({ hello: CALLS.capture['hello']! })
+    const after = await bootSession({
+      settings: { serverUrl: proxy.url, mac, bootToken: token },
+      inventory: createInventory(),
+      print: () => {},
+      signal: AbortSignal.timeout(240_000),
+    })
+    assert.equal(after, 'reboot')
+    assert.ok(broken().length > 0)
+  })
+
   it('anywhere does not hurt a deployment', async () => {
     await using target = await openLoopDevice({ content: randomBytes(DISK_BYTES) })
     const broken = breakCalls(CALLS.deploy)

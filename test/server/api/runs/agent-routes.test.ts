@@ -97,10 +97,12 @@ describeOnEveryDatabase('agent routes', (_open, database) => {
     const token = await bootToken(app, mac)
     assert.equal((await hello(app, mac.replace('52:', '56:'), token)).status, 401)
     assert.equal((await hello(app, mac, token)).status, 200)
-    const again = await hello(app, mac, token)
-    assert.deepEqual([again.status, codeOf(again)], [401, 'boot-token-invalid'])
 
     await queueRun(app, mac)
+    // Its answer may have got lost: there was no run then, and that token is good for none.
+    const again = await hello(app, mac, token)
+    assert.deepEqual([again.status, again.body.run], [200, null])
+    assert.equal((await hello(app, mac, 'a'.repeat(43))).status, 401)
     const late = await bootToken(app, mac)
     app.clock.advance(15 * 60 + 1)
     assert.equal((await hello(app, mac, late)).status, 401)
