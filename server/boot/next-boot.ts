@@ -41,16 +41,26 @@ export function nextBoot(situation: BootSituation): NextBoot {
   const { activeRun, isProven } = situation
   if (activeRun?.claimedBy === 'booty') return { kind: 'local' }
   if (activeRun && isProven) return { kind: 'agent', purpose: 'run', runId: activeRun.id }
-  if (activeRun) return { kind: 'local', notice: UNPROVEN }
+  if (activeRun) return { kind: 'local', notice: `A run waits for this machine, ${UNPROVEN}` }
   if (isInventoryDue(situation) && isProven) return { kind: 'agent', purpose: 'inventory' }
-  const notice = failureNotice(situation)
+  const isStranger = !situation.machine.entered && !situation.machine.lastInventoryAt
+  const notice = failureNotice(situation) ?? (isStranger ? strangerNotice(situation) : undefined)
   return notice === undefined ? { kind: 'local' } : { kind: 'local', notice }
 }
 
 const UNPROVEN =
-  'A run waits for this machine, but the server cannot tell that the request came from it: ' +
+  'but the server cannot tell that the request came from it: ' +
   'the asking address holds no lease for this MAC and is no neighbour with it. ' +
   'Behind a relay, set STAMPEDE_TRUST_RELAYED=1'
+
+/** Why a machine that nobody knows is not looked at, if it is for want of proof. */
+export function strangerNotice({
+  unknown,
+  isProven,
+}: Pick<BootSituation, 'unknown' | 'isProven'>): string | undefined {
+  if (unknown !== 'inventory' || isProven) return undefined
+  return `This machine is not known yet, ${UNPROVEN}`
+}
 
 function isInventoryDue(situation: BootSituation): boolean {
   const { machine, unknown, inventoryScriptsLastHour, now } = situation

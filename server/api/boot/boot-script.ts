@@ -2,7 +2,12 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Mac } from '#protocol/mac.ts'
 import type { BootStep } from '#protocol/machine/boot-progress.ts'
 import type { FinalRunState, Workflow } from '#protocol/run/run.ts'
-import { nextBoot, type BootSituation, type NextBoot } from '#server/boot/next-boot.ts'
+import {
+  nextBoot,
+  strangerNotice,
+  type BootSituation,
+  type NextBoot,
+} from '#server/boot/next-boot.ts'
 import { writeScript } from '#server/boot/script.ts'
 import type { OpenedDatabase } from '#server/db/database.ts'
 import { recordBootStep } from '#server/db/machines/machine-boot.ts'
@@ -52,7 +57,10 @@ export async function bootScript(
   const { db } = options.database
   await seeMachine(db, mac, now, { creates: isProven && options.unknown !== 'ignore' })
   const machine = await findMachineRow(db, mac)
-  if (!machine) return writeScript({ kind: 'local', mac })
+  if (!machine) {
+    const notice = strangerNotice({ ...options, isProven })
+    return writeScript({ kind: 'local', mac, ...(notice !== undefined && { notice }) })
+  }
   await touchMachine(db, machine.mac, now)
 
   const { next, activeRun } = await decide(options, machine, { isProven, now })

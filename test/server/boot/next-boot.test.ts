@@ -48,6 +48,18 @@ describe('what a machine boots next', () => {
     assert.match(next.kind === 'local' ? next.notice! : '', /holds no lease for this MAC/)
   })
 
+  it('is the local disk, with the reason shown, if unknown hardware may be another machine', () => {
+    const next = nextBoot(situation({ isProven: false }))
+    assert.match(next.kind === 'local' ? next.notice! : '', /not known yet.*STAMPEDE_TRUST_RELAYED/)
+    const others: Partial<BootSituation>[] = [
+      { machine: entered },
+      { machine: { entered: false, lastInventoryAt: minutesAgo(61) } },
+      { unknown: 'local' },
+    ]
+    for (const other of others)
+      assert.deepEqual(nextBoot(situation({ ...other, isProven: false })), { kind: 'local' })
+  })
+
   it('is the agent for a look at unknown hardware, hourly at most', () => {
     const inventory = { kind: 'agent', purpose: 'inventory' }
     const seen = (minutes: number) => ({ entered: false, lastInventoryAt: minutesAgo(minutes) })
@@ -66,7 +78,6 @@ describe('what a machine boots next', () => {
     assert.deepEqual(nextBoot(situation({ machine: entered })), local)
     assert.deepEqual(nextBoot(situation({ unknown: 'local' })), local)
     assert.deepEqual(nextBoot(situation({ unknown: 'ignore' })), local)
-    assert.deepEqual(nextBoot(situation({ isProven: false })), local)
     const lastRun = { ...failed, state: 'succeeded', error: null } as const
     assert.deepEqual(nextBoot(situation({ machine: entered, lastRun })), local)
   })

@@ -113,7 +113,9 @@ describeOnEveryDatabase('boot routes for askers from beyond the link', (_open, d
     await using app = await openTestApp({ database })
     const mac = '52:54:00:00:01:01'
     const ask = () => app.call<string>('GET', `/boot/${mac}.ipxe`, undefined, PUBLIC)
-    assert.doesNotMatch((await ask()).body, /stampede\.token=/)
+    const unknown = (await ask()).body
+    assert.doesNotMatch(unknown, /stampede\.token=/)
+    assert.match(unknown, /This machine is not known yet/)
     assert.equal((await app.call('GET', `/api/machines/${mac}`)).status, 404)
 
     await app.call('PUT', `/api/machines/${mac}`, {})
