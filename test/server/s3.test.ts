@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { createChunkTouches } from '#server/db/store/chunk-touches.ts'
 import type { S3Access } from '#server/images/s3/s3-access.ts'
@@ -23,6 +24,9 @@ import { sha256 } from '#test/support/disk-content.ts'
 import { openRadosGateway, type RadosGateway } from '#test/support/rados-gateway.ts'
 
 /** All that needs a gateway, so that it is started once. */
+
+/** Of a deletion that others do not wait for. */
+const SLOW_MILLISECONDS = 500
 
 let gateway: RadosGateway
 before(async () => {
@@ -123,6 +127,34 @@ describe('stores in S3', () => {
     assert.equal(await store.quarantine(hash), false)
     assert.ok(deletions > 0)
     assert.ok(content.equals(await readContent(store, hash)))
+  })
+  it('a sweep that fails ends only when nothing of it goes on any more', async () => {
+    using client = createS3Client(gateway.access('stampede', `${randomUUID()}/`))
+    const contents = Array.from({ length: 3000 }, (_, index) => Buffer.from(`${index}`))
+    const some = contents.filter((content) => sha256(content).startsWith('00')).slice(0, 3)
+    const hashes = some.map((content) => sha256(content))
+    const deletions: Promise<unknown>[] = []
+    const store = createS3Store(
+      {
+        ...client,
+        async send(request) {
+          if (request.method !== 'DELETE') return await client.send(request)
+          const isFirst = deletions.length === 0
+          const done = sleep(isFirst ? 0 : SLOW_MILLISECONDS).then(() => client.send(request))
+          deletions.push(done)
+          if (isFirst) throw new S3Error('DELETE', 403, {}, new Uint8Array())
+          return await done
+        },
+      },
+      createChunkTouches(database.db, 'embedded'),
+    )
+    for (const content of some) await store.putIfAbsent(sha256(content), gzipSync(content))
+    const cutoff = new Date(Date.now() + 60_000)
+    await assert.rejects(store.sweep({ prefix: '00', isLive: () => false, cutoff }))
+    const found = await store.touch(hashes)
+    await Promise.all(deletions)
+    // Whoever was told that a chunk is there relies on it.
+    assert.deepEqual(await store.touch(hashes), found)
   })
   describe('chunks that are copied', () => testStoreMigration(subject))
   // Last, for it kills the gateway, which takes a while to be what it was.

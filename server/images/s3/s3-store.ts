@@ -26,6 +26,8 @@ const CONTENT_BYTES_HEADER = 'x-amz-meta-content-bytes'
 const MEDIA_TYPES: Record<Codec, string> = { gzip: 'application/gzip', zstd: 'application/zstd' }
 /** Chunks that one hold of the touch log removes: touches wait for so many deletions at most. */
 const REMOVED_AT_ONCE = 256
+/** More only wait for each other. */
+const REMOVALS_IN_FLIGHT = 32
 /** The clock of a store is told in whole seconds, and its answer takes a while. */
 const CLOCK_MARGIN_MILLISECONDS = 5000
 /** Of a chunk that changes under our hands: another server replaces or removes it. */
@@ -207,8 +209,27 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
 
   async function sweepReplaced(prefix: string, cutoff: Date): Promise<void> {
     const before = cutoff.getTime() + client.clockOffsetMilliseconds() - CLOCK_MARGIN_MILLISECONDS
+    const over: string[] = []
     for await (const { key, modifiedAt } of replaced(prefix))
-      if (modifiedAt.getTime() < before) await objects.remove(key)
+      if (modifiedAt.getTime() < before) over.push(key)
+    await removeAll(over)
+  }
+
+  /**
+   * Throws once nothing of it goes on any more: touches that waited find chunks, which a removal that is
+   * still under way would take.
+   */
+  async function removeAll(keys: readonly string[]): Promise<void> {
+    const left = keys.values()
+    const failures: unknown[] = []
+    const removeSome = async () => {
+      for (const key of left) {
+        if (failures.length > 0) return
+        await objects.remove(key).catch((err: unknown) => failures.push(err))
+      }
+    }
+    await Promise.all(Array.from({ length: REMOVALS_IN_FLIGHT }, removeSome))
+    if (failures.length > 0) throw failures[0]
   }
 
   return {
@@ -254,7 +275,7 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
         removed += await touches.removing(prefix, cutoff, async (wasTouched) => {
           const part = garbage.slice(start, start + REMOVED_AT_ONCE)
           const victims = part.filter((hash) => !wasTouched(hash))
-          await Promise.all(victims.map((hash) => objects.remove(chunkObject(hash))))
+          await removeAll(victims.map(chunkObject))
           return victims.length
         })
       await touches.forget(prefix, cutoff)
