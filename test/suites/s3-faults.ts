@@ -7,8 +7,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it, mock } from 'node:test'
-import { gunzipSync, gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import {
+  ChunkMissingError,
   type ChunkStore,
   StoreFullError,
   StoreUnreachableError,
@@ -206,6 +207,65 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
     })
     assert.ok(gunzipSync(Buffer.from(await response.arrayBuffer())).equals(disk))
   })
+
+  it('takes no answer without a code for that of S3: not every 404 says that a chunk is missing', async () => {
+    await using proxy = await openPhaseProxy(gateway().endpoint)
+    const store = openStore(throughProxy(proxy, 'ingress/'))
+    await store.putIfAbsent(HASH, MEMBER)
+    proxy.refuse = () => ({ status: 404, body: 'default backend - 404', isDone: false })
+    await assert.rejects(store.read(HASH), (err) => {
+      assert.ok(err instanceof StoreUnreachableError, String(err))
+      assert.match(err.message, /does not answer as S3 does: GET .* was answered 404; check AWS_E/)
+      return true
+    })
+    proxy.refuse = undefined
+    assert.ok(MEMBER.equals((await store.read(HASH)).bytes))
+    await assert.rejects(store.read(sha256(Buffer.from('nobody has it'))), ChunkMissingError)
+  })
+
+  it('copies once more what it is told was not copied after all, in an answer that began well', async () => {
+    await using proxy = await openPhaseProxy(gateway().endpoint)
+    const store = openStore(throughProxy(proxy, 'copied/'))
+    await store.putIfAbsent(HASH, MEMBER)
+    const body = '<?xml version="1.0"?><Error><Code>InternalError</Code></Error>'
+    let failures = 0
+    proxy.refuse = ({ path }) =>
+      path.includes('/replaced/') && failures++ === 0
+        ? { status: 200, body, isDone: false }
+        : undefined
+    assert.ok(await store.replace(HASH, zstdCompressSync(CONTENT)))
+    assert.ok(failures > 0)
+    const form = { codec: 'gzip', storedBytes: MEMBER.length } as const
+    assert.ok(MEMBER.equals((await store.read(HASH, undefined, { form })).bytes))
+  })
+
+  for (const [what, alter] of [
+    ['is no list', () => '<html>Sign in to the network</html>'],
+    ['ends without its end', (xml: string) => xml.replace('>false<', '>true<')],
+    [
+      'begins again',
+      (xml: string) =>
+        xml.replace(
+          /<IsTruncated>.*?<.IsTruncated>/,
+          '<IsTruncated>true</IsTruncated><NextContinuationToken>same</NextContinuationToken>',
+        ),
+    ],
+  ] as const)
+    it(`takes a list that ${what} for no list of the store`, async () => {
+      await using proxy = await openPhaseProxy(gateway().endpoint)
+      const store = openStore(throughProxy(proxy, 'listed/'))
+      await store.putIfAbsent(HASH, MEMBER)
+      let pages = 0
+      proxy.alterAnswer = ({ path }, body) => {
+        const isAltered = path === '/stampede/' && ++pages < MOST_ROUNDS
+        return isAltered ? Buffer.from(alter(body.toString())) : undefined
+      }
+      await assert.rejects(Array.fromAsync(store.list('')), (err) => {
+        assert.ok(err instanceof StoreUnreachableError, String(err))
+        assert.match(err.message, /does not answer as S3 does: .*; check AWS_ENDPOINT_URL/)
+        return true
+      })
+    })
 
   it('waits out an outage of a second or two', async () => {
     await using proxy = await openPhaseProxy(gateway().endpoint)

@@ -97,6 +97,7 @@ export function createS3Client(
     { method, key, body, buffer }: S3Request,
   ): Promise<S3Answer> {
     const what = `${method} ${key ?? 'of the bucket'}`
+    const isCopy = headers['x-amz-copy-source'] !== undefined
     return new Promise((resolve, reject) => {
       const outgoing = transport.request(url, {
         method,
@@ -115,8 +116,9 @@ export function createS3Client(
         noteClock(incoming.headers.date)
         collect(incoming, isSuccess ? buffer : undefined).then(
           (bytes) => {
-            if (isSuccess) resolve({ headers: incoming.headers, body: bytes })
-            else reject(new S3Error(what, status, incoming.headers, bytes))
+            const isDone = isSuccess && (!isCopy || isCopied(bytes))
+            if (isDone) resolve({ headers: incoming.headers, body: bytes })
+            else reject(new S3Error(what, isSuccess ? 500 : status, incoming.headers, bytes))
           },
           (cause: Error) =>
             reject(
@@ -166,6 +168,11 @@ export function createS3Client(
 
     [Symbol.dispose]: () => agent.destroy(),
   }
+}
+
+/** A copy may be answered 200 when it begins: whether it came to its end, only the body tells. */
+function isCopied(body: Uint8Array): boolean {
+  return /<CopyObjectResult[\s>]/.test(new TextDecoder().decode(body))
 }
 
 /** Node's own errors have an empty message if several addresses were tried. */

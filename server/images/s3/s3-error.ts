@@ -30,6 +30,11 @@ export class S3LengthError extends Error {
   override name = 'S3LengthError'
 }
 
+/** What should be a page of a list is none. */
+export class S3ListError extends Error {
+  override name = 'S3ListError'
+}
+
 /** 409: another conditional request for the same key was faster by a hair, and may yet fail. */
 export function mayPass(err: unknown): boolean {
   if (!(err instanceof S3Error)) return !(err instanceof S3LengthError)
@@ -49,11 +54,10 @@ export function storeError(access: S3Access, cause: unknown): unknown {
       `The chunk store ${access.address} is full (${cause.code || cause.status}); raise its quota or delete images`,
       { cause },
     )
-  if (cause instanceof S3LengthError)
-    return new StoreUnreachableError(
-      `The chunk store ${access.address} does not answer as S3 does: ${cause.message}; check AWS_ENDPOINT_URL`,
-      { cause },
-    )
+  if (cause instanceof S3LengthError || cause instanceof S3ListError)
+    return new StoreUnreachableError(`The chunk store ${access.address} ${strangeness(cause)}`, {
+      cause,
+    })
   if (cause instanceof S3Error || isNetworkError(cause))
     return new StoreUnreachableError(
       `The chunk store ${access.address} ${cause instanceof S3Error ? refusal(access, cause) : absence(access, cause)}`,
@@ -75,6 +79,10 @@ function absence({ bucketUrl }: S3Access, { message }: S3NetworkError): string {
   return `does not answer: ${message}; check that ${new URL(bucketUrl).origin} (AWS_ENDPOINT_URL) is reachable from this server`
 }
 
+function strangeness({ message }: Error): string {
+  return `does not answer as S3 does: ${message}; check AWS_ENDPOINT_URL, and what lies between`
+}
+
 function refusal(access: S3Access, err: S3Error): string {
   switch (err.code) {
     case 'NoSuchBucket':
@@ -94,6 +102,7 @@ function refusal(access: S3Access, err: S3Error): string {
     case 'IllegalLocationConstraintException':
       return `is in another region${region(err)} than "${access.region}"; set AWS_REGION to that of the bucket (${err.message})`
   }
+  if (err.status === 404 && err.code === '') return strangeness(err)
   if (err.status === 403)
     return `refuses the access key "${access.accessKeyId}" (${err.message}); it needs s3:GetObject, s3:PutObject and s3:DeleteObject in the bucket, and s3:ListBucket`
   if (err.status === 301 || err.status === 307)

@@ -1,6 +1,6 @@
 import type { S3Answer, S3Client, S3Request } from './s3-client.ts'
-import { S3Error, storeError } from './s3-error.ts'
-import { type ListedObject, parseObjectPage } from './s3-xml.ts'
+import { S3Error, S3ListError, storeError } from './s3-error.ts'
+import { type ListedObject, type ObjectPage, parseObjectPage } from './s3-xml.ts'
 
 /** The objects of a store. All that is thrown is an error of a store, or a bug of ours. */
 export interface S3Objects {
@@ -35,6 +35,15 @@ export function createS3Objects(client: S3Client): S3Objects {
     }
   }
 
+  function readPage(body: Uint8Array): ObjectPage {
+    try {
+      return parseObjectPage(new TextDecoder().decode(body))
+    } catch (cause) {
+      // A TypeError, or the URIError of a name that is not encoded.
+      throw storeError(access, new S3ListError((cause as Error).message, { cause }))
+    }
+  }
+
   async function sendUnless(
     statuses: readonly number[],
     request: S3Request,
@@ -43,7 +52,7 @@ export function createS3Objects(client: S3Client): S3Objects {
       return await send(request)
     } catch (err) {
       const isExpected = err instanceof S3Error && statuses.includes(err.status)
-      if (isExpected && err.code !== 'NoSuchBucket') return undefined
+      if (isExpected && isOfObject(err, request)) return undefined
       throw storeError(access, err)
     }
   }
@@ -61,14 +70,16 @@ export function createS3Objects(client: S3Client): S3Objects {
 
     async remove(key, etag) {
       const condition = etag === undefined ? {} : { headers: { 'if-match': etag } }
+      const request = { method: 'DELETE', key, ...condition } as const
       try {
-        await send({ method: 'DELETE', key, ...condition })
+        await send(request)
         return true
       } catch (err) {
-        const isOfObject = err instanceof S3Error && err.code !== 'NoSuchBucket'
-        // Also after a try whose answer was lost.
-        if (isOfObject && err.status === 404) return true
-        if (isOfObject && err.status === 412) return false
+        if (err instanceof S3Error && isOfObject(err, request)) {
+          // Also after a try whose answer was lost.
+          if (err.status === 404) return true
+          if (err.status === 412) return false
+        }
         throw storeError(access, err)
       }
     },
@@ -82,13 +93,22 @@ export function createS3Objects(client: S3Client): S3Objects {
           ...(next && { 'continuation-token': next }),
         }
         const { body } = (await sendUnless([], { method: 'GET', query }))!
-        const page = parseObjectPage(new TextDecoder().decode(body))
+        const page = readPage(body)
         for (const object of page.objects)
           yield { ...object, key: object.key.slice(access.prefix.length) }
+        if (page.next === next) throw storeError(access, new S3ListError('a list begins again'))
         next = page.next
       }
     },
   }
+}
+
+/**
+ * Not of the bucket, nor of what lies between and knows no S3: where no gateway runs, a proxy before it answers
+ * 404 to everything. S3 says what is not there, in words, except to HEAD.
+ */
+function isOfObject({ status, code }: S3Error, { method }: S3Request): boolean {
+  return code !== 'NoSuchBucket' && (status !== 404 || code !== '' || method === 'HEAD')
 }
 
 /** That there is nothing, or not what was expected, needs no explanation. */

@@ -29,8 +29,11 @@ export function parseObjectPage(xml: string): ObjectPage {
   const objects = [...xml.matchAll(/<Contents>(.*?)<\/Contents>/gs)].map(([, content = '']) =>
     parseObject(content),
   )
-  const isTruncated = findElement(xml, 'IsTruncated') === 'true'
-  return { objects, next: isTruncated ? findElement(xml, 'NextContinuationToken') : undefined }
+  if (findElement(xml, 'IsTruncated') !== 'true') return { objects, next: undefined }
+  // Taken for the last page, it would hide the rest: a copy that lacks it would say that it has all.
+  const next = findElement(xml, 'NextContinuationToken')
+  if (!next) throw new TypeError('A list that goes on does not say where')
+  return { objects, next }
 }
 
 function parseObject(xml: string): ListedObject {
