@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, mkdtempDisposable, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it, mock } from 'node:test'
+import { promisify } from 'node:util'
 import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import {
   ChunkMissingError,
@@ -102,6 +104,41 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
     } finally {
       server.close()
     }
+  })
+
+  it('says that the certificate there is of an unknown authority, and what to do', async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-s3-tls-'))
+    const [key, cert] = ['key', 'cert'].map((name) => join(folder.path, name)) as [string, string]
+    const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1']
+    const subject = ['-subj', '/CN=s3', '-addext', 'subjectAltName=IP:127.0.0.1']
+    const out = ['-keyout', key, '-out', cert]
+    await promisify(execFile)('openssl', ['req', '-x509', ...made, ...subject, ...out])
+    const server = createTlsServer({ key: await readFile(key), cert: await readFile(cert) })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const { port } = server.address() as AddressInfo
+      await refused(
+        { bucketUrl: `https://127.0.0.1:${port}/x/` },
+        /certificate of https:.* is of an unknown authority; .* in NODE_EXTRA_CA_CERTS and start/,
+      )
+    } finally {
+      server.close()
+    }
+  })
+
+  it('says that an object was archived, where that is all that is wrong with it', async () => {
+    await using proxy = await openPhaseProxy(gateway().endpoint)
+    const store = openStore(throughProxy(proxy, 'archived/'))
+    await store.putIfAbsent(HASH, MEMBER)
+    const body =
+      '<?xml version="1.0"?><Error><Code>InvalidObjectState</Code><Message>no</Message></Error>'
+    proxy.refuse = ({ method }) =>
+      method === 'GET' ? { status: 403, body, isDone: false } : undefined
+    await assert.rejects(
+      store.read(HASH),
+      /has objects that were archived .*; restore them, and let no life-cycle rule/,
+    )
   })
 
   it('says that the clocks differ, and what they say', async () => {

@@ -75,7 +75,17 @@ function isNetworkError(err: unknown): err is S3NetworkError {
   return err instanceof S3NetworkError
 }
 
-function absence({ bucketUrl }: S3Access, { message }: S3NetworkError): string {
+/** What OpenSSL calls a certificate that nobody vouches for whom this server knows. */
+const OF_UNKNOWN_AUTHORITY = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+])
+
+function absence({ bucketUrl }: S3Access, { message, cause }: S3NetworkError): string {
+  if (OF_UNKNOWN_AUTHORITY.has(String((cause as NodeJS.ErrnoException | undefined)?.code)))
+    return `cannot be trusted: the certificate of ${new URL(bucketUrl).origin} is of an unknown authority; if it is yours, name the authority's file in NODE_EXTRA_CA_CERTS and start again`
   return `does not answer: ${message}; check that ${new URL(bucketUrl).origin} (AWS_ENDPOINT_URL) is reachable from this server`
 }
 
@@ -97,6 +107,8 @@ function refusal(access: S3Access, err: S3Error): string {
       return `refuses the session token (${err.code}); set a new AWS_SESSION_TOKEN with its keys and start again`
     case 'RequestTimeTooSkewed':
       return `refuses requests because ${skew(err)}; set both clocks by NTP`
+    case 'InvalidObjectState':
+      return `has objects that were archived (${err.message}); restore them, and let no life-cycle rule archive what is there`
     case 'AuthorizationHeaderMalformed':
     case 'PermanentRedirect':
     case 'IllegalLocationConstraintException':
