@@ -12,7 +12,7 @@ import {
 } from './images/store/chunk-store.ts'
 import { type CopyProgress, copyStore } from './images/store/copy-store.ts'
 import { createDirectoryStore, prepareDirectoryStore } from './images/store/directory-store.ts'
-import { checkS3Store } from './images/s3/s3-check.ts'
+import { checkS3Store, lookAtS3 } from './images/s3/s3-check.ts'
 import { createS3Client } from './images/s3/s3-client.ts'
 import { createS3Store } from './images/s3/s3-store.ts'
 import type { TouchLog } from './images/s3/touch-log.ts'
@@ -112,7 +112,8 @@ function told({ seenChunks, copiedChunks, copiedBytes }: CopyProgress): string {
 /** Only read, so that a server may use it. */
 async function openSource(config: StoreConfig): Promise<{ store: ChunkStore; owner: Owner }> {
   if (config.kind === 's3') {
-    const { store, client } = await openBucket(config)
+    await lookAtS3(config.access)
+    const { store, client } = openBucket(config)
     return { store, owner: await findBucketOwner(client) }
   }
   const { folder } = config
@@ -128,7 +129,8 @@ async function openTarget(
   owner: Owner,
 ): Promise<{ store: ChunkStore } & AsyncDisposable> {
   if (config.kind === 's3') {
-    const { store, client } = await openBucket(config)
+    await checkS3Store(config.access)
+    const { store, client } = openBucket(config)
     if (owner !== undefined && !(await findBucketOwner(client))) await claimBucket(client, owner)
     return { store, async [Symbol.asyncDispose]() {} }
   }
@@ -144,8 +146,7 @@ async function openTarget(
   }
 }
 
-async function openBucket({ access }: Extract<StoreConfig, { kind: 's3' }>) {
-  await checkS3Store(access)
+function openBucket({ access }: Extract<StoreConfig, { kind: 's3' }>) {
   const client = createS3Client(access)
   return { client, store: createS3Store(client, NO_TOUCHES) }
 }

@@ -2,6 +2,7 @@ import { mkdir, readdir, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { S3Client } from '../images/s3/s3-client.ts'
 import { createS3Objects } from '../images/s3/s3-objects.ts'
+import { StoreFullError } from '../images/store/chunk-store.ts'
 import { ServiceError } from '../service-error.ts'
 
 /**
@@ -54,10 +55,19 @@ export async function claimBucket(client: S3Client, owner: string): Promise<void
   const objects = createS3Objects(client)
   const body = new TextEncoder().encode(`${owner}\n`)
   const headers = { 'if-none-match': '*' }
-  if (await objects.sendUnless([412], { method: 'PUT', key: OWNER_KEY, headers, body })) return
+  const request = { method: 'PUT', key: OWNER_KEY, headers, body } as const
+  let isFull = false
+  const marked = await objects.sendUnless([412], request).catch((err: unknown) => {
+    if (!(err instanceof StoreFullError)) throw err
+    isFull = true
+    return undefined
+  })
+  if (marked) return
   const { address } = client.access
-  if ((await findBucketOwner(client)) !== owner)
-    throw foreign(address, `${address.replace(/\/$/, '')}/${OWNER_KEY}`)
+  const found = await findBucketOwner(client)
+  // From a full one machines are served all the same; it is marked at the next start.
+  if (found === undefined && isFull) return
+  if (found !== owner) throw foreign(address, `${address.replace(/\/$/, '')}/${OWNER_KEY}`)
 }
 
 function foreign(store: string, marker: string): ServiceError {

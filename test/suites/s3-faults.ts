@@ -29,9 +29,10 @@ import { putEmbeddedDatabase } from '#test/support/database.ts'
 import { NEEDS_ROOT } from '#test/support/loop-device.ts'
 import { openPhaseProxy, type PhaseProxy } from '#test/support/phase-proxy.ts'
 import type { RadosGateway } from '#test/support/rados-gateway.ts'
-import { openTestApp } from '#test/support/test-app.ts'
+import { ADMIN_TOKEN, openTestApp } from '#test/support/test-app.ts'
 
 const MAIN = new URL('../../server/main.ts', import.meta.url).pathname
+const STORE = new URL('../../server/store-main.ts', import.meta.url).pathname
 const CONTENT = Buffer.alloc(MIB, 'the content ')
 const HASH = sha256(CONTENT)
 const MEMBER = gzipSync(CONTENT)
@@ -205,6 +206,52 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
     }, StoreFullError)
     await quota(1000)
     await put(30)
+  })
+
+  it('is served from where its quota is used up, and moved away from there', async () => {
+    const bucket = 'full'
+    await gateway().createBucket(bucket)
+    const folder = await mkdtemp(join(tmpdir(), 'stampede-s3-full-'))
+    const settings = { ...env(''), STAMPEDE_STORE: `s3://${bucket}`, STAMPEDE_DATA: folder }
+    const disk = diskContent({ chunks: 5, lastBytes: 4096 })
+    try {
+      await putEmbeddedDatabase(folder)
+      {
+        await using app = await openTestApp({ env: settings })
+        assert.equal((await app.call('POST', '/api/images/debian', disk)).status, 201)
+      }
+      const ofBucket = ['--quota-scope=bucket', `--bucket=${bucket}`]
+      await gateway().admin('quota', 'set', ...ofBucket, '--max-objects=1')
+      await gateway().admin('quota', 'enable', ...ofBucket)
+      {
+        await using app = await openTestApp({ env: settings })
+        const answer = await fetch(`${app.url}/images/debian.img.gz`, {
+          headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+        })
+        assert.ok(gunzipSync(Buffer.from(await answer.arrayBuffer())).equals(disk))
+        const other = await app.call(
+          'POST',
+          '/api/images/other',
+          diskContent({ chunks: 2, lastBytes: 512 }),
+        )
+        assert.equal(other.status, 507, JSON.stringify(other.body))
+      }
+      const move = (from: string, to: string) =>
+        promisify(execFile)(process.execPath, [STORE, 'migrate', '--from', from, '--to', to], {
+          env: cleanEnvironment(settings),
+        })
+      const copied = await move(`s3://${bucket}`, `file:${folder}/moved`)
+      assert.match(copied.stdout, /^\d+ of \d+ chunks copied, .* has all that/)
+      await assert.rejects(
+        move(`file:${folder}/moved`, `s3://${bucket}/back`),
+        (err: Error & { stderr: string }) => {
+          assert.match(err.stderr, /^s3:\/\/full\/back is full; make room there, and [^\n]*\n$/)
+          return true
+        },
+      )
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
   })
 
   it('answers 503 while the store is away, and serves again when it is back', async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { StoreUnreachableError } from '../store/chunk-store.ts'
+import { StoreFullError, StoreUnreachableError } from '../store/chunk-store.ts'
 import type { S3Access } from './s3-access.ts'
-import { createS3Client } from './s3-client.ts'
+import { createS3Client, type S3Client } from './s3-client.ts'
 import { S3Error, storeError } from './s3-error.ts'
 import { parseObjectPage } from './s3-xml.ts'
 
@@ -12,21 +12,31 @@ import { parseObjectPage } from './s3-xml.ts'
 export async function checkS3Store(access: S3Access): Promise<void> {
   await lookAtS3(access)
   using client = createS3Client(access)
+  try {
+    if (!(await keepsTheFirst(client))) throw unconditional(access)
+  } catch (cause) {
+    const err = storeError(access, cause)
+    // A full one is served from, and has room again once images were deleted, which takes a server.
+    if (!(err instanceof StoreFullError)) throw err
+  }
+}
+
+/** Whether a conditional PUT leaves what is there; that it can be read and removed, too. */
+async function keepsTheFirst(client: S3Client): Promise<boolean> {
   const key = `check-${randomUUID()}`
   const body = new TextEncoder().encode('Whether this bucket can be a chunk store\n')
+  await client.send({ method: 'PUT', key, body })
   try {
-    await client.send({ method: 'PUT', key, body })
     await client.send({ method: 'GET', key })
-    const isKept = await client
-      .send({ method: 'PUT', key, body, headers: { 'if-none-match': '*' } })
-      .then(
-        () => false,
-        (err: unknown) => err instanceof S3Error && err.status === 412,
-      )
+    await client.send({ method: 'PUT', key, body, headers: { 'if-none-match': '*' } })
+    return false
+  } catch (err) {
+    if (err instanceof S3Error && err.status === 412) return true
+    // Some refuse a header that they do not know.
+    if (err instanceof S3Error && [400, 501].includes(err.status)) return false
+    throw err
+  } finally {
     await client.send({ method: 'DELETE', key })
-    if (!isKept) throw unconditional(access)
-  } catch (cause) {
-    throw storeError(access, cause)
   }
 }
 
