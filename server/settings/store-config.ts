@@ -38,6 +38,9 @@ function parseS3(name: string, text: string, env: Env): S3Access {
     throw new ConfigError(
       `${name} is "${text}" but must be like s3://bucket or s3://bucket/prefix, of letters, digits, ".", "_", "-" and "/"`,
     )
+  // In the path of a URL they are not what they are in the name of an object.
+  if (folders.some((folder) => folder === '.' || folder === '..'))
+    throw new ConfigError(`${name} is "${text}" but must be without "." and ".." as a folder`)
   const endpoint = readS3Endpoint(env)
   const region = readVariable(env, 'AWS_REGION') ?? readVariable(env, 'AWS_DEFAULT_REGION')
   if (!endpoint && region === undefined)

@@ -276,6 +276,11 @@ describe('configuration', () => {
       /s3:\/\/bucket\/prefix/,
     ],
     ['an empty folder', { ...S3, STAMPEDE_STORE: 's3://bucket/a//b' }, /s3:\/\/bucket\/prefix/],
+    [
+      'a folder above the bucket',
+      { ...S3, STAMPEDE_STORE: 's3://bucket/../other' },
+      /without "\." and "\.\." as a folder/,
+    ],
     ['no bucket', { ...S3, STAMPEDE_STORE: 's3://' }, /s3:\/\/bucket\/prefix/],
     ['an endpoint with a path', { ...S3, AWS_ENDPOINT_URL: 'http://s3:80/x' }, /without a path/],
     ['redirects to a folder', { STAMPEDE_STORE_REDIRECT: 'on' }, /needs a store in S3/],
