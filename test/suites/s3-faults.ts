@@ -17,8 +17,8 @@ import {
   StoreUnreachableError,
 } from '#server/images/store/chunk-store.ts'
 import type { S3Access } from '#server/images/s3/s3-access.ts'
-import type { S3ClientOptions } from '#server/images/s3/s3-client.ts'
 import { checkS3Store } from '#server/images/s3/s3-check.ts'
+import { createS3Client, type S3ClientOptions } from '#server/images/s3/s3-client.ts'
 import { testCells } from '#test/faults/cell.ts'
 import { openFaultLab, type FaultLab } from '#test/faults/fault-lab.ts'
 import { s3Refusals } from '#test/faults/s3-refusals.ts'
@@ -82,6 +82,18 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
       { bucket: 'nowhere', bucketUrl: `${gateway().endpoint}/nowhere/` },
       /has no bucket "nowhere"; create it, or correct STAMPEDE_STORE/,
     ))
+
+  // Newer gateways, and Amazon's S3, heed the condition there, too.
+  it('says that a bucket with versions cannot be used where they undo conditions', async () => {
+    const bucket = 'versioned'
+    await gateway().createBucket(bucket)
+    const body = Buffer.from(
+      '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>',
+    )
+    const query = { versioning: '' }
+    await createS3Client(gateway().access(bucket)).send({ method: 'PUT', query, body })
+    await refused(gateway().access(bucket), /that keeps versions.*; use a bucket without version/)
+  })
 
   it('says that the access key is unknown', () =>
     refused({ accessKeyId: 'AKIDOFNOBODY' }, /does not know the access key "AKIDOFNOBODY"/))

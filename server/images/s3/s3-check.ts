@@ -13,7 +13,7 @@ export async function checkS3Store(access: S3Access): Promise<void> {
   await lookAtS3(access)
   using client = createS3Client(access)
   try {
-    if (!(await keepsTheFirst(client))) throw unconditional(access)
+    await checkConditions(client)
   } catch (cause) {
     const err = storeError(access, cause)
     // A full one is served from, and has room again once images were deleted, which takes a server.
@@ -21,20 +21,21 @@ export async function checkS3Store(access: S3Access): Promise<void> {
   }
 }
 
-/** Whether a conditional PUT leaves what is there; that it can be read and removed, too. */
-async function keepsTheFirst(client: S3Client): Promise<boolean> {
+/** Throws unless a conditional PUT leaves what is there, and that can be read and removed. */
+async function checkConditions(client: S3Client): Promise<void> {
   const key = `check-${randomUUID()}`
   const body = new TextEncoder().encode('Whether this bucket can be a chunk store\n')
-  await client.send({ method: 'PUT', key, body })
+  const { headers } = await client.send({ method: 'PUT', key, body })
+  const isVersioned = headers['x-amz-version-id'] !== undefined
   try {
     await client.send({ method: 'GET', key })
     await client.send({ method: 'PUT', key, body, headers: { 'if-none-match': '*' } })
-    return false
+    throw unconditional(client.access, isVersioned)
   } catch (err) {
-    if (err instanceof S3Error && err.status === 412) return true
+    if (!(err instanceof S3Error)) throw err
     // Some refuse a header that they do not know.
-    if (err instanceof S3Error && [400, 501].includes(err.status)) return false
-    throw err
+    if ([400, 501].includes(err.status)) throw unconditional(client.access, isVersioned)
+    if (err.status !== 412) throw err
   } finally {
     await client.send({ method: 'DELETE', key })
   }
@@ -56,8 +57,12 @@ export async function lookAtS3(access: S3Access): Promise<void> {
   }
 }
 
-function unconditional({ address, bucketUrl }: S3Access): Error {
+function unconditional({ address, bucketUrl }: S3Access, isVersioned: boolean): Error {
+  const { origin } = new URL(bucketUrl)
+  const [where, remedy] = isVersioned
+    ? [' in a bucket that keeps versions', 'a bucket without versioning and object lock']
+    : ['', "a server that does, such as Amazon's, Ceph's or MinIO's"]
   return new StoreUnreachableError(
-    `The chunk store ${address} cannot be used: ${new URL(bucketUrl).origin} does not heed "If-None-Match: *", without which one writer of a chunk overwrites another's; use a server that does, such as Amazon's, Ceph's or MinIO's`,
+    `The chunk store ${address} cannot be used: ${origin} does not heed "If-None-Match: *"${where}, without which one writer of a chunk overwrites another's; use ${remedy}`,
   )
 }
