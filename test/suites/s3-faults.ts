@@ -220,6 +220,25 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
     await put(30)
   })
 
+  it('sets what is damaged aside where its quota is used up', async () => {
+    const bucket = 'spoilt'
+    await gateway().createBucket(bucket)
+    const access = gateway().access(bucket)
+    const store = openStore(access)
+    await store.putIfAbsent(HASH, MEMBER)
+    const key = `chunks/${HASH.slice(0, 2)}/${HASH.slice(2)}`
+    const body = Buffer.from('rotten, and as long as a chunk')
+    await createS3Client(access).send({ method: 'PUT', key, body })
+    const ofBucket = ['--quota-scope=bucket', `--bucket=${bucket}`]
+    await gateway().admin('quota', 'set', ...ofBucket, '--max-objects=1')
+    await gateway().admin('quota', 'enable', ...ofBucket)
+    assert.equal(await store.quarantine(HASH), true)
+    assert.equal((await store.touch([HASH])).size, 0)
+    await gateway().admin('quota', 'disable', ...ofBucket)
+    await store.putIfAbsent(HASH, MEMBER)
+    assert.ok(MEMBER.equals((await store.read(HASH)).bytes))
+  })
+
   it('is served from where its quota is used up, and moved away from there', async () => {
     const bucket = 'full'
     await gateway().createBucket(bucket)

@@ -12,6 +12,7 @@ import {
   type ListedChunk,
   type StoredChunk,
   type StoredSize,
+  StoreFullError,
   StoreUnreachableError,
   type Sweep,
 } from '../store/chunk-store.ts'
@@ -258,7 +259,12 @@ export function createS3Store(client: S3Client, touches: TouchLog): ChunkStore {
         // Healed since it was found.
         if (etag === undefined) return false
         const kept = `quarantine/${randomUUID()}-${hash}`
-        if (!(await objects.copy(chunkObject(hash), kept, etag))) continue
+        const isThere = await objects.copy(chunkObject(hash), kept, etag).catch((err: unknown) => {
+          // A full one keeps nothing aside; left where it is, it would be found, and taken for whole, again and again.
+          if (!(err instanceof StoreFullError)) throw err
+          return true
+        })
+        if (!isThere) continue
         if (await eitherTag(etag, (tag) => objects.remove(chunkObject(hash), tag))) return true
       }
       throw changing(hash)

@@ -70,7 +70,7 @@ export interface ChunkStore {
    */
   replace(hash: Sha256, bytes: Uint8Array): Promise<boolean>
   /**
-   * From here on a damaged chunk counts as absent. Its bytes are kept aside for whoever looks into it, and
+   * From here on a damaged chunk counts as absent. Its bytes are kept aside, if there is room, for whoever looks into it, and
    * never swept. False if there is none, or if what is there by now is whole: that stays.
    */
   quarantine(hash: Sha256): Promise<boolean>
