@@ -119,6 +119,13 @@ export function testS3Faults({ gateway, openStore }: FaultSubject): void {
     }
   })
 
+  it('says that a server is asked for one bucket alone if its name begins as that does', () =>
+    refused(
+      // As of http://stampede.example, a gateway that knows its buckets by their paths.
+      { bucketUrl: `${gateway().endpoint}/` },
+      /its name begins with that of the bucket.*; name it otherwise in AWS_ENDPOINT_URL/,
+    ))
+
   it('says that the certificate there is of an unknown authority, and what to do', async () => {
     await using folder = await mkdtempDisposable(join(tmpdir(), 'stampede-s3-tls-'))
     const [key, cert] = ['key', 'cert'].map((name) => join(folder.path, name)) as [string, string]

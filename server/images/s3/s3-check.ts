@@ -50,8 +50,13 @@ export async function lookAtS3(access: S3Access): Promise<void> {
     parseObjectPage(new TextDecoder().decode(body))
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw storeError(access, cause)
+    const { origin, pathname } = new URL(access.bucketUrl)
+    const remedy =
+      pathname === '/'
+        ? `as its name begins with that of the bucket, it was asked for this bucket alone; name it otherwise in AWS_ENDPOINT_URL, such as by its IP address`
+        : 'check AWS_ENDPOINT_URL'
     throw new StoreUnreachableError(
-      `The chunk store ${access.address} is none: ${new URL(access.bucketUrl).origin} does not answer as S3 does; check AWS_ENDPOINT_URL`,
+      `The chunk store ${access.address} is none: ${origin} does not answer as S3 does; ${remedy}`,
       { cause },
     )
   }
