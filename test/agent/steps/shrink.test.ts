@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { readDiskAt } from '#agent/inventory/disks.ts'
 import { exec } from '#agent/exec.ts'
 import { checkMachine } from '#agent/steps/check-machine.ts'
+import { compareDiskStep } from '#agent/steps/compare-disk.ts'
 import { writeImage } from '#agent/steps/write-image.ts'
 import type { NamedImage } from '#agent/verify/receipt-file.ts'
 import { verifyDisk } from '#agent/verify/verify-command.ts'
@@ -106,6 +107,8 @@ describe('a deployment to a disk that is smaller than the image', { skip: NEEDS_
       assert.equal((await verify({ digest: image.digest, cut })).matches, true)
       // A deploy cuts it always in the same way, so a disk of this size is to hold just that.
       assert.equal((await verify({ digest: image.digest })).matches, true)
+      await compareDiskStep(context)
+      assert.equal(context.facts.comparison?.matches, true)
       const other = { ...cut, digest: image.digest }
       await assert.rejects(verify({ digest: image.digest, cut: other }), /does not become/)
     })
