@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { crc32 } from 'node:zlib'
 import { decodeGpt, detectSectorBytes, fitGpt, GptDecodeError } from '#protocol/disk/gpt.ts'
 import { bootModes, findEsp, parsePartitionTable } from '#protocol/disk/partition-table.ts'
 
@@ -48,9 +49,22 @@ function headFrom(script: string): Uint8Array {
   return headOf(disk.path)
 }
 
+/** With another number in its GPT, and checksums that fit. */
+function forged(head: Uint8Array, at: number, value: number): Uint8Array {
+  const disk = Buffer.from(head)
+  disk.writeUInt32LE(value, at)
+  const header = disk.subarray(512, 1024)
+  const entriesBytes = header.readUInt32LE(80) * header.readUInt32LE(84)
+  header.writeUInt32LE(crc32(disk.subarray(1024, 1024 + entriesBytes)), 88)
+  header.writeUInt32LE(0, 16)
+  header.writeUInt32LE(crc32(header.subarray(0, header.readUInt32LE(12))), 16)
+  return disk
+}
+
 describe('parsePartitionTable', () => {
   it('lists the partitions of a GPT as sfdisk wrote them', () => {
-    const table = parsePartitionTable(headFrom(GPT_SCRIPT))
+    const head = headFrom(GPT_SCRIPT)
+    const table = parsePartitionTable(head)
     assert.equal(table.kind, 'gpt')
     assert.equal(table.sectorBytes, 512)
     assert.deepEqual(
@@ -62,6 +76,7 @@ describe('parsePartitionTable', () => {
       ],
     )
     assert.equal(findEsp(table)?.name, 'EFI system')
+    assert.equal(decodeGpt(head, 512).diskUuid, '11111111-2222-3333-4444-555555555555')
     assert.partialDeepStrictEqual(table.partitions[2], {
       type: '0fc63daf-8483-4772-8e79-3d69d8477de4',
       uuid: 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee',
@@ -115,6 +130,24 @@ describe('parsePartitionTable', () => {
     }
   })
 
+  it('refuses a GPT whose checksums are right and that cannot be', () => {
+    const head = headFrom(GPT_SCRIPT)
+    for (const [what, at, value] of [
+      ['a header shorter than its fields', 512 + 12, 80],
+      ['a header longer than its sector', 512 + 12, 600],
+      ['a header of another sector', 512 + 24, 2],
+      ['too many entries', 512 + 80, 4097],
+      ['entries shorter than their fields', 512 + 84, 64],
+      ['a partition that ends before it starts', 1024 + 40, 2047],
+    ] as const)
+      assert.throws(() => parsePartitionTable(forged(head, at, value), 512), GptDecodeError, what)
+    for (const [at, value] of [
+      [512 + 80, 4096],
+      [1024 + 40, 2048],
+    ] as const)
+      assert.equal(parsePartitionTable(forged(head, at, value), 512).partitions.length, 3)
+  })
+
   it('ignores a GPT header that no protective MBR covers', () => {
     const head = headFrom(GPT_SCRIPT)
     head.fill(0, 446, 510)
@@ -146,6 +179,11 @@ describe('detectSectorBytes', () => {
 
   it('prefers the sound header to a stale signature', () => {
     const head = headFrom(GPT_SCRIPT)
+    const large = new Uint8Array(MIB)
+    large.set(head.subarray(512, 1024), 4096)
+    large.set(head.subarray(1024, 1024 + 128 * 128), 2 * 4096)
+    large.set(new TextEncoder().encode('EFI PART'), 512)
+    assert.equal(detectSectorBytes(large), 4096)
     head.set(new TextEncoder().encode('EFI PART'), 4096)
     assert.equal(detectSectorBytes(head), 512)
   })
@@ -166,7 +204,10 @@ describe('fitGpt', () => {
       writeSync(file, bytes, 0, bytes.length, offsetBytes)
     closeSync(file)
 
-    assert.match(verify(disk.path), /No problems found/)
+    const found = verify(disk.path)
+    assert.match(found, /No problems found/)
+    // It would make a lost backup anew, and find no problem then.
+    assert.doesNotMatch(found, /Caution|ERROR/)
     const grown = decodeGpt(headOf(disk.path), 512)
     assert.deepEqual(grown.partitions, gpt.partitions)
     assert.equal(grown.alternateLba, largerBytes / 512 - 1)
