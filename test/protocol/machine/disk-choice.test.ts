@@ -59,9 +59,13 @@ describe('chooseDisk', () => {
 
   it('counts no USB, removable, loop and used disk as a candidate unless it is named', () => {
     assert.equal(chosen([SATA, STICK, CARD, SYSTEM, LOOP]), '/dev/sda')
-    assert.match(chosen([STICK, CARD, SYSTEM, LOOP]), /No disk fits/)
+    assert.match(
+      chosen([STICK, CARD, SYSTEM, LOOP]),
+      /No disk fits.*"STICK", USB\), .*"CARD", removable\), .*"SYS", in use\), \/dev\/loop0/,
+    )
     assert.match(chosen([STICK], { minBytes: 1 }), /No disk fits/)
     assert.equal(chosen([SATA, STICK], { serial: 'STICK' }), '/dev/sdc')
+    assert.equal(chosen([SATA, { ...STICK, wwn: 'eui.1' }], { wwn: 'eui.1' }), '/dev/sdc')
     assert.equal(chosen([SATA, LOOP], { path: '/dev/loop0' }), '/dev/loop0')
     assert.equal(chosen([SATA, CARD], { removable: true }), '/dev/sdd')
   })
@@ -77,7 +81,7 @@ describe('chooseDisk', () => {
     [{ wwn: '0025385b71b0a1c2' }, '/dev/nvme0n1'],
     [{ rotational: true }, '/dev/sdb'],
     [{ minBytes: 900_000_000_000, maxBytes: 1_000_000_000_000 }, '/dev/nvme0n1'],
-    [{ minBytes: 960_000_000_000, rotational: false }, '/dev/nvme0n1'],
+    [{ minBytes: 960_000_000_000, maxBytes: 960_000_000_000 }, '/dev/nvme0n1'],
   ] satisfies [DiskHints, string][]) {
     it(`finds ${path} by ${JSON.stringify(hints)}`, () => {
       assert.equal(chosen([SATA, NVME, SPINNING], hints), path)

@@ -47,7 +47,12 @@ describe('a disk and what the plan said of it', () => {
 
   it('are one under another path, unless only the path names it', () => {
     assert.deepEqual(targetDifferences(PLAN, { ...DISK, path: '/dev/sdb' }), [])
-    const { serial: _serial, wwn: _wwn, ...nameless } = DISK
+    const { serial, wwn, ...nameless } = DISK
+    for (const named of [
+      { ...nameless, serial },
+      { ...nameless, wwn },
+    ])
+      assert.deepEqual(targetDifferences(expectTarget(named), { ...named, path: '/dev/sdb' }), [])
     const [difference] = targetDifferences(expectTarget(nameless), {
       ...nameless,
       path: '/dev/sdb',
@@ -85,5 +90,16 @@ describe('the disks of a machine and what the plan said', () => {
     assert.ok(check.kind === 'mismatch')
     assert.match(check.reason, /Disk serial is "B" but the plan said "A"/)
     assert.match(check.reason, /The planned disk is now \/dev\/sdb \(8\.0 GB, serial "A"\)$/)
+  })
+
+  it('do not where the planned disk itself changed, and no other is taken for it', () => {
+    const { wwn: _wwn, ...wwnless } = DISK
+    const { serial: _serial, ...serialless } = DISK
+    for (const planned of [DISK, wwnless, serialless]) {
+      const changed = { ...planned, path: '/dev/sda', sizeBytes: 16_000_000_000 }
+      const check = checkTarget(expectTarget(planned), [other, changed], { path: '/dev/sda' })
+      assert.ok(check.kind === 'mismatch')
+      assert.match(check.reason, /Disk size is 16\.0 GB.+Make a new plan and read it$/)
+    }
   })
 })
