@@ -162,6 +162,12 @@ const cases: Record<string, Case[]> = {
       { lease: lease(), ...reserved() },
       { kind: 'nak' },
     ],
+    [
+      'for its lease, which is now reserved for another',
+      ['request', { requested: TEN }],
+      { lease: lease(), ...reserved(TEN, OTHER) },
+      { kind: 'nak' },
+    ],
   ],
   'a REQUEST to renew': [
     ['its lease', ['request', { ciaddr: TEN }], own, ack()],
@@ -228,6 +234,18 @@ const cases: Record<string, Case[]> = {
     ['an INFORM without an address', ['inform'], nobody, { kind: 'ignore' }],
     ['a REQUEST for nothing after an offer', ['request'], own, ack()],
     ['a REQUEST for nothing without an offer', ['request'], nobody, { kind: 'ignore' }],
+    [
+      'a REQUEST for nothing after its lease expired',
+      ['request'],
+      { lease: lease('bound', TEN, EARLIER), reservations: [] },
+      { kind: 'ignore' },
+    ],
+    [
+      'a REQUEST for nothing after an offer of what is now reserved for another',
+      ['request'],
+      { lease: lease('offered'), ...reserved(TEN, OTHER) },
+      { kind: 'nak' },
+    ],
     ['an OFFER', ['offer'], own, { kind: 'ignore' }],
   ],
 }
