@@ -77,6 +77,7 @@ describe('extents', () => {
       return { start, end: start + 4096 + (at % 7) * 1000 }
     })
     const all = extentsOf(list)
+    assert.equal(all.length / 2, list.length)
     const fewer = coarsen(all, 100)
     assert.ok(fewer.length / 2 <= 100)
     assert.equal(totalBytes(subtract(all, fewer)), 0)
