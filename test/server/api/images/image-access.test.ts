@@ -14,10 +14,11 @@ const OTHER = Buffer.alloc(MIB, 'not of this image')
 describeOnEveryDatabase('access to images', (_open, database) => {
   let app: TestApp
   let image: Image
+  let other: Image
   before(async () => {
     app = await openTestApp({ database, env: { STAMPEDE_TRUST_RELAYED: '1' } })
     image = (await app.call<Image>('PUT', '/api/images/golden', DISK)).body
-    await app.call('PUT', '/api/images/other', OTHER)
+    other = (await app.call<Image>('PUT', '/api/images/other', OTHER)).body
   })
   after(() => app[Symbol.asyncDispose]())
 
@@ -47,7 +48,8 @@ describeOnEveryDatabase('access to images', (_open, database) => {
     const member = gzipSync(Buffer.from('x'))
     const put = await app.call('PUT', `/chunks/${sha256(Buffer.from('x'))}`, member, { token })
     assert.equal(put.status, 403)
-    for (const path of ['/api/images', '/images/golden.img.gz'])
+    const manifest = `/images/by-digest/${other.digest}`
+    for (const path of ['/api/images', '/images/golden.img.gz', manifest])
       assert.equal((await download(path, token)).status, 403)
   })
 
@@ -90,7 +92,8 @@ describeOnEveryDatabase('access to images', (_open, database) => {
     const info = { operatingSystem: 'Debian GNU/Linux 13 (trixie)' }
     const told = await app.call<Image>('PUT', '/api/images/captured/info', info, { token })
     assert.deepEqual(told.body.info, info)
-    assert.equal((await download(`/chunks/${sha256(OTHER)}`, token)).status, 403)
+    for (const path of [`/chunks/${sha256(OTHER)}`, `/images/by-digest/${image.digest}`])
+      assert.equal((await download(path, token)).status, 403)
   })
 
   it('a link needs no header, dies in time, and is good for its own image only', async () => {
