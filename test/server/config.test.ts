@@ -157,8 +157,8 @@ describe('configuration', () => {
       adminToken: 'sixteen-or-more-characters',
       trustRelayed: true,
       runRetentionDays: 0,
-      warnings: [],
     })
+    assert.deepEqual(config.warnings, [])
     assert.equal(config.serverUrl(80), 'http://images.example')
   })
 

@@ -47,6 +47,18 @@ const cases: Record<string, Case[]> = {
       allocate('10.0.0.12'),
     ],
     [
+      'that asks for an address before the pool',
+      ['discover', { requested: '10.0.0.9' }],
+      nobody,
+      allocate(),
+    ],
+    [
+      'that asks for an address behind the pool',
+      ['discover', { requested: '10.0.0.14' }],
+      nobody,
+      allocate(),
+    ],
+    [
       'that asks for what is not ours',
       ['discover', { requested: '192.168.0.9' }],
       nobody,
@@ -257,6 +269,9 @@ describe('decide', () => {
         it(`${what}`, () => {
           const decision = decide(packetFrom(...packet), state, SETTINGS, NOW)
           assert.partialDeepStrictEqual(decision, expected)
+          // No address is a part of any addresses.
+          if (decision.kind === 'allocate' && expected.kind === 'allocate')
+            assert.deepEqual(decision.preferred, expected.preferred)
         })
     })
 

@@ -64,7 +64,10 @@ describeOnEveryDatabase('changing images', (_open, database) => {
       name: 'new-name',
       digest: image.digest,
       createdAt: image.createdAt,
-      usedBy: { machines: [{ mac: '52:54:00:00:0d:01', name: 'follower' }], runs: [] },
+    })
+    assert.deepEqual(body.usedBy, {
+      machines: [{ mac: '52:54:00:00:0d:01', name: 'follower' }],
+      runs: [],
     })
     assert.equal((await machine('52:54:00:00:0d:01')).image, 'new-name')
     assert.equal((await app.call('GET', '/api/images/old-name')).status, 404)

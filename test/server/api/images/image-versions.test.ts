@@ -316,14 +316,11 @@ describeOnEveryDatabase('versions of an image', (_open, database) => {
       isDefault: true,
       removed: [3, 2, 1],
     })
-    assert.partialDeepStrictEqual((await ask('')).body, { isDefault: false, removed: [] })
+    const own = (await ask('')).body
+    assert.deepEqual([own.isDefault, own.removed], [false, []])
     await app.call('PUT', path, { keepVersions: 6 })
-    assert.partialDeepStrictEqual((await ask('keepAll=true')).body, {
-      keepVersions: null,
-      keepDays: null,
-      isDefault: false,
-      removed: [],
-    })
+    const { kept: _kept, ...all } = (await ask('keepAll=true')).body
+    assert.deepEqual(all, { keepVersions: null, keepDays: null, isDefault: false, removed: [] })
     assert.deepEqual(await numbers('undecided'), [7, 6, 5, 4, 3, 2])
     const both = await ask('useDefault=true&keepVersions=2')
     assert.deepEqual([both.status, both.body.error.code], [422, 'retention-contradicts'])

@@ -59,8 +59,8 @@ describeOnEveryDatabase('plan routes', (_open, database) => {
       inventoryAt: app.clock.now().toISOString(),
       target: { path: disk.path, serial: disk.serial, fingerprint: disk.fingerprint },
       fit: { imageBytes: 1024 ** 3, diskBytes: disk.sizeBytes },
-      problems: [],
     })
+    assert.deepEqual(item?.problems, [])
     const read = await app.call<Plan>('GET', `/api/plans/${body.id}`)
     assert.deepEqual(read.body, body)
   })
