@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { continueCrc32 } from '#protocol/disk/crc32.ts'
 import { parseLvmGroup } from '#protocol/disk/lvm-group.ts'
 import { LvmDecodeError, decodeLvmLabel } from '#protocol/disk/lvm-label.ts'
 import { areaSpans, placesOf, volumePlaces, type LayoutSegment } from '#protocol/disk/lvm-layout.ts'
+import { readLvmMember } from '#protocol/disk/lvm-member.ts'
+import { physicalVolumeHead } from '#test/support/lvm-image.ts'
 
 const MIB = 1024 * 1024
 const EXTENT = 4 * MIB
@@ -241,5 +244,47 @@ describe('the layout of a volume', () => {
         { at: 90, start: 210, end: 212 },
       ],
     )
+  })
+})
+
+describe('a physical volume', () => {
+  const names = Array.from({ length: 12 }, (_, at) => `volume${at}`)
+  const volumes = names.map((name, at) => volume(name, [linear(0, 1, 'pv0', at)]))
+  /** Its text ends at the beginning of its area. */
+  const head = physicalVolumeHead(SHORT.one, group(volumes.join('\n')))
+  const AREA_AT = 4096
+
+  const read = (bytes: Uint8Array, sizeBytes = bytes.length) =>
+    readLvmMember(async (start, end) => bytes.subarray(start, end), sizeBytes)
+
+  it('tells its group, whose text goes on where its area begins', async () => {
+    const { id, group: found } = await read(head)
+    assert.equal(id, SHORT.one)
+    assert.deepEqual(
+      found?.volumes.map(({ name }) => name),
+      names,
+    )
+  })
+
+  it('tells none where it is to keep no text: an old one may be there', async () => {
+    const silent = Buffer.from(head)
+    const area = silent.subarray(AREA_AT, AREA_AT + 512)
+    area.writeUInt32LE(1, 60)
+    area.writeUInt32LE(continueCrc32(area.subarray(4), 0xf597a6cf), 0)
+    assert.deepEqual(await read(silent), { id: SHORT.one })
+  })
+
+  it('is not believed where a bit of it flipped, or a part of it is missing', async () => {
+    for (const [what, at] of [
+      ['label', 512 + 40],
+      ['header of the metadata', AREA_AT + 60],
+      ['text', head.indexOf('seqno = 7') + 'seqno = '.length],
+      ['end of the text', head.indexOf('extent_count = 1', AREA_AT) + 'extent_count = '.length],
+    ] as const) {
+      const spoilt = Buffer.from(head)
+      spoilt[at]! ^= 1
+      await assert.rejects(read(spoilt), LvmDecodeError, what)
+    }
+    await assert.rejects(read(head, head.length - 512), LvmDecodeError)
   })
 })
