@@ -71,7 +71,11 @@ describe('boot entries', () => {
   })
 
   it('removes all of ours for the target if none is wanted', () => {
-    assert.deepEqual(planEntries(manager, { partUuids }, new Set()), { remove: ['0001', '000A'] })
+    // Also where another disk is a clone.
+    for (const others of [[], [ESP]])
+      assert.deepEqual(planEntries(manager, { partUuids }, new Set(others)), {
+        remove: ['0001', '000A'],
+      })
   })
 
   it('leaves entries of other disks alone', () => {
@@ -79,10 +83,11 @@ describe('boot entries', () => {
     assert.deepEqual(planEntries(manager, other, new Set([ESP])), { remove: ['000A'] })
   })
 
-  it('replaces an entry for another image or loader', () => {
+  it('replaces an entry for another image, loader or partition', () => {
     for (const change of [
       { label: 'Stampede (other)' },
       { loader: '\\EFI\\fedora\\shimx64.efi' },
+      { partUuid: OTHER_DISK },
     ]) {
       const target = { partUuids, wanted: { ...wanted, ...change } }
       assert.deepEqual(planEntries(manager, target, new Set()), { remove: ['0001', '000A'] })

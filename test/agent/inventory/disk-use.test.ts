@@ -4,7 +4,7 @@ import { findUse, parseMounts, parseSwaps } from '#agent/inventory/disk-use.ts'
 
 const MOUNTINFO = `\
 22 27 0:21 / /proc rw,relatime - proc proc rw
-27 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw,errors=remount-ro
+27 1 8:2 / / rw,relatime shared:1 - ext4 /dev/root rw,errors=remount-ro
 95 27 0:45 /@home /srv/my\\040data rw,relatime shared:50 - btrfs /dev/sdb1 rw,ssd
 `
 const SWAPS = `\
