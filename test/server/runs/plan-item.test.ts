@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { ImageInfo } from '#protocol/image/image-info.ts'
 import type { Disk } from '#protocol/machine/inventory.ts'
 import type { PlanRequest } from '#protocol/run/plan.ts'
 import { planItem, type PlanFacts, type PlannedMachine } from '#server/runs/plan-item.ts'
@@ -287,9 +288,10 @@ describe('the root of a plan', () => {
     fileSystem: 'swap',
   }
 
-  function fitOf(partitions: object[], request = DEPLOY) {
-    const info = { bootModes: ['bios' as const], partitionTable: 'gpt' as const }
-    const image = createImage({ info: { ...info, partitions: partitions as (typeof root)[] } })
+  function fitOf(partitions: object[], request = DEPLOY, more: ImageInfo = {}) {
+    const known = partitions as (typeof root)[]
+    const info: ImageInfo = { bootModes: ['bios'], partitionTable: 'gpt', partitions: known }
+    const image = createImage({ info: { ...info, ...more } })
     return plan({ request, facts: { images: new Map([['debian', image]]) } })
   }
 
@@ -310,8 +312,40 @@ describe('the root of a plan', () => {
     )
     const two = fitOf([root, { ...swap, fileSystem: 'xfs' }])
     assert.match(two.warnings[0]?.message ?? '', /which of the partitions 2 and 3 is the root/)
+    const noted = fitOf([root, { ...swap, fileSystem: 'xfs' }], DEPLOY, { rootPartition: 3 })
+    assert.equal(noted.fit?.grows?.partition, 3)
     const kept = fitOf([esp, root], { ...DEPLOY, grow: false })
     assert.equal(kept.fit?.grows, null)
     assert.deepEqual(kept.warnings, [])
+  })
+
+  it('may stay as it is where nothing tells which it is', () => {
+    const logical = { ...root, number: 5 }
+    const extended = { ...root, type: '0x05', fileSystem: undefined }
+    const mbr = { partitionTable: 'mbr' as const }
+    for (const [partitions, more, reason] of [
+      [[], {}, /no partition table is known/],
+      [[root], { partitionTable: 'none' }, /no partition table is known/],
+      [[esp], {}, /no partition of the image looks like a Linux root/],
+      [
+        [{ ...root, number: 1 }, extended],
+        mbr,
+        /the logical partitions of the image are not known/,
+      ],
+    ] as [object[], ImageInfo, RegExp][]) {
+      const { fit, warnings } = fitOf(partitions, DEPLOY, more)
+      assert.equal(fit?.grows, null)
+      assert.match(warnings[0]?.message ?? '', reason)
+    }
+    assert.equal(fitOf([extended, logical], DEPLOY, mbr).fit?.grows?.partition, 5)
+  })
+
+  it('has nothing to grow where it ends with the disk', () => {
+    const whole = { ...root, sizeBytes: 922 * MIB }
+    const images = new Map([
+      ['debian', createImage({ info: { partitionTable: 'gpt', partitions: [esp, whole] } })],
+    ])
+    const { fit } = plan({ facts: { images }, disks: [createDisk({ sizeBytes: 1024 * MIB })] })
+    assert.equal(fit?.grows, null)
   })
 })
