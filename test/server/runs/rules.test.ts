@@ -170,6 +170,15 @@ describe('rules of a run', () => {
     assert.equal(late.refusal?.code, 'other-image')
   })
 
+  it('a run that was cancelled stays so, and keeps what its agent proved all the same', () => {
+    const run = running({ state: 'cancelled' })
+    const late = rules.result(run, 1, { state: 'succeeded', receipt: RECEIPT }, T0)
+    assert.deepEqual(late, { changes: { receipt: RECEIPT } })
+    const proven = { ...run, receipt: RECEIPT }
+    const bare = rules.result(proven, 1, { state: 'failed', error: 'x' }, T0)
+    assert.deepEqual(bare, { changes: { receipt: RECEIPT } })
+  })
+
   it('a run that failed after its image was verified says both', () => {
     const body = { state: 'failed' as const, receipt: RECEIPT, error: 'Step grow-root failed' }
     const { changes } = rules.result(running(), 1, body, T0)
