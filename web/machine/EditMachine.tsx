@@ -40,11 +40,9 @@ export function EditMachine({ mac, onClose }: EditMachineProps) {
   const { data, error, refetch, dataUpdatedAt } = useQuery({
     queryKey: ['edit-machine', mac],
     queryFn: () => fetchForEdit(mac),
-    // Read anew each time, and not under the hands of who is typing.
-    staleTime: 0,
+    // Read anew each time, and not under the hands of who is typing, also when all else is, after a lost link.
+    staleTime: 'static',
     gcTime: 0,
-    refetchOnWindowFocus: false,
-    refetchOnReconnect: false,
   })
   return (
     <Modal opened onClose={onClose} title="Edit the machine" size="lg">

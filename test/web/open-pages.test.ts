@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { Page } from 'playwright-core'
+import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
+import { openBrowser, signIn, type TestBrowser } from './browser.ts'
+
+const MACHINE = '52:54:00:00:00:04'
+
+describe('a page that stays open', () => {
+  let app: SeededApp
+  let browser: TestBrowser
+  before(async () => {
+    app = await openSeededApp({ machines: 5 })
+    browser = await openBrowser()
+  })
+  after(async () => {
+    await browser[Symbol.asyncDispose]()
+    await app[Symbol.asyncDispose]()
+  })
+
+  it('keeps what is typed into a form while the link was lost', async () => {
+    const { page, assertQuiet } = await browser.open()
+    await signIn(page, app.lanUrl)
+    await page.goto(`${app.lanUrl}/machines/${MACHINE}`)
+    await page.getByRole('button', { name: 'Edit' }).click()
+    const hostname = page.getByRole('dialog').getByLabel('Hostname')
+    await hostname.fill('half-a-na')
+    await loseLink(page)
+    assert.equal(await hostname.inputValue(), 'half-a-na')
+    assertQuiet()
+  })
+
+  /** Until the page has a new stream of events, and has asked for everything anew. */
+  async function loseLink(page: Page): Promise<void> {
+    let refusals = 0
+    await page.route('**/api/events', async (route) => {
+      refusals++
+      if (refusals === 1) await route.fulfill({ status: 503 })
+      else await route.continue()
+    })
+    app.http.server.closeAllConnections()
+    await page.waitForResponse((answer) => answer.url().endsWith('/api/events') && answer.ok())
+    await page.waitForTimeout(1000)
+  }
+})
