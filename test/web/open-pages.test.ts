@@ -5,6 +5,8 @@ import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { openBrowser, signIn, type TestBrowser } from './browser.ts'
 
 const MACHINE = '52:54:00:00:00:04'
+/** Connections that a browser opens to a server over HTTP/1.1, for all of its tabs. */
+const CONNECTIONS = 6
 
 describe('a page that stays open', () => {
   let app: SeededApp
@@ -42,4 +44,21 @@ describe('a page that stays open', () => {
     await page.waitForResponse((answer) => answer.url().endsWith('/api/events') && answer.ok())
     await page.waitForTimeout(1000)
   }
+
+  it('in the background takes no connection from the tab that is looked at', async () => {
+    const { page, context } = await browser.open()
+    await signIn(page, app.lanUrl)
+    for (let tab = 0; tab < CONNECTIONS; tab++) {
+      const other = await context.newPage()
+      // The browser of the tests calls every page visible.
+      await other.addInitScript(() =>
+        Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' }),
+      )
+      await other.goto(`${app.lanUrl}/machines/${MACHINE}`)
+      await other.getByRole('heading', { level: 1 }).waitFor()
+      await other.evaluate(() => dispatchEvent(new Event('online')))
+    }
+    await page.getByRole('link', { name: 'Network' }).click()
+    await page.getByRole('heading', { name: 'Reservations' }).waitFor()
+  })
 })

@@ -72,7 +72,8 @@ export function followEvents(cache: QueryClient): () => void {
   }
 
   const openNow = () => {
-    if (source?.readyState === EventSource.OPEN) return
+    // A tab that nobody looks at takes no connection, also if it was opened in the background.
+    if (document.visibilityState === 'hidden' || source?.readyState === EventSource.OPEN) return
     clearTimeout(timer)
     source?.close()
     open(true)
@@ -90,7 +91,7 @@ export function followEvents(cache: QueryClient): () => void {
   }
   window.addEventListener('online', openNow)
   document.addEventListener('visibilitychange', onVisibility)
-  open(false)
+  if (document.visibilityState === 'visible') open(false)
   return () => {
     window.removeEventListener('online', openNow)
     document.removeEventListener('visibilitychange', onVisibility)
