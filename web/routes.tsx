@@ -10,7 +10,7 @@ type LazyPage = NonNullable<RouteObject['lazy']>
 /** A page whose code is loaded when it is first shown. */
 function page(path: string, load: () => Promise<React.ComponentType>): RouteObject {
   const lazy: LazyPage = async () => ({ Component: await load() })
-  return { path, lazy, errorElement: <RouteError /> }
+  return { path, lazy }
 }
 
 /** Pages of somebody who is signed in, a line each. */
@@ -43,7 +43,8 @@ export const router = createBrowserRouter([
             element: <Layout />,
             children: [
               { index: true, element: <Navigate to="/machines" replace /> },
-              ...pages,
+              // Not of each page: of one whose code did not come, nothing is shown, its errorElement neither.
+              { errorElement: <RouteError />, children: pages },
               { path: '*', element: <NotFoundPage /> },
             ],
           },

@@ -15,6 +15,8 @@ export default defineConfig({
     outDir: `.dist-${process.pid}`,
     // Those that know light-dark(): else it would be spelled out, against Mantine's way of switching.
     target: ['chrome123', 'edge123', 'firefox120', 'safari17.5'],
+    // It is little, and of what does not come with a page Vite says another sentence than of its code.
+    cssCodeSplit: false,
     // The page's Content-Security-Policy knows no data: addresses of scripts and fonts.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 700,

@@ -61,4 +61,20 @@ describe('a page that stays open', () => {
     await page.getByRole('link', { name: 'Network' }).click()
     await page.getByRole('heading', { name: 'Reservations' }).waitFor()
   })
+
+  it('says so where the code of another page does not come, and loads it anew', async () => {
+    const { page } = await browser.open()
+    await signIn(page, app.lanUrl)
+    // As after an update of the server, or while it is away.
+    await page.route('**/assets/*', (route) => route.abort())
+    await page.getByRole('link', { name: 'rack1-node02' }).click()
+    const told = page.getByRole('alert').getByText('This page could not be loaded')
+    await told.waitFor()
+    await page.getByRole('link', { name: 'Machines', exact: true }).click()
+    await page.getByRole('link', { name: 'rack1-node02' }).click()
+    await told.waitFor()
+    await page.unroute('**/assets/*')
+    await page.getByRole('button', { name: 'Load the page again' }).click()
+    await page.getByRole('heading', { name: 'rack1-node02' }).waitFor()
+  })
 })
