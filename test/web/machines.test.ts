@@ -57,6 +57,21 @@ describe('machines', () => {
     )
   })
 
+  it('is searched with the key "/", also where that is pressed with Shift', async () => {
+    const { page, context } = await openMachines()
+    const devtools = await context.newCDPSession(page)
+    // As a German keyboard has it.
+    const key = { type: 'keyDown', key: '/', code: 'Digit7', text: '/', modifiers: 8 } as const
+    for (const path of ['/machines', '/images']) {
+      await page.goto(app.lanUrl + path)
+      const search = page.getByLabel(/^(Search machines|Find a machine)$/)
+      await search.waitFor()
+      await devtools.send('Input.dispatchKeyEvent', key)
+      await untilFocused(search)
+      assert.equal(await search.inputValue(), '')
+    }
+  })
+
   it('a machine appears as it is first heard of, without a reload', async () => {
     const { page } = await openMachines()
     await page.getByRole('searchbox').fill('52-54-00-be-ef-01')

@@ -1,15 +1,15 @@
 import { Kbd, TextInput } from '@mantine/core'
-import { useHotkeys } from '@mantine/hooks'
 import { IconSearch } from '@tabler/icons-react'
 import { useRef, useState, type FormEvent } from 'react'
 import { useNavigate } from 'react-router'
+import { useSlash } from '../components/use-slash.ts'
 
 /** From any page to the machines that match. */
 export function MachineSearch() {
   const [text, setText] = useState('')
   const input = useRef<HTMLInputElement>(null)
   const navigate = useNavigate()
-  useHotkeys([['/', () => input.current?.focus()]])
+  useSlash(() => input.current?.focus())
 
   function search(event: FormEvent): void {
     event.preventDefault()
