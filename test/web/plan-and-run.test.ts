@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { eq } from 'drizzle-orm'
 import type { Page } from 'playwright-core'
+import { parseMac } from '#protocol/mac.ts'
+import { runs } from '#server/db/schema.ts'
 import { createDisk, createInventory } from '#test/support/inventory.ts'
 import { diskContent } from '#test/support/disk-content.ts'
 import { mbrDisk } from '#test/support/mbr-disk.ts'
@@ -178,6 +181,26 @@ describe('a plan and its run', () => {
     await assertGoodLooks(page)
     await second.close()
     opened.assertQuiet()
+  })
+
+  it('are told to be silent, without each second of that being read out', async () => {
+    const mac = '52:54:00:00:cc:04'
+    await addMachine(mac, 'silent')
+    await deploy(mac, 'silent')
+    await startAgent(app, mac, createInventory({ disks: [CONTENT] }))
+    const heardAt = new Date(Date.now() - 60_000)
+    const silent = { lastReportAt: heardAt, attemptAt: heardAt }
+    await app.database.db
+      .update(runs)
+      .set(silent)
+      .where(eq(runs.mac, parseMac(mac)))
+    await page.reload()
+    const counted = page.getByRole('status').getByText(/^No report for \d+ s/)
+    await counted.waitFor()
+    const live = await counted.evaluate((text) =>
+      text.closest('[aria-live], [role="status"]')?.getAttribute('aria-live'),
+    )
+    assert.equal(live, 'off')
   })
 
   it('are made, started and cancelled by the keyboard alone, and once', async () => {

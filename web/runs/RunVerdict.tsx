@@ -51,7 +51,8 @@ function Waiting({ run }: { run: Run }) {
   if (silence !== '' && !run.cancelRequested)
     return (
       <Alert color="yellow" icon={<IconPlugConnectedX />} title="Silent" role="status">
-        {silence}.
+        {/* Each second of it would be read out. */}
+        <span aria-live="off">{silence}.</span>
       </Alert>
     )
   const text = run.cancelRequested
