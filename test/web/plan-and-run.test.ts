@@ -203,6 +203,21 @@ describe('a plan and its run', () => {
     assert.equal(live, 'off')
   })
 
+  it('are told by the clock of the server, whatever that of the browser says', async () => {
+    const mac = '52:54:00:00:cc:05'
+    await addMachine(mac, 'punctual')
+    for (const hours of [-30, 30]) {
+      const wrong = await browser.open()
+      await wrong.page.clock.install({ time: Date.now() + hours * 3_600_000 })
+      await signIn(wrong.page, app.lanUrl)
+      await wrong.page.goto(`${app.lanUrl}/plan?workflow=deploy&image=${IMAGE}&macs=${mac}`)
+      await wrong.page.getByRole('button', { name: 'Show the plan' }).click()
+      await wrong.page.getByText(/^Made (just now|\d+ s ago) by maria/).waitFor()
+      await wrong.page.getByRole('button', { name: 'Deploy …' }).waitFor()
+      await wrong.context.close()
+    }
+  })
+
   it('are made, started and cancelled by the keyboard alone, and once', async () => {
     const mac = '52:54:00:00:cc:03'
     await addMachine(mac, 'typed')

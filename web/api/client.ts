@@ -4,6 +4,7 @@ import { keys } from './keys.ts'
 import { queryClient } from './query-client.ts'
 import { readRequestError, RequestError } from './request-error.ts'
 import type { paths } from './schema.d.ts'
+import { noteServerTime } from './server-clock.ts'
 
 /** No answer in this time: the link is down, or the server is. */
 const TIMEOUT_MILLISECONDS = 30_000
@@ -16,6 +17,7 @@ const middleware: Middleware = {
       request.headers.set('x-csrf-token', session.csrfToken)
   },
   async onResponse({ response, schemaPath }) {
+    noteServerTime(response.headers.get('date'))
     if (response.ok) return
     const error = await readRequestError(response)
     if (error.status === 401 && schemaPath !== '/api/session') forgetSession()

@@ -1,9 +1,10 @@
 import { useSyncExternalStore } from 'react'
+import { serverNow } from '../api/server-clock.ts'
 
 /** One clock for all relative times of the page. */
 const TICK_MILLISECONDS = 1000
 
-let now = new Date()
+let now = serverNow()
 let timer: ReturnType<typeof setInterval> | undefined
 const listeners = new Set<() => void>()
 
@@ -19,13 +20,15 @@ function subscribe(listener: () => void): () => void {
 }
 
 function tick(): void {
-  now = new Date()
+  now = serverNow()
   for (const listener of listeners) listener()
 }
 
 function readNow(): Date {
+  if (timer !== undefined) return now
   // Nobody ticked while nobody looked.
-  if (timer === undefined && Date.now() - now.getTime() >= TICK_MILLISECONDS) now = new Date()
+  const present = serverNow()
+  if (Math.abs(present.getTime() - now.getTime()) >= TICK_MILLISECONDS) now = present
   return now
 }
 

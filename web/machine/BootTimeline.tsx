@@ -7,6 +7,7 @@ import {
 } from '@tabler/icons-react'
 import { awaitedStage, type BootProgress } from '#protocol/machine/boot-progress.ts'
 import type { Machine } from '#protocol/machine/machine.ts'
+import { serverNow } from '../api/server-clock.ts'
 import { formatDuration } from '../components/format.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { useNow } from '../components/use-now.ts'
@@ -71,7 +72,7 @@ function StageIcon({ row }: { row: BootRow }) {
 /** Since when the stage is due; once it is late, what keeps it from coming. */
 function Awaited({ boot }: { boot: BootProgress }) {
   const isLate = useNow((now) => (awaitedStage(boot, now)?.isLate ? 1 : 0)) === 1
-  const awaited = awaitedStage(boot, new Date())
+  const awaited = awaitedStage(boot, serverNow())
   if (!awaited) return null
   return (
     <>

@@ -2,6 +2,7 @@ import { Tooltip } from '@mantine/core'
 import { IconAlertTriangle } from '@tabler/icons-react'
 import { awaitedStage, BOOT_STAGES, type BootProgress } from '#protocol/machine/boot-progress.ts'
 import type { ActiveRun, Machine } from '#protocol/machine/machine.ts'
+import { serverNow } from '../api/server-clock.ts'
 import { formatDuration } from '../components/format.ts'
 import { RelativeTime } from '../components/RelativeTime.tsx'
 import { RunProgress } from '../components/RunProgress.tsx'
@@ -43,7 +44,7 @@ const WORKFLOW_TEXTS = {
 }
 
 function BootStatus({ boot }: { boot: BootProgress }) {
-  const awaited = awaitedStage(boot, new Date())
+  const awaited = awaitedStage(boot, serverNow())
   const newest = boot.stages.at(-1)
   if (awaited) return <Awaited boot={boot} since={awaited.since} />
   return (
@@ -57,7 +58,7 @@ function BootStatus({ boot }: { boot: BootProgress }) {
 function Awaited({ boot, since }: { boot: BootProgress; since: string }) {
   const isLate = useNow((now) => (awaitedStage(boot, now)?.isLate ? 1 : 0)) === 1
   const waited = useNow((now) => formatDuration(roughSeconds(since, now)))
-  const awaited = awaitedStage(boot, new Date())
+  const awaited = awaitedStage(boot, serverNow())
   if (!awaited) return null
   const title = stageTitle(awaited.stage)
   if (!isLate)
@@ -90,7 +91,7 @@ function roughSeconds(since: string, now: Date): number {
 /** The stages of a boot, a dot each; the words beside it say the same. */
 export function BootDots({ machine: { boot, state } }: { machine: Machine }) {
   if (!boot || (state !== 'discovered' && state !== 'booting')) return null
-  const awaited = awaitedStage(boot, new Date())
+  const awaited = awaitedStage(boot, serverNow())
   const came = new Set(boot.stages.map(({ stage }) => stage))
   return (
     <span className={classes.dots} aria-hidden>
