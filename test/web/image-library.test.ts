@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Image } from '#protocol/image/image-info.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
@@ -16,6 +17,8 @@ import { goTo, hasFocus, holdEnter, press, untilFocused, watchChanges } from './
 
 const run = promisify(execFile)
 const MIB = 1024 * 1024
+/** So much faster are the limits of the page's calls over, in a test that waits for one. */
+const HASTE = 5
 
 describe('the versions and contents of images', () => {
   let app: SeededApp
@@ -256,6 +259,22 @@ describe('the versions and contents of images', () => {
     const qcow2 = await readFile(await (await whole).path())
     assert.equal(qcow2.toString('latin1', 0, 3), 'QFI')
     assertQuiet()
+  })
+
+  it('are looked into however long the server unpacks them', async () => {
+    await app.call('PUT', '/api/images/large', new Uint8Array(512).fill(1))
+    const { page } = await open('/images/large')
+    await page.addInitScript((haste) => {
+      const timeout = AbortSignal.timeout.bind(AbortSignal)
+      AbortSignal.timeout = (milliseconds) => timeout(milliseconds / haste)
+    }, HASTE)
+    await page.reload()
+    await page.route('**/api/images/large/tree?*', async (route) => {
+      await sleep(40_000 / HASTE)
+      await route.fulfill({ json: { partition: 0, path: '/', items: [] } })
+    })
+    await page.getByRole('button', { name: 'Look' }).click()
+    await page.getByText('/, 0 entries').waitFor()
   })
 
   it('are looked into in the logical volume that is chosen', async () => {

@@ -8,6 +8,8 @@ import { noteServerTime } from './server-clock.ts'
 
 /** No answer in this time: the link is down, or the server is. */
 const TIMEOUT_MILLISECONDS = 30_000
+/** The server unpacks a partition of some hundred gigabytes before it says what is in it. */
+const PATIENT_TIMEOUT_MILLISECONDS = 30 * 60_000
 
 const middleware: Middleware = {
   onRequest({ request }) {
@@ -41,13 +43,21 @@ async function readSessionAnew(): Promise<void> {
   await queryClient.invalidateQueries({ queryKey: keys.session })
 }
 
-function fetchWithTimeout(request: Request): Promise<Response> {
-  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(TIMEOUT_MILLISECONDS)])
-  return fetch(request, { signal })
+function fetchWithin(milliseconds: number): (request: Request) => Promise<Response> {
+  return (request) => {
+    const signal = AbortSignal.any([request.signal, AbortSignal.timeout(milliseconds)])
+    return fetch(request, { signal })
+  }
 }
 
+/** For a call whose work the server has to do before it answers. */
+export const patientFetch = fetchWithin(PATIENT_TIMEOUT_MILLISECONDS)
+
 /** Every call of the API, typed by the server's own OpenAPI text. Throws RequestError. */
-export const client = createClient<paths>({ baseUrl: location.origin, fetch: fetchWithTimeout })
+export const client = createClient<paths>({
+  baseUrl: location.origin,
+  fetch: fetchWithin(TIMEOUT_MILLISECONDS),
+})
 client.use(middleware)
 
 /** The body of a successful answer; all others were thrown. */

@@ -2,7 +2,7 @@ import { queryOptions } from '@tanstack/react-query'
 import type { ImageDirectory } from '#protocol/image/image-info.ts'
 import type { ImagePull, PullRequest } from '#protocol/image/image-pull.ts'
 import type { ImageVersion, Retention } from '#protocol/image/image-version.ts'
-import { bodyOf, client } from '../api/client.ts'
+import { bodyOf, client, patientFetch } from '../api/client.ts'
 import { keys } from '../api/keys.ts'
 
 /** Under the key of the image, so that whatever happens to it makes these stale too. */
@@ -101,7 +101,8 @@ export function treeQuery(name: string, path: string, { partition, volume }: Fil
         ...(volume !== undefined && { volume }),
       }
       const params = { path: { name }, query }
-      return bodyOf(client.GET('/api/images/{name}/tree', { params, signal }))
+      const call = client.GET('/api/images/{name}/tree', { params, signal, fetch: patientFetch })
+      return bodyOf(call)
     },
   })
 }
