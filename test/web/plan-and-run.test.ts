@@ -91,6 +91,19 @@ describe('a plan and its run', () => {
     await page.setViewportSize({ width: 1280, height: 720 })
   })
 
+  it('leads back to what was chosen', async () => {
+    await page.goto(`${app.lanUrl}/plan?workflow=wipe`)
+    const machines = page.getByRole('combobox', { name: 'Machines' })
+    await machines.fill('rack1-node06')
+    await page.getByRole('option', { name: /^rack1-node06/ }).click()
+    await page.keyboard.press('Escape')
+    await page.getByRole('button', { name: 'Show the plan' }).click()
+    await page.getByRole('heading', { name: 'Wipe rack1-node06' }).waitFor()
+    await page.goBack()
+    await machines.waitFor()
+    await page.getByText(/^rack1-node06 \(/).waitFor()
+  })
+
   it('say on screen what differs from the plan, and nothing is written', async () => {
     const mac = '52:54:00:00:cc:01'
     await addMachine(mac, 'guarded')

@@ -13,7 +13,7 @@ import { DiskField } from './DiskField.tsx'
 import { MachinesField } from './MachinesField.tsx'
 import { mistakesOf } from './plan-mistakes.ts'
 import { createPlan } from './plan-queries.ts'
-import { planRequest, type PlanDraft } from './plan-query.ts'
+import { planPath, planRequest, type PlanDraft } from './plan-query.ts'
 
 const WORKFLOWS = [
   { value: 'deploy', label: 'Deploy' },
@@ -54,6 +54,8 @@ export function PlanForm({ initial }: { initial: PlanDraft }) {
     try {
       const plan = await createPlan(planRequest(draft))
       cache.setQueryData(keys.plan(plan.id), plan)
+      // So that "back" comes back to what was chosen.
+      await navigate(planPath(draft), { replace: true })
       await navigate(`/plan/${plan.id}`)
     } catch (thrown) {
       setError(thrown)
