@@ -70,6 +70,11 @@ describe('machines', () => {
       await untilFocused(search)
       assert.equal(await search.inputValue(), '')
     }
+    await page.getByRole('button', { name: 'From a URL' }).click()
+    const cancel = page.getByRole('dialog').getByRole('button', { name: 'Cancel' })
+    await cancel.focus()
+    await devtools.send('Input.dispatchKeyEvent', key)
+    assert.ok(await hasFocus(cancel))
   })
 
   it('a machine appears as it is first heard of, without a reload', async () => {
