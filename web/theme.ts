@@ -44,7 +44,7 @@ export const cssVariables: CSSVariablesResolver = ({ colors }) => ({
     ...lightVariantTexts,
     '--mantine-color-dimmed': colors.gray[7],
     '--mantine-color-placeholder': colors.gray[6],
-    '--mantine-color-error': colors.red[8],
+    '--mantine-color-error': colors.red[9],
   },
   dark: {
     '--mantine-color-dimmed': colors.dark[1],

@@ -10,7 +10,14 @@ import { mbrDisk } from '#test/support/mbr-disk.ts'
 import { openSeededApp, type SeededApp } from '#test/support/seeded-app.ts'
 import { ADMIN_TOKEN } from '#test/support/test-app.ts'
 import { bootToken, hello, startAgent } from '#test/support/test-agent.ts'
-import { assertGoodLooks, openBrowser, signIn, type TestBrowser, type TestPage } from './browser.ts'
+import {
+  assertAccessible,
+  assertGoodLooks,
+  openBrowser,
+  signIn,
+  type TestBrowser,
+  type TestPage,
+} from './browser.ts'
 import { holdEnter, press, untilFocused, watchChanges } from './keyboard.ts'
 
 const IMAGE = 'small'
@@ -240,6 +247,8 @@ describe('a plan and its run', () => {
     const machines = page.getByRole('combobox', { name: 'Machines' })
     await untilFocused(machines)
     await page.getByText('Choose at least one machine').waitFor()
+    await assertAccessible(page)
+    await untilFocused(machines)
     await page.keyboard.type('typed')
     await page.getByRole('option', { name: /^typed/ }).waitFor()
     await page.keyboard.press('ArrowDown')

@@ -53,7 +53,7 @@ export function VersionMenu({ version: row, promoted, onAsk }: VersionMenuProps)
             <Menu.Item onClick={() => onAsk('promote', row)}>
               {version < promoted ? 'Roll back to it' : 'Promote'}
             </Menu.Item>
-            <Menu.Item color="red" onClick={() => onAsk('delete', row)}>
+            <Menu.Item color="var(--mantine-color-error)" onClick={() => onAsk('delete', row)}>
               Delete
             </Menu.Item>
           </>

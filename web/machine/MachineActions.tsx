@@ -88,7 +88,7 @@ export function MachineActions({ machine }: { machine: Machine }) {
               component={Link}
               to={planPath({ workflow: 'wipe', macs: [mac] })}
               leftSection={<IconEraser size={16} aria-hidden />}
-              color="red"
+              color="var(--mantine-color-error)"
             >
               Wipe a disk …
             </Menu.Item>

@@ -121,7 +121,7 @@ export function BulkBar({ machines, hidden, onClear }: BulkBarProps) {
               )}
               <Menu.Divider />
               <Menu.Item
-                color="red"
+                color="var(--mantine-color-error)"
                 leftSection={<IconTrash size={16} aria-hidden />}
                 onClick={() => setDialog('delete')}
                 disabled={!isAdmin}

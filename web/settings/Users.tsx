@@ -117,7 +117,7 @@ function UserMenu({ user, onOpen }: { user: User; onOpen: (dialog: Dialog) => vo
         <Menu.Item onClick={() => after(changeUser(user.name, { disabled: !user.disabled }))}>
           {user.disabled ? 'Enable' : 'Disable'}
         </Menu.Item>
-        <Menu.Item color="red" onClick={confirmDelete}>
+        <Menu.Item color="var(--mantine-color-error)" onClick={confirmDelete}>
           Delete
         </Menu.Item>
       </Menu.Dropdown>
