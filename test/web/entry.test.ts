@@ -94,6 +94,9 @@ describe('signing in', () => {
     await page.getByRole('grid', { name: 'Machines' }).waitFor()
     assert.equal(new URL(page.url()).search, '?sort=-name')
 
+    await page.goto(`${app.lanUrl}/nothing/here`)
+    await page.getByText('There is no such page').waitFor()
+    await assertAccessible(page)
     await page.getByRole('button', { name: `Account of ${OPERATOR.name}` }).click()
     await page.getByRole('menuitem', { name: 'Sign out' }).click()
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
