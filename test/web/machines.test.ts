@@ -173,6 +173,19 @@ describe('machines', () => {
       await untilFocused(open)
     })
 
+  it('tell what is selected where the browser is to use colours of its own', async () => {
+    const { page } = await openMachines()
+    await page.emulateMedia({ forcedColors: 'active' })
+    const all = page.getByRole('checkbox', { name: /^Select all/ })
+    const ground = () => all.evaluate((box) => getComputedStyle(box).backgroundColor)
+    const before = await ground()
+    await all.click()
+    await page.getByText('40 machines selected').waitFor()
+    const none = page.getByRole('checkbox', { name: 'Select none' })
+    await none.waitFor()
+    assert.notEqual(await none.evaluate((box) => getComputedStyle(box).backgroundColor), before)
+  })
+
   it('deletes only after the number of machines was typed', async () => {
     const { page } = await openMachines('?state=discovered')
     await page.getByRole('checkbox', { name: /^Select all/ }).click()
