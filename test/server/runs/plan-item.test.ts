@@ -326,7 +326,7 @@ describe('the root of a plan', () => {
     for (const [partitions, more, reason] of [
       [[], {}, /no partition table is known/],
       [[root], { partitionTable: 'none' }, /no partition table is known/],
-      [[esp], {}, /no partition of the image looks like a Linux root/],
+      [[esp], {}, /no partition of the image looks like the root of a Linux, or like a Windows/],
       [
         [{ ...root, number: 1 }, extended],
         mbr,
